@@ -1,0 +1,49 @@
+#pragma once
+// What a Tensor points to: storage, layout, dtype, and, once gradients matter, autograd data.
+// For the library's own floors; users hold a Tensor.
+
+#include "taut/base/ref.h"
+#include "taut/core/layout.h"
+#include "taut/core/storage.h"
+
+namespace taut {
+
+namespace autograd {
+class AutogradMeta;
+/// Defined beside AutogradMeta; the core only knows that it must be freed.
+TAUT_API void destroy_meta(AutogradMeta* meta) noexcept;
+}  // namespace autograd
+
+class TAUT_API TensorImpl final : public RefCounted {
+ public:
+  static Ref<TensorImpl> make(Storage storage, const Layout& layout, DType dtype);
+
+  void* data() const {
+    return static_cast<char*>(storage->data()) +
+           layout.offset * static_cast<int64_t>(item_size(dtype));
+  }
+  /// Recomputes what is derived from the layout.
+  void set_layout(const Layout& new_layout);
+
+  Storage storage;
+  Layout layout;
+  int64_t numel;
+  DType dtype;
+  bool is_contiguous;
+  /// Made under inference_mode: it never enters the tape and its writes are not counted.
+  bool is_inference = false;
+  /// The tensor whose elements this one shows, for in-place writes to be recorded on; none for a
+  /// tensor that owns its elements and for detached ones.
+  Ref<TensorImpl> view_base;
+  autograd::AutogradMeta* autograd = nullptr;
+  /// The live Python object of this tensor, not owned; guarded by the interpreter's lock.
+  void* python_object = nullptr;
+
+  void destroy() noexcept;
+
+ private:
+  TensorImpl(Storage storage, const Layout& layout, DType dtype);
+  ~TensorImpl();
+};
+
+}  // namespace taut

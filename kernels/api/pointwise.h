@@ -1,0 +1,73 @@
+#pragma once
+// Elementwise kernels: one functor applied to corresponding elements of up to three inputs, or its
+// derivative applied to a gradient and what the functor needs.
+
+#include <cstdint>
+
+#include "taut/core/dims.h"
+#include "taut/core/dtype.h"
+
+namespace taut::kernels {
+
+/// One entry for each functor of the lists.
+enum class Pointwise : uint8_t {
+#define TAUT_UNARY(name, Functor) Functor,
+#define TAUT_ACTIVATION(name, Functor) Functor,
+#define TAUT_PREDICATE(name, Functor) Functor,
+#define TAUT_BINARY(name, Functor) Functor,
+#define TAUT_COMPARE(name, Functor) Functor,
+#define TAUT_PARAMETRIC(Functor) Functor,
+#include "taut/ops/lists/activation.def"
+#include "taut/ops/lists/arithmetic.def"
+#include "taut/ops/lists/compare.def"
+#include "taut/ops/lists/math.def"
+#include "taut/ops/lists/parametric.def"
+#include "taut/ops/lists/predicate.def"
+#undef TAUT_UNARY
+#undef TAUT_ACTIVATION
+#undef TAUT_PREDICATE
+#undef TAUT_BINARY
+#undef TAUT_COMPARE
+#undef TAUT_PARAMETRIC
+  count,
+};
+
+inline constexpr int kPointwiseCount = static_cast<int>(Pointwise::count);
+inline constexpr int kMaxPointwiseInputs = 3;
+/// The result, the gradient, the inputs and the output of the forward.
+inline constexpr int kMaxPointwiseOperands = 3 + kMaxPointwiseInputs;
+inline constexpr int kMaxPointwiseParameters = 4;
+
+/// A strided run of elements; strides are in elements and 0 along a broadcast dim.
+struct PointwiseOperand {
+  void* data;
+  DType dtype;
+  Dims strides;
+};
+
+/// operands[0] is written, the others are read; all are seen with the same shape. Values are
+/// converted to `compute` and the result from it to its dtype (comparisons compute in `compute` and
+/// give bool). The result may be one of the inputs, element for element, but overlap none otherwise.
+///
+/// derivative == 0: operands 1.. are the functor's inputs.
+/// derivative == i: the gradient of the functor with respect to its i-th input. operands[1] is the
+/// gradient of its output, followed by those of inputs a, b, c and output y that the functor's
+/// `needs` names, in this order.
+struct PointwiseArgs {
+  Pointwise op;
+  uint8_t derivative = 0;
+  DType compute;
+  int8_t count;
+  Dims shape;
+  PointwiseOperand operands[kMaxPointwiseOperands];
+  double parameters[kMaxPointwiseParameters];
+  void* stream = nullptr;
+};
+
+struct PointwiseKernels {
+  void (*run)(const PointwiseArgs& args);
+};
+
+PointwiseKernels pointwise_kernels_cpu();
+
+}  // namespace taut::kernels

@@ -1,0 +1,21 @@
+#pragma once
+// The explicit table of kernels of each device: one struct of function pointers for each family, bound
+// by symbol when the device is first used. No registration, no look-up by name.
+
+#include "kernels/api/copy.h"
+#include "kernels/api/pointwise.h"
+#include "taut/core/device.h"
+
+namespace taut::kernels {
+
+struct KernelTable {
+  PointwiseKernels pointwise;
+  CopyKernels copy;
+};
+
+/// The tables of the devices, made at first use.
+const KernelTable& cpu_table();
+/// @throws DeviceError in a build without CUDA.
+const KernelTable& cuda_table();
+
+}  // namespace taut::kernels

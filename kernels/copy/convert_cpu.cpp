@@ -1,0 +1,169 @@
+#include "kernels/api/simd_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/copy/convert_cpu.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <cstring>
+
+#include "kernels/api/visit_dtype.h"
+#include "kernels/copy/convert.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace taut::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class To, class From>
+HWY_INLINE To convert(From x) {
+  if constexpr (std::is_same_v<To, bool>) {
+    return static_cast<compute_t<From>>(x) != 0;
+  } else if constexpr (std::is_same_v<To, Float16> || std::is_same_v<To, BFloat16>) {
+    return To(static_cast<float>(x));
+  } else if constexpr (std::is_floating_point_v<To>) {
+    return static_cast<To>(static_cast<compute_t<From>>(x));
+  } else if constexpr (std::is_integral_v<From>) {
+    return static_cast<To>(x);
+  } else {
+    // Through int64, where what does not fit becomes the smallest number, as x86 itself has it.
+    const compute_t<From> value = static_cast<compute_t<From>>(x);
+    constexpr compute_t<From> kLimit = 9223372036854775808.0f;  // 2^63
+    const bool fits = value >= -kLimit && value < kLimit;
+    return static_cast<To>(fits ? static_cast<int64_t>(value) : INT64_MIN);
+  }
+}
+
+template <class From, class To>
+void convert_loop(void* target, const void* source, int64_t n) {
+  To* HWY_RESTRICT out = static_cast<To*>(target);
+  const From* HWY_RESTRICT in = static_cast<const From*>(source);
+  for (int64_t i = 0; i < n; ++i) out[i] = convert<To>(in[i]);
+}
+
+// Float16 and BFloat16 as Highway knows them.
+template <class Half>
+struct HalfLane;
+template <>
+struct HalfLane<Float16> {
+  using type = hwy::float16_t;
+};
+template <>
+struct HalfLane<BFloat16> {
+  using type = hwy::bfloat16_t;
+};
+
+template <class Half>
+void widen_loop(void* target, const void* source, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const hn::Rebind<typename HalfLane<Half>::type, decltype(d)> half;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  float* out = static_cast<float*>(target);
+  const auto* in = static_cast<const typename HalfLane<Half>::type*>(source);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    hn::StoreU(hn::PromoteTo(d, hn::LoadU(half, in + i)), d, out + i);
+  }
+  convert_loop<Half, float>(out + i, static_cast<const Half*>(source) + i, n - i);
+}
+
+// To float16, where the instruction rounds to nearest; Highway's bfloat16 would truncate.
+void narrow_loop(void* target, const void* source, int64_t n) {
+  int64_t i = 0;
+#if HWY_TARGET <= HWY_AVX2  // the older sets have no conversion instruction, and emulate it roughly
+  const hn::ScalableTag<float> d;
+  const hn::Rebind<hwy::float16_t, decltype(d)> half;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto* out = static_cast<hwy::float16_t*>(target);
+  const float* in = static_cast<const float*>(source);
+  for (; i + lanes <= n; i += lanes) {
+    hn::StoreU(hn::DemoteTo(half, hn::LoadU(d, in + i)), half, out + i);
+  }
+#endif
+  convert_loop<float, Float16>(static_cast<Float16*>(target) + i,
+                               static_cast<const float*>(source) + i, n - i);
+}
+
+struct ConvertTable {
+  ConvertFn rows[kDTypeCount][kDTypeCount];
+};
+
+template <class From, class... Tos>
+void fill_from(ConvertTable& table, TypeList<Tos...>) {
+  ((table.rows[static_cast<int>(dtype_of<From>)][static_cast<int>(dtype_of<Tos>)] =
+        &convert_loop<From, Tos>),
+   ...);
+}
+
+template <class... Froms>
+void fill_all(ConvertTable& table, TypeList<Froms...>) {
+  (fill_from<Froms>(table, All{}), ...);
+}
+
+ConvertFn find_row(DType from, DType to) {
+  static const ConvertTable table = [] {
+    ConvertTable result{};
+    fill_all(result, All{});
+    constexpr int kSingle = static_cast<int>(DType::float32);
+    result.rows[static_cast<int>(DType::float16)][kSingle] = &widen_loop<Float16>;
+    result.rows[static_cast<int>(DType::bfloat16)][kSingle] = &widen_loop<BFloat16>;
+    result.rows[kSingle][static_cast<int>(DType::float16)] = &narrow_loop;
+    return result;
+  }();
+  return table.rows[static_cast<int>(from)][static_cast<int>(to)];
+}
+
+}  // namespace taut::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace taut::kernels {
+namespace {
+
+template <class T>
+void gather_elements(void* target, const void* source, int64_t stride, int64_t n) {
+  T* out = static_cast<T*>(target);
+  const T* in = static_cast<const T*>(source);
+  for (int64_t i = 0; i < n; ++i) out[i] = in[i * stride];
+}
+
+template <class T>
+void scatter_elements(void* target, int64_t stride, const void* source, int64_t n) {
+  T* out = static_cast<T*>(target);
+  const T* in = static_cast<const T*>(source);
+  for (int64_t i = 0; i < n; ++i) out[i * stride] = in[i];
+}
+
+}  // namespace
+
+HWY_EXPORT(find_row);
+
+ConvertFn convert_row(DType from, DType to) { return HWY_DYNAMIC_DISPATCH(find_row)(from, to); }
+
+void gather_row(void* target, const void* source, int64_t stride, int64_t n, size_t size) {
+  if (stride == 1) {
+    std::memcpy(target, source, static_cast<size_t>(n) * size);
+    return;
+  }
+  switch (size) {
+    case 1: gather_elements<uint8_t>(target, source, stride, n); break;
+    case 2: gather_elements<uint16_t>(target, source, stride, n); break;
+    case 4: gather_elements<uint32_t>(target, source, stride, n); break;
+    default: gather_elements<uint64_t>(target, source, stride, n); break;
+  }
+}
+
+void scatter_row(void* target, int64_t stride, const void* source, int64_t n, size_t size) {
+  if (stride == 1) {
+    std::memcpy(target, source, static_cast<size_t>(n) * size);
+    return;
+  }
+  switch (size) {
+    case 1: scatter_elements<uint8_t>(target, stride, source, n); break;
+    case 2: scatter_elements<uint16_t>(target, stride, source, n); break;
+    case 4: scatter_elements<uint32_t>(target, stride, source, n); break;
+    default: scatter_elements<uint64_t>(target, stride, source, n); break;
+  }
+}
+
+}  // namespace taut::kernels
+#endif

@@ -1,0 +1,36 @@
+#pragma once
+// What the CPU's elementwise kernels come down to: for each functor, dtype and derivative one loop
+// over contiguous elements. The driver (driver.cpp) brings any shape, strides and dtypes to it.
+
+#include "kernels/api/functor.h"
+#include "kernels/api/pointwise.h"
+
+namespace taut::kernels {
+
+/// Computes n elements: pointers[0] is written, the others are read; all contiguous.
+using RowFn = void (*)(char* const* pointers, int64_t n, const double* parameters);
+
+/// The loops of one functor, by dtype; null where it has none. rows[0] is the functor, rows[i] its
+/// derivative by input i.
+struct FunctorRows {
+  RowFn rows[1 + kMaxPointwiseInputs][kDTypeCount] = {};
+  /// The result is bool, whatever it computes in.
+  bool gives_bool = false;
+};
+
+struct RowTable {
+  FunctorRows functors[kPointwiseCount];
+};
+
+/// One file for each theme adds its functors, for the instruction set of this machine.
+void add_arithmetic_rows(RowTable& table);
+void add_exponential_rows(RowTable& table);
+void add_trigonometry_rows(RowTable& table);
+void add_special_rows(RowTable& table);
+void add_rounding_rows(RowTable& table);
+void add_bitwise_rows(RowTable& table);
+void add_compare_rows(RowTable& table);
+void add_activation_rows(RowTable& table);
+void add_loss_rows(RowTable& table);
+
+}  // namespace taut::kernels

@@ -1,0 +1,13 @@
+#include "kernels/api/table.h"
+
+namespace taut::kernels {
+
+const KernelTable& cpu_table() {
+  static const KernelTable table{
+      .pointwise = pointwise_kernels_cpu(),
+      .copy = copy_kernels_cpu(),
+  };
+  return table;
+}
+
+}  // namespace taut::kernels

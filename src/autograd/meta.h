@@ -1,0 +1,50 @@
+#pragma once
+// The autograd data of a tensor, made when it first matters.
+//
+// Note [Versions]
+// Every in-place write raises the version of the storage, shared by all views of it. A saved tensor
+// remembers the version it was saved at, and unpacking it at another is an error.
+//
+// Note [History of views]
+// A view knows its base. An in-place write to a view rewrites the base's history with one CopySlices
+// node and raises the base's generation; every other view of that base whose generation is older
+// gets a new history, an as_strided of the base, when it is next asked for.
+
+#include <atomic>
+
+#include "taut/autograd/node.h"
+
+namespace taut::autograd {
+
+class AutogradMeta {
+ public:
+  /// A leaf that the user asked gradients for.
+  bool requires_grad = false;
+  /// The node that made the tensor, or a leaf's accumulator once it has one.
+  Ref<Node> node;
+  uint32_t slot = 0;
+  /// Counts the in-place writes to views of this tensor that went on the tape.
+  std::atomic<uint32_t> generation{0};
+  /// For a view: the generation of the base that `node` belongs to.
+  uint32_t seen_generation = 0;
+  bool is_leaf() const { return !node || node->is_accumulator(); }
+};
+
+AutogradMeta& ensure_meta(const Tensor& tensor);
+
+/// The accumulator of a leaf, made at first need.
+Ref<Node> accumulator_of(const Tensor& leaf);
+
+/// Where the gradient of `tensor` goes; empty when it needs none.
+Edge gradient_edge(const Tensor& tensor);
+
+/// Makes `node`'s output `slot` the history of `tensor`.
+void set_history(const Tensor& tensor, Ref<Node> node, uint32_t slot);
+
+/// The state of an accumulator: the leaf's gradient. Guarded by a mutex inside.
+Tensor accumulated_grad(Node& accumulator);
+void set_accumulated_grad(Node& accumulator, Tensor grad);
+
+TensorMeta meta_of(const Tensor& tensor);
+
+}  // namespace taut::autograd

@@ -1,0 +1,177 @@
+#include "taut/autograd/record.h"
+
+#include <cstring>
+
+#include "src/autograd/copy_slices.h"
+#include "src/autograd/meta.h"
+#include "taut/autograd/backward.h"
+
+namespace taut {
+
+namespace detail {
+ThreadMode& thread_mode() noexcept {
+  static thread_local ThreadMode mode;
+  return mode;
+}
+}  // namespace detail
+
+namespace autograd {
+namespace {
+
+thread_local OpObserver* current_observer = nullptr;
+CallSiteFn call_site_provider = nullptr;
+
+void notify(const char* name, TensorRefs inputs, TensorRefs outputs, const void* attributes,
+            size_t attribute_bytes) {
+  OpObserver* observer = current_observer;
+  if (observer == nullptr) return;
+  // What the observer computes is not observed again.
+  taut::detail::thread_mode().observed = false;
+  try {
+    observer->on_op({name, inputs, outputs, attributes, attribute_bytes});
+  } catch (...) {
+    taut::detail::thread_mode().observed = true;
+    throw;
+  }
+  taut::detail::thread_mode().observed = true;
+}
+
+void save_tensor(SavedTensor& slot, const Tensor& tensor, TensorRefs outputs) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (tensor.defined() && tensor.is_same(*outputs[i])) {
+      slot.save_output(tensor, static_cast<uint32_t>(i));
+      return;
+    }
+  }
+  slot.save_input(tensor);
+}
+
+// A node with its edges, attributes and output metadata; its saved tensors are the caller's part.
+Ref<Node> make_node(const char* name, TensorRefs inputs, TensorRefs outputs, size_t saved_count,
+                    BackwardFn backward, const void* attributes, size_t attribute_bytes) {
+  // The edges come first: making them may create nodes (refreshed views), which must be older.
+  Edge edges[kMaxRank];
+  std::vector<Edge> many;
+  std::span<Edge> gathered(edges, inputs.size());
+  if (inputs.size() > static_cast<size_t>(kMaxRank)) {
+    many.resize(inputs.size());
+    gathered = many;
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) gathered[i] = gradient_edge(*inputs[i]);
+
+  Ref<Node> node = Node::make(name, backward,
+                              {.outputs = static_cast<int>(outputs.size()),
+                               .edges = static_cast<int>(inputs.size()),
+                               .saved = static_cast<int>(saved_count),
+                               .attribute_bytes = attribute_bytes});
+  for (size_t i = 0; i < inputs.size(); ++i) node->edges()[i] = std::move(gathered[i]);
+  for (size_t i = 0; i < outputs.size(); ++i) node->outputs()[i] = meta_of(*outputs[i]);
+  if (attribute_bytes > 0) std::memcpy(node->attributes(), attributes, attribute_bytes);
+  if (TAUT_UNLIKELY(AnomalyMode::is_enabled()) && call_site_provider != nullptr) {
+    node->set_call_site(call_site_provider());
+  }
+  return node;
+}
+
+}  // namespace
+
+OpObserver::OpObserver() : previous_(current_observer) {
+  current_observer = this;
+  taut::detail::thread_mode().observed = true;
+}
+
+OpObserver::~OpObserver() {
+  current_observer = previous_;
+  taut::detail::thread_mode().observed = previous_ != nullptr;
+}
+
+void set_call_site_provider(CallSiteFn provider) { call_site_provider = provider; }
+
+namespace detail {
+
+void record(const char* name, TensorRefs inputs, TensorRefs outputs, TensorRefs saved,
+            BackwardFn backward, const void* attributes, size_t attribute_bytes) {
+  notify(name, inputs, outputs, attributes, attribute_bytes);
+  if (!is_recording(inputs) || backward == nullptr) return;
+  Ref<Node> node =
+      make_node(name, inputs, outputs, saved.size(), backward, attributes, attribute_bytes);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Tensor& output = *outputs[i];
+    if (!output.is_floating_point()) continue;
+    set_history(output, node, static_cast<uint32_t>(i));
+    // A new view belongs to the base's present generation.
+    const Ref<TensorImpl>& base = output.impl()->view_base;
+    if (base && base->autograd != nullptr) {
+      output.impl()->autograd->seen_generation = base->autograd->generation.load();
+    }
+  }
+  for (size_t i = 0; i < saved.size(); ++i) save_tensor(node->saved()[i], *saved[i], outputs);
+}
+
+void record_in_place(const char* name, TensorRefs inputs, const Tensor& self, TensorRefs saved,
+                     BackwardFn backward, const void* attributes, size_t attribute_bytes) {
+  if (!self.is_inference()) self.storage()->bump_version();
+  const TensorRef outputs[] = {self};
+  if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) {
+    notify(name, inputs, outputs, attributes, attribute_bytes);
+  }
+  if (!is_recording(inputs) || backward == nullptr) return;
+  Ref<Node> node =
+      make_node(name, inputs, outputs, saved.size(), backward, attributes, attribute_bytes);
+  for (size_t i = 0; i < saved.size(); ++i) save_tensor(node->saved()[i], *saved[i], outputs);
+
+  const Ref<TensorImpl> base_impl = self.impl()->view_base;
+  if (!base_impl) {
+    set_history(self, std::move(node), 0);
+    return;
+  }
+  const Tensor base(base_impl);
+  Ref<Node> copy_slices = make_copy_slices(base, self.layout(), std::move(node));
+  set_history(base, std::move(copy_slices), 0);
+  base.impl()->autograd->generation.fetch_add(1, std::memory_order_acq_rel);
+}
+
+}  // namespace detail
+
+Tensor make_view(const Tensor& input, const Layout& layout) {
+  TensorImpl& source = *input.impl();
+  Ref<TensorImpl> impl = TensorImpl::make(source.storage, layout, source.dtype);
+  impl->is_inference = source.is_inference;
+  impl->view_base = source.view_base ? source.view_base : input.impl_ref();
+  const AutogradMeta* base_meta = impl->view_base->autograd;
+  Tensor view(std::move(impl));
+  if (TAUT_UNLIKELY(base_meta != nullptr && base_meta->generation.load() != 0)) {
+    // Otherwise a view made without recording would look older than its base.
+    ensure_meta(view).seen_generation = base_meta->generation.load();
+  }
+  return view;
+}
+
+void check_in_place(const char* op, const Tensor& self) {
+  const Layout& layout = self.layout();
+  if (TAUT_UNLIKELY(!self.impl()->is_contiguous && !layout.is_dense())) {
+    bool repeats = false;
+    for (int i = 0; i < layout.rank(); ++i) {
+      repeats |= layout.strides[i] == 0 && layout.shape[i] > 1;
+    }
+    TAUT_CHECK(!repeats || self.numel() == 0, ValueError, op,
+               ": cannot write in place where several elements share memory; got shape ",
+               self.shape(), " and strides ", self.strides(), "; clone the tensor first");
+  }
+  if (TAUT_UNLIKELY(self.is_inference() && !is_inference_mode_enabled() && is_grad_enabled())) {
+    TAUT_CHECK(false, AutogradError, op,
+               ": a tensor made under inference_mode cannot be written in place outside it; clone "
+               "it first");
+  }
+  if (!is_grad_enabled()) return;
+  const TensorImpl& impl = *self.impl();
+  TAUT_CHECK(impl.autograd == nullptr || !impl.autograd->requires_grad, AutogradError, op,
+             ": a leaf that requires grad cannot be written in place; use no_grad");
+  TAUT_CHECK(!impl.view_base || impl.view_base->autograd == nullptr ||
+                 !impl.view_base->autograd->requires_grad,
+             AutogradError, op,
+             ": a view of a leaf that requires grad cannot be written in place; use no_grad");
+}
+
+}  // namespace autograd
+}  // namespace taut
