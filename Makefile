@@ -16,7 +16,7 @@ JOBS ?= $(shell nproc)
 configure = @cmake --preset $(1) -DTAUT_WERROR=ON >build/$(1)-configure.log 2>&1 || \
   { cat build/$(1)-configure.log >&2; exit 1; }
 
-.PHONY: help setup configure build demo test sanitize format format-check tidy bench install clean
+.PHONY: help setup configure build demo test cuda-compile sanitize format format-check tidy bench install clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +43,23 @@ demo: configure  ## build the library and train a first model on real data
 	echo "Install for Python:  pip install ."; \
 	echo "Read on:             docs/guide/, examples/"
 
-test: build  ## build everything and run every test that this machine can run
+test:  ## build everything and run every test that this machine can run
 	@start=$$SECONDS; \
+	$(MAKE) build PRESET=$(PRESET); \
+	$(MAKE) cuda-compile PRESET=$(PRESET); \
+	echo "built in $$((SECONDS - start)) s"; \
 	ctest --test-dir $(BUILD) -j 2 --output-on-failure --no-tests=error; \
-	echo "tests took $$((SECONDS - start)) s"
+	echo "make test took $$((SECONDS - start)) s"
+
+# Without a GPU the CUDA kernels cannot run, but a change must not break their build.
+cuda-compile: setup
+	@if [ $(PRESET) != cuda ] && [ -f kernels/table_cuda.cpp ] && \
+	    { command -v nvcc || [ -x /usr/local/cuda/bin/nvcc ]; } >/dev/null; then \
+	  echo "no GPU here: the CUDA kernels are compiled, not run"; \
+	  cmake --preset cuda -DTAUT_WERROR=ON -DTAUT_BUILD_TESTS=OFF -DTAUT_WITH_PYTHON=OFF \
+	    -DCMAKE_CUDA_ARCHITECTURES=90 >build/cuda-configure.log 2>&1 || { cat build/cuda-configure.log >&2; exit 1; }; \
+	  cmake --build build/cuda -j $(JOBS) --target taut; \
+	fi
 
 sanitize: setup  ## build and run the C++ tests under asan+ubsan, then under tsan
 	$(call configure,asan)

@@ -67,13 +67,15 @@ target_link_libraries(taut PRIVATE
   ${CMAKE_DL_LIBS}
 )
 
-# The library is found beside the program that was built with it; OpenBLAS in the folder of the variant chosen above,
-# which the loader would not search by itself.
+# An installed libtaut looks beside itself, and in the folders that the loader would not search by itself: that of the
+# chosen OpenBLAS variant and that of the CUDA runtime.
 get_filename_component(taut_openblas_dir "${TAUT_OPENBLAS_LIBRARY}" DIRECTORY)
 set(taut_install_rpath "$ORIGIN")
-if(NOT taut_openblas_dir IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
-  list(APPEND taut_install_rpath "${taut_openblas_dir}")
-endif()
+foreach(directory IN ITEMS ${taut_openblas_dir} ${CUDAToolkit_LIBRARY_DIR})
+  if(NOT directory IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
+    list(APPEND taut_install_rpath "${directory}")
+  endif()
+endforeach()
 set_target_properties(taut PROPERTIES INSTALL_RPATH "${taut_install_rpath}")
 
 # The CPU kernels: -O3 with the two relaxations that let loops vectorise and change no result. Never -ffast-math: NaN,
