@@ -69,7 +69,7 @@ sanitize: setup  ## build and run the C++ tests under asan+ubsan, then under tsa
 	@cmake --build build/tsan -j $(JOBS)
 	@ctest --test-dir build/tsan -j 2 --output-on-failure --no-tests=error
 
-sources = git ls-files --cached --others --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' '*.def'
+sources = git ls-files --cached --others --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' '*.inl' '*.def'
 
 format: setup  ## format every C++ and CUDA file in place
 	@$(sources) | xargs -r build/venv/bin/clang-format -i

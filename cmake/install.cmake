@@ -7,7 +7,7 @@ set(taut_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/taut")
 install(TARGETS taut EXPORT taut-targets COMPONENT library
   LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT library NAMELINK_COMPONENT library)
 install(DIRECTORY include/ "${PROJECT_BINARY_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
-  COMPONENT library FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
+  COMPONENT library FILES_MATCHING PATTERN "*.h" PATTERN "*.def" PATTERN "*.inl")
 install(EXPORT taut-targets NAMESPACE taut:: DESTINATION "${taut_package_dir}" COMPONENT library)
 configure_package_config_file(cmake/templates/taut-config.cmake.in "${PROJECT_BINARY_DIR}/taut-config.cmake"
   INSTALL_DESTINATION "${taut_package_dir}")

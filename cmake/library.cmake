@@ -1,27 +1,13 @@
 # libtaut: every source of src/ and kernels/ for this configuration.
 
-file(GLOB_RECURSE taut_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cpp")
+file(GLOB_RECURSE taut_sources CONFIGURE_DEPENDS
+  "${PROJECT_SOURCE_DIR}/src/*.cpp" "${PROJECT_SOURCE_DIR}/kernels/*.cpp" "${PROJECT_SOURCE_DIR}/kernels/*.cu")
 list(FILTER taut_sources EXCLUDE REGEX "/src/ai/")  # the provider clients are a library of their own, without tensors
-file(GLOB_RECURSE taut_kernels CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/*.cpp")
-list(FILTER taut_kernels EXCLUDE REGEX "(_cuda|/table_[a-z]+)\\.cpp$")
-list(APPEND taut_sources ${taut_kernels})
-
-# Each device has one table; a build without CUDA gets the table that says so.
+# <stem>_cuda.cpp and <stem>_cuda.cu belong to a build with CUDA; <stem>_none.cpp stands in for them in one without.
 if(TAUT_HAS_CUDA)
-  set(taut_tables table_cpu table_cuda)
+  list(FILTER taut_sources EXCLUDE REGEX "_none\\.cpp$")
 else()
-  set(taut_tables table_cpu table_none)
-endif()
-foreach(table IN LISTS taut_tables)
-  if(EXISTS "${PROJECT_SOURCE_DIR}/kernels/${table}.cpp")
-    list(APPEND taut_sources "${PROJECT_SOURCE_DIR}/kernels/${table}.cpp")
-  endif()
-endforeach()
-if(TAUT_HAS_CUDA)
-  file(GLOB_RECURSE taut_cuda_sources CONFIGURE_DEPENDS
-    "${PROJECT_SOURCE_DIR}/kernels/*_cuda.cu" "${PROJECT_SOURCE_DIR}/kernels/*_cuda.cpp")
-  list(FILTER taut_cuda_sources EXCLUDE REGEX "/table_cuda\\.cpp$")
-  list(APPEND taut_sources ${taut_cuda_sources})
+  list(FILTER taut_sources EXCLUDE REGEX "_cuda\\.cpp$|\\.cu$")
 endif()
 if(NOT taut_sources)
   message(FATAL_ERROR "No source was found under ${PROJECT_SOURCE_DIR}/src and kernels: the checkout is incomplete.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE_FOLDERS = ("include", "src", "kernels", "python", "tests", "benchmarks", "examples", "cmake")
-CPP_SUFFIXES = (".h", ".cpp", ".cu", ".cuh", ".def")
+CPP_SUFFIXES = (".h", ".cpp", ".cu", ".cuh", ".inl", ".def")
 
 
 def parse_arguments(description, add_arguments=None):
