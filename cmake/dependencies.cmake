@@ -29,7 +29,9 @@ find_library(TAUT_OPENBLAS_LIBRARY
   PATH_SUFFIXES openblas-openmp openblas)
 find_path(TAUT_OPENBLAS_INCLUDE_DIR
   NAMES cblas.h
-  PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp openblas-openmp openblas ${CMAKE_LIBRARY_ARCHITECTURE})
+  PATH_SUFFIXES
+    ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp openblas-openmp
+    ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-pthread openblas ${CMAKE_LIBRARY_ARCHITECTURE})
 mark_as_advanced(TAUT_OPENBLAS_LIBRARY TAUT_OPENBLAS_INCLUDE_DIR)
 if(NOT TAUT_OPENBLAS_LIBRARY OR NOT TAUT_OPENBLAS_INCLUDE_DIR)
   message(FATAL_ERROR "OpenBLAS was not found. Install it (apt install libopenblas-openmp-dev, or run cmake/setup.sh), "

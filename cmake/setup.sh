@@ -10,71 +10,89 @@ cd "$(dirname "$0")/.."
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-# One line each: how to see that it is there | the Debian package that brings it.
-# A leading / or * is a file pattern, anything else a command.
+# One line each: how to see that it is there | the Debian package that brings it | whether the build can do without it.
+# A sign that begins with / is a file pattern, anything else a command.
 requirements=(
-  'g++|g++'
-  'cmake|cmake'
-  'ninja|ninja-build'
-  'pkg-config|pkg-config'
-  'ccache|ccache'
-  'ld.lld|lld'
-  '/usr/lib/*/openblas-openmp/libopenblas.so|libopenblas-openmp-dev'
-  '/usr/include/hwy/highway.h|libhwy-dev'
-  '/usr/include/nlohmann/json.hpp|nlohmann-json3-dev'
-  '/usr/include/png.h|libpng-dev'
-  '/usr/include/zlib.h|zlib1g-dev'
-  '/usr/include/gtest/gtest.h|libgtest-dev'
-  '/usr/include/benchmark/benchmark.h|libbenchmark-dev'
-  'python3|python3'
+  'g++|g++|needed'
+  'cmake|cmake|needed'
+  'ninja|ninja-build|needed'
+  'pkg-config|pkg-config|helpful'
+  'ccache|ccache|helpful'
+  'ld.lld|lld|helpful'
+  # Another OpenBLAS works too, but its threads and Taut's would fight for the cores.
+  '/usr/lib/*/openblas-openmp/libopenblas.so|libopenblas-openmp-dev|helpful'
+  '/usr/include/hwy/highway.h|libhwy-dev|needed'
+  '/usr/include/nlohmann/json.hpp|nlohmann-json3-dev|needed'
+  '/usr/include/png.h|libpng-dev|helpful'
+  '/usr/include/zlib.h|zlib1g-dev|needed'
+  '/usr/include/gtest/gtest.h|libgtest-dev|needed'
+  '/usr/include/benchmark/benchmark.h|libbenchmark-dev|helpful'
 )
 for target in "$@"; do
   case "$target" in
-    tidy) requirements+=('clang-tidy|clang-tidy') ;;
+    tidy) requirements+=('clang-tidy|clang-tidy|needed') ;;
     *) fail "unknown argument '$target'; expected nothing or tidy" ;;
   esac
 done
 
-missing=()
+needed=() helpful=()
 for row in "${requirements[@]}"; do
-  sign=${row%%|*} package=${row##*|}
+  IFS='|' read -r sign package kind <<<"$row"
   if [[ $sign == /* ]]; then
-    compgen -G "$sign" >/dev/null || missing+=("$package")
+    compgen -G "$sign" >/dev/null && continue
   else
-    command -v "$sign" >/dev/null || missing+=("$package")
+    command -v "$sign" >/dev/null && continue
   fi
+  if [ "$kind" = needed ]; then needed+=("$package"); else helpful+=("$package"); fi
 done
 # The interpreter may come from elsewhere than the system, with its headers and venv in it.
 if command -v python3 >/dev/null; then
-  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || needed+=(python3-venv)
   python3 -c 'import os, sys, sysconfig
-sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || missing+=(python3-dev)
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || needed+=(python3-dev)
 else
-  missing+=(python3-venv python3-dev)
+  needed+=(python3 python3-venv python3-dev)
+fi
+# What an earlier run could not have and went on without is not tried again.
+without=build/.setup-without
+if [ ${#needed[@]} -eq 0 ] && [ "$(cat $without 2>/dev/null)" = "${helpful[*]}" ]; then
+  helpful=()
+fi
+missing=("${needed[@]}" "${helpful[@]}")
+
+# What keeps this run from installing packages itself; empty when nothing does.
+obstacle='' sudo=()
+if ! command -v apt-get >/dev/null; then
+  obstacle='this system has no apt-get: install what corresponds to these Debian packages, then start again:'
+elif [ "$(id -u)" -ne 0 ]; then
+  if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    sudo=(sudo)
+  else
+    obstacle='installing them needs root. Run this, then start again:
+  sudo apt-get update && sudo apt-get install -y --no-install-recommends'
+  fi
 fi
 
-if [ ${#missing[@]} -gt 0 ]; then
+if [ ${#missing[@]} -gt 0 ] && [ -z "$obstacle" ]; then
   say "missing system packages: ${missing[*]}"
-  sudo=()
-  if [ "$(id -u)" -ne 0 ]; then
-    if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-      sudo=(sudo)
-    else
-      fail "installing them needs root. Run this, then start again:
-  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
-    fi
-  fi
-  command -v apt-get >/dev/null || fail "this system has no apt-get; install the equivalents of these Debian packages: ${missing[*]}"
   start=$SECONDS
   say "installing them with apt-get (a minute or two) ..."
   log=$(mktemp)
-  if ! { "${sudo[@]}" apt-get -q update && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-         apt-get -q install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    fail "apt-get could not install them (its last lines are above, all of them in $log)"
+  if { "${sudo[@]}" apt-get -q update && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+       apt-get -q install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    say "installed in $((SECONDS - start)) s"
+  else
+    tail -n 10 "$log" >&2
+    obstacle='apt-get could not install them (its last lines are above); install these by hand, then start again:'
   fi
   rm -f "$log"
-  say "installed in $((SECONDS - start)) s"
+fi
+if [ ${#missing[@]} -gt 0 ] && [ -n "$obstacle" ]; then
+  [ ${#needed[@]} -eq 0 ] || fail "missing system packages: ${needed[*]}
+$obstacle ${missing[*]}"
+  say "going on without ${helpful[*]}, which would help"
+  mkdir -p build
+  printf '%s' "${helpful[*]}" >$without
 fi
 
 cmake_version=$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
@@ -97,9 +115,18 @@ if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ] || ! build/venv/bin/p
   mkdir -p build
   rm -rf build/venv
   python3 -m venv build/venv || fail "python3 -m venv failed; on Debian: apt-get install python3-venv"
-  if ! build/venv/bin/python -m pip install -q --disable-pip-version-check "${python_packages[@]}"; then
-    fail "pip could not install the Python packages. Without them the C++ parts still build: cmake --preset release -DTAUT_WITH_PYTHON=OFF"
+  log=$(mktemp)
+  if ! build/venv/bin/python -m pip install -q --disable-pip-version-check --retries 1 "${python_packages[@]}" >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    # A machine without a network may have the packages in the system's Python.
+    rm -rf build/venv
+    python3 -m venv --system-site-packages build/venv
+    build/venv/bin/python -m pybind11 --version >/dev/null 2>&1 ||
+      fail "pip could not install the Python packages (its last lines are above), and python3 has no pybind11 of its own. Without \
+it the C++ parts still build: cmake --preset release -DTAUT_WITH_PYTHON=OFF"
+    say "pip could not install them; build/venv uses the packages of $(command -v python3) instead"
   fi
+  rm -f "$log"
   printf '%s' "$wanted" >"$stamp"
   say "build/venv is ready after $((SECONDS - start)) s"
 fi
