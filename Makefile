@@ -1,0 +1,96 @@
+# Short names for what the CMake presets do. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# A machine with a working GPU gets the CUDA kernels; override with PRESET=release, debug or cuda.
+PRESET ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo release)
+BUILD := build/$(PRESET)
+PYTHON := build/venv/bin/python
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+# Configuring prints a page; show it only when it fails.
+configure = @cmake --preset $(1) -DTAUT_WERROR=ON >build/$(1)-configure.log 2>&1 || \
+  { cat build/$(1)-configure.log >&2; exit 1; }
+
+.PHONY: help setup configure build demo test cuda-compile sanitize format format-check tidy bench install clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## install what the build needs (apt packages, build/venv); quick when all is there
+	@cmake/setup.sh
+
+configure: setup
+	$(call configure,$(PRESET))
+
+build: configure  ## build the library, the Python package, the examples and the tests
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: configure  ## build the library and train a first model on real data
+	@start=$$SECONDS; \
+	cmake --build $(BUILD) -j $(JOBS) --target taut taut_python examples; \
+	echo "built in $$((SECONDS - start)) s"; \
+	echo; \
+	PYTHONPATH=$(BUILD)/python $(PYTHON) examples/python/digits.py; \
+	echo; \
+	echo "The same in C++:     $(BUILD)/examples/digits"; \
+	echo "Python, by hand:     PYTHONPATH=$(BUILD)/python $(PYTHON)"; \
+	echo "Install for C++:     make install PREFIX=\$$HOME/.local"; \
+	echo "Install for Python:  pip install ."; \
+	echo "Read on:             docs/guide/, examples/"
+
+test:  ## build everything and run every test that this machine can run
+	@start=$$SECONDS; \
+	$(MAKE) build PRESET=$(PRESET); \
+	$(MAKE) cuda-compile PRESET=$(PRESET); \
+	echo "built in $$((SECONDS - start)) s"; \
+	ctest --test-dir $(BUILD) -j 2 --output-on-failure --no-tests=error; \
+	echo "make test took $$((SECONDS - start)) s"
+
+# Without a GPU the CUDA kernels cannot run, but a change must not break their build.
+cuda-compile: setup
+	@if [ $(PRESET) != cuda ] && [ -f kernels/table_cuda.cpp ] && \
+	    { command -v nvcc || [ -x /usr/local/cuda/bin/nvcc ]; } >/dev/null; then \
+	  echo "no GPU here: the CUDA kernels are compiled, not run"; \
+	  cmake --preset cuda -DTAUT_WERROR=ON -DTAUT_BUILD_TESTS=OFF -DTAUT_WITH_PYTHON=OFF \
+	    -DCMAKE_CUDA_ARCHITECTURES=90 >build/cuda-configure.log 2>&1 || { cat build/cuda-configure.log >&2; exit 1; }; \
+	  cmake --build build/cuda -j $(JOBS) --target taut; \
+	fi
+
+sanitize: setup  ## build and run the C++ tests under asan+ubsan, then under tsan
+	$(call configure,asan)
+	@cmake --build build/asan -j $(JOBS)
+	@ctest --test-dir build/asan -j 2 --output-on-failure --no-tests=error
+	$(call configure,tsan)
+	@cmake --build build/tsan -j $(JOBS)
+	@ctest --test-dir build/tsan -j 2 --output-on-failure --no-tests=error
+
+sources = git ls-files --cached --others --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' '*.inl' '*.def'
+
+format: setup  ## format every C++ and CUDA file in place
+	@$(sources) | xargs -r build/venv/bin/clang-format -i
+
+format-check: setup  ## say which files are not formatted
+	@$(sources) | xargs -r build/venv/bin/clang-format --dry-run -Werror
+
+tidy:  ## run clang-tidy over the library (FILES="src/core/*.cpp" for a part)
+	@cmake/setup.sh tidy
+	$(call configure,debug)
+	@$(PYTHON) cmake/tidy.py build/debug $(FILES)
+
+bench: configure  ## build the benchmarks and run each
+	@cmake --build $(BUILD) -j $(JOBS) --target benchmarks
+	@for program in $(BUILD)/benchmarks/*; do \
+	  if [ -f "$$program" ] && [ -x "$$program" ]; then echo "== $$program"; "$$program"; fi; \
+	done
+
+install: configure  ## install the library and its headers under PREFIX (/usr/local)
+	@cmake --build $(BUILD) -j $(JOBS) --target taut
+	@cmake --install $(BUILD) --component library --prefix $(PREFIX)
+
+clean:  ## remove what was built, but not build/venv
+	@find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,18 @@
+# examples/cpp/<name>.cpp becomes the program build/<preset>/examples/<name>.
+
+find_package(PNG QUIET)  # pictures are written when libpng is there
+file(GLOB taut_example_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/cpp/*.cpp")
+set(taut_example_targets)
+foreach(source IN LISTS taut_example_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  add_executable(example_${name} "${source}")
+  set_target_properties(example_${name} PROPERTIES
+    OUTPUT_NAME ${name} JOB_POOL_LINK taut_link RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+  target_link_libraries(example_${name} PRIVATE taut::taut taut_build_flags)
+  if(PNG_FOUND)
+    target_link_libraries(example_${name} PRIVATE PNG::PNG)
+    target_compile_definitions(example_${name} PRIVATE TAUT_EXAMPLE_HAS_PNG=1)
+  endif()
+  list(APPEND taut_example_targets example_${name})
+endforeach()
+add_custom_target(examples DEPENDS ${taut_example_targets})

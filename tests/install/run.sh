@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs the build tree into a new prefix and builds the project of this folder against it, once with CMake's
+# find_package and once with pkg-config; then moves the prefix and builds again, for an installed tree holds no fixed path.
+#
+#   run.sh <build tree> <C++ compiler> <cmake>
+set -euo pipefail
+source_dir=$(cd "$(dirname "$0")" && pwd)
+build_tree=$1 compiler=$2 cmake=$3
+scratch=$build_tree/install-test
+rm -rf "$scratch"
+mkdir -p "$scratch"
+
+"$cmake" --install "$build_tree" --component library --prefix "$scratch/first" >"$scratch/install.log"
+
+with_cmake() {
+  "$cmake" -S "$source_dir" -B "$scratch/$1-cmake" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" \
+    -DCMAKE_PREFIX_PATH="$2" -DCMAKE_BUILD_TYPE=Release >"$scratch/$1-cmake.log"
+  "$cmake" --build "$scratch/$1-cmake" >>"$scratch/$1-cmake.log" || { cat "$scratch/$1-cmake.log"; return 1; }
+  echo "find_package, $1 prefix:"
+  "$scratch/$1-cmake/uses_taut"
+}
+
+with_pkg_config() {
+  local pc
+  pc=$(dirname "$(find "$2" -name taut.pc)")
+  # shellcheck disable=SC2046  # the flags are meant to split
+  "$compiler" "$source_dir/main.cpp" -o "$scratch/$1-pkg-config" \
+    $(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs taut) -Wl,-rpath,"$pc/.."
+  echo "pkg-config, $1 prefix:"
+  "$scratch/$1-pkg-config"
+}
+
+with_cmake first "$scratch/first"
+with_pkg_config first "$scratch/first"
+mv "$scratch/first" "$scratch/moved"
+with_cmake moved "$scratch/moved"
+with_pkg_config moved "$scratch/moved"
+rm -rf "$scratch"
