@@ -7,23 +7,23 @@
 // tensor ("self") is accessed at
 //   self + sum over d of x[d] * self_strides[d]
 //        + sum over j of index_j[sum over d of x[d] * index_j.strides[d]] * index_j.dim_stride
-// so self_strides holds 0 where a coordinate only picks indices, and an index has stride 0 along the
-// dims that it does not vary in. With s the strides and n the sizes of self:
-//   gather, scatter along dim    size = the index's shape, self_strides = s with 0 at dim, one index
-//                                with its own strides, {n[dim], s[dim]}
-//   index_select, _add, _copy,   size = the result's or source's shape, self_strides = s with 0 at
-//   _fill, _reduce; embedding    dim, one index with stride 0 everywhere but at dim
-//   take, put                    self contiguous, self_strides all 0, {numel, 1}, wrap_negative
-//   self[:, i, :, j]             size = the result's shape; each indexed dim is one index, each
-//                                other dim of self keeps its stride; wrap_negative
+// so self_strides holds 0 where a coordinate only picks indices, and an index has stride 0 along
+// the dims that it does not vary in. With s the strides and n the sizes of self:
+// - gather, scatter along dim: size = the index's shape, self_strides = s with 0 at dim, one index
+//   with its own strides, {n[dim], s[dim]}
+// - index_select, _add, _copy, _fill, _reduce, embedding: size = the shape of the result or source,
+//   self_strides = s with 0 at dim, one index with stride 0 everywhere but at dim
+// - take, put: self contiguous, self_strides all 0, {numel, 1}, wrap_negative
+// - self[:, i, :, j]: size = the result's shape; each indexed dim is one index, each other dim of
+//   self keeps its stride; wrap_negative
 // A scalar or broadcast source has stride 0.
-
-#include <cstdint>
 
 #include "kernels/api/index_result.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
+
+#include <cstdint>
 
 namespace taut::kernels {
 
@@ -57,8 +57,8 @@ enum class PutMode : uint8_t { assign, sum, prod, mean, amax, amin };
 /// x stays; sum: self += alpha * source; prod, amax, amin (NaN wins), mean likewise, where mean
 /// divides (integers: floor) by the number of values. With include_self false, what the positions
 /// that are written to held before takes no part. assign: all dtypes; sum: all, bool as logical or;
-/// the others: all but bool. Nothing is written when an index is out of range. Self does not overlap
-/// itself, the source or the indices. Values are combined in row-major order of x.
+/// the others: all but bool. Nothing is written when an index is out of range. Self does not
+/// overlap itself, the source or the indices. Values are combined in row-major order of x.
 struct IndexPutArgs {
   DType dtype = DType::float32;
   DType index_dtype = DType::int64;
@@ -78,8 +78,8 @@ struct IndexPutArgs {
 
 /// grad_weight[v] = sum of grad_output[i] over the i with index[i] == v, in their order; rows that
 /// no index names are zeroed, as is row padding_idx. With scale_grad_by_freq each sum is divided by
-/// its number of terms. grad_output: (count, width), index: (count), grad_weight: (rows, width), all
-/// contiguous. dtype: floating.
+/// its number of terms. grad_output: (count, width), index: (count), grad_weight: (rows, width),
+/// all contiguous. dtype: floating.
 struct EmbeddingBackwardArgs {
   DType dtype = DType::float32;
   DType index_dtype = DType::int64;
@@ -102,9 +102,9 @@ struct CountNonzeroArgs {
   void* stream = nullptr;
 };
 
-/// Writes the coordinates of the elements that are not zero, in row-major order: coordinate d of the
-/// i-th goes to output[i * row_stride + d * col_stride]. input: contiguous, of `size`; output has
-/// room for all of them.
+/// Writes the coordinates of the elements that are not zero, in row-major order: coordinate d of
+/// the i-th goes to output[i * row_stride + d * col_stride]. input: contiguous, of `size`; output
+/// has room for all of them.
 struct NonzeroArgs {
   DType dtype = DType::float32;
   Dims size;

@@ -2,12 +2,12 @@
 // Sorting, selection and counting. The order is that of numbers, NaN above all and equal to itself,
 // -0 equal to 0, false below true; sorts are stable in both directions.
 
-#include <cstdint>
-
 #include "kernels/api/index_result.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
+
+#include <cstdint>
 
 namespace taut::kernels {
 
@@ -54,8 +54,8 @@ enum class PickMode : uint8_t {
   mode,        // the most frequent, the smallest of those; its last position
 };
 
-/// One element of each row along `dim`, which has at least one. values and indices have size 1 along
-/// dim (their strides there are not read); neither is null.
+/// One element of each row along `dim`, which has at least one. values and indices have size 1
+/// along dim (their strides there are not read); neither is null.
 struct PickArgs {
   DType dtype = DType::float32;
   PickMode mode = PickMode::kth_value;
@@ -123,9 +123,9 @@ struct BincountArgs {
   void* stream = nullptr;
 };
 
-/// output[b] = the number (or the summed weight) of the inputs in bin b: [edges[b], edges[b+1]), the
-/// last bin closed above. Without edges the bins are equal parts of [low, high]. Inputs outside of
-/// the bins and NaN count nowhere. edges: bins + 1 of `dtype`, ascending, or null; weights, of
+/// output[b] = the number (or the summed weight) of the inputs in bin b: [edges[b], edges[b+1]),
+/// the last bin closed above. Without edges the bins are equal parts of [low, high]. Inputs outside
+/// of the bins and NaN count nowhere. edges: bins + 1 of `dtype`, ascending, or null; weights, of
 /// `dtype`, or null; output: bins, of `dtype`. dtype: Arithmetic with neither edges nor weights,
 /// else float32, float64.
 struct HistogramArgs {
