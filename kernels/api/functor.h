@@ -44,6 +44,8 @@ enum class Derivative : uint8_t {
 struct Unary {
   static constexpr int arity = 1;
   static constexpr Derivative derivative = Derivative::given;
+  /// The inputs (kA, kB, kC) that get the gradient unchanged.
+  static constexpr unsigned passes = 0;
   /// Whether T may be a SIMD vector; otherwise the kernel calls it element by element.
   static constexpr bool vectorized = true;
 };

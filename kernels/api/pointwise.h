@@ -16,7 +16,7 @@ enum class Pointwise : uint8_t {
 #define TAUT_PREDICATE(name, Functor) Functor,
 #define TAUT_BINARY(name, Functor) Functor,
 #define TAUT_COMPARE(name, Functor) Functor,
-#define TAUT_PARAMETRIC(Functor) Functor,
+#define TAUT_PARAMETRIC(name, Functor) Functor,
 #include "taut/ops/lists/activation.def"
 #include "taut/ops/lists/arithmetic.def"
 #include "taut/ops/lists/compare.def"

@@ -121,6 +121,7 @@ struct Rad2deg : Unary {
 struct Add : Binary {
   static constexpr Domain domain = Domain::arithmetic;
   static constexpr unsigned needs[] = {0, 0};
+  static constexpr unsigned passes = kA;
   double alpha;
   static Add from(const double* parameters) { return {{}, parameters[0]}; }
   template <class T>
@@ -140,6 +141,7 @@ struct Add : Binary {
 struct Sub : Binary {
   static constexpr Domain domain = Domain::numeric;
   static constexpr unsigned needs[] = {0, 0};
+  static constexpr unsigned passes = kA;
   double alpha;
   static Sub from(const double* parameters) { return {{}, parameters[0]}; }
   template <class T>
@@ -221,6 +223,7 @@ struct FloorDivide : Binary {
 struct Fmod : Binary {
   static constexpr Domain domain = Domain::numeric;
   static constexpr unsigned needs[] = {0, kA | kB};
+  static constexpr unsigned passes = kA;
   static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T a, T b) const {
@@ -248,6 +251,7 @@ struct Fmod : Binary {
 struct Remainder : Binary {
   static constexpr Domain domain = Domain::numeric;
   static constexpr unsigned needs[] = {0, kA | kB};
+  static constexpr unsigned passes = kA;
   static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T a, T b) const {
@@ -450,6 +454,7 @@ struct Lerp : Ternary {
 struct Addcmul : Ternary {
   static constexpr Domain domain = Domain::numeric;
   static constexpr unsigned needs[] = {0, kC, kB};
+  static constexpr unsigned passes = kA;
   double value;
   static Addcmul from(const double* parameters) { return {{}, parameters[0]}; }
   template <class T>
@@ -474,6 +479,7 @@ struct Addcmul : Ternary {
 struct Addcdiv : Ternary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {0, kC, kB | kC};
+  static constexpr unsigned passes = kA;
   double value;
   static Addcdiv from(const double* parameters) { return {{}, parameters[0]}; }
   template <class T>

@@ -30,6 +30,7 @@ struct Trunc : Unary {
 struct Frac : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {0};
+  static constexpr unsigned passes = kA;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return x - trunc(x);

@@ -25,19 +25,19 @@ thread_local DestroyQueue destroy_queue;
 
 }  // namespace
 
-Ref<Node> Node::make(const char* name, BackwardFn backward, const NodeSizes& sizes) {
+Ref<Node> Node::make(const char* name, BackwardFn function, const NodeSizes& sizes) {
   const size_t bytes = align_up(sizeof(Node)) +
                        align_up(sizeof(TensorMeta) * static_cast<size_t>(sizes.outputs)) +
                        align_up(sizeof(Edge) * static_cast<size_t>(sizes.edges)) +
                        align_up(sizeof(SavedTensor) * static_cast<size_t>(sizes.saved)) +
                        align_up(sizes.attribute_bytes);
   void* memory = taut::detail::pool_allocate(bytes);
-  return Ref<Node>::adopt(new (memory) Node(name, backward, sizes, bytes));
+  return Ref<Node>::adopt(new (memory) Node(name, function, sizes, bytes));
 }
 
-Node::Node(const char* name, BackwardFn backward, const NodeSizes& sizes, size_t bytes)
+Node::Node(const char* name, BackwardFn function, const NodeSizes& sizes, size_t bytes)
     : name_(name),
-      backward_(backward),
+      backward_(function),
       sequence_(next_sequence.fetch_add(1, std::memory_order_relaxed)),
       bytes_(static_cast<uint32_t>(bytes)),
       output_count_(static_cast<uint16_t>(sizes.outputs)),

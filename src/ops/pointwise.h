@@ -1,0 +1,56 @@
+#pragma once
+// Elementwise ops in one place: type promotion, broadcasting, the kernel, the tape. The public
+// functions of taut/ops/ are calls of apply and apply_in_place with a functor's name.
+
+#include <initializer_list>
+
+#include "kernels/api/functor.h"
+#include "kernels/api/pointwise.h"
+#include "taut/core/tensor.h"
+
+namespace taut::ops {
+
+using kernels::Pointwise;
+
+/// A tensor or a number. Refers to the tensor.
+class Input {
+ public:
+  Input(const Tensor& tensor) : tensor_(&tensor) {}
+  Input(const Scalar& scalar) : tensor_(nullptr), scalar_(scalar) {}
+  bool is_scalar() const { return tensor_ == nullptr; }
+  const Tensor& tensor() const { return *tensor_; }
+  const Scalar& scalar() const { return scalar_; }
+
+ private:
+  const Tensor* tensor_;
+  Scalar scalar_;
+};
+using Inputs = std::span<const Input>;
+
+/// The dtype that arithmetic between these gives: tensors with dims count first, then tensors
+/// without, then numbers, each only when its category (bool < integer < floating) is higher.
+DType result_type(Inputs inputs);
+
+/// functor(inputs...) element by element, broadcast, on the tape.
+/// @throws ShapeError, DTypeError or DeviceError when the inputs do not go together.
+Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
+             std::initializer_list<double> parameters = {});
+
+/// The same, written to inputs[0], which must be a tensor.
+const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
+                             std::initializer_list<double> parameters = {});
+
+/// What is known of a functor.
+struct FunctorInfo {
+  const char* name;
+  kernels::Domain domain;
+  kernels::Derivative derivative;
+  int arity;
+  unsigned needs[kernels::kMaxPointwiseInputs];
+  unsigned passes;
+  /// The derivatives as ops on tensors, for differentiating them again.
+  Tensor (*vjp[kernels::kMaxPointwiseInputs])(const double* parameters, const Tensor* operands);
+};
+const FunctorInfo& functor_info(Pointwise op);
+
+}  // namespace taut::ops

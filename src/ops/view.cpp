@@ -1,0 +1,424 @@
+#include "taut/ops/view.h"
+
+#include <algorithm>
+
+#include "src/ops/dispatch.h"
+#include "src/ops/view_backward.h"
+#include "taut/autograd/record.h"
+#include "taut/ops/ops.h"
+
+namespace taut {
+namespace {
+
+using autograd::make_view;
+using autograd::record;
+using namespace ops::view_backward;  // NOLINT(google-build-using-namespace)
+
+int64_t wrap_index(const char* op, int64_t index, int64_t size, int dim) {
+  TAUT_CHECK(-size <= index && index < size, IndexError, op, ": index ", index,
+             " is out of range for dim ", dim, " of size ", size);
+  return index < 0 ? index + size : index;
+}
+
+int64_t clamp_bound(int64_t bound, int64_t size) {
+  if (bound < 0) bound += size;
+  return std::clamp<int64_t>(bound, 0, size);
+}
+
+Dims inverse(const Dims& order) {
+  Dims result = order;
+  for (int i = 0; i < order.rank(); ++i) result[static_cast<int>(order[i])] = i;
+  return result;
+}
+
+Tensor slice_at(const Tensor& input, int dim, int64_t start, int64_t end, int64_t step) {
+  const Tensor output = make_view(input, input.layout().slice(dim, start, end, step));
+  return record("slice", {input}, output, {}, slice_backward,
+                SliceAttributes{input.shape(), dim, start, end, step});
+}
+
+}  // namespace
+
+Tensor view(const Tensor& input, const Dims& size) {
+  const Dims target = infer_size("view", size, input.numel());
+  const std::optional<Layout> layout = input.layout().view(target);
+  TAUT_CHECK(layout.has_value(), ShapeError, "view: a tensor of shape ", input.shape(),
+             " and strides ", input.strides(), " has no view of shape ", target,
+             "; use reshape, which copies when it must");
+  return record("view", {input}, make_view(input, *layout), {}, reshape_backward,
+                ShapeAttributes{input.shape()});
+}
+
+Tensor reshape(const Tensor& input, const Dims& shape) {
+  const Dims target = infer_size("reshape", shape, input.numel());
+  const std::optional<Layout> layout = input.layout().view(target);
+  if (!layout) return view(clone(input, MemoryFormat::contiguous), target);
+  return record("reshape", {input}, make_view(input, *layout), {}, reshape_backward,
+                ShapeAttributes{input.shape()});
+}
+
+Tensor view_as(const Tensor& input, const Tensor& other) { return view(input, other.shape()); }
+Tensor reshape_as(const Tensor& input, const Tensor& other) {
+  return reshape(input, other.shape());
+}
+
+Tensor flatten(const Tensor& input, int64_t start_dim, int64_t end_dim) {
+  const int start = normalize_dim("flatten", start_dim, input.dim());
+  const int end = normalize_dim("flatten", end_dim, input.dim());
+  TAUT_CHECK(start <= end, ValueError, "flatten: start_dim ", start_dim, " comes after end_dim ",
+             end_dim);
+  if (input.dim() == 0) return reshape(input, {1});
+  if (start == end) return input;
+  Dims shape;
+  int64_t merged = 1;
+  for (int i = 0; i < input.dim(); ++i) {
+    if (i < start || i > end) {
+      shape.push_back(input.shape()[i]);
+      continue;
+    }
+    merged *= input.shape()[i];
+    if (i == end) shape.push_back(merged);
+  }
+  return reshape(input, shape);
+}
+
+Tensor unflatten(const Tensor& input, int64_t dim, const Dims& sizes) {
+  const int at = normalize_dim("unflatten", dim, input.dim());
+  TAUT_CHECK(input.dim() > 0 && sizes.rank() > 0, ShapeError,
+             "unflatten: cannot split dim ", dim, " of shape ", input.shape(), " into ", sizes);
+  const Dims parts = infer_size("unflatten", sizes, input.shape()[at]);
+  Dims shape;
+  for (int i = 0; i < input.dim(); ++i) {
+    if (i != at) {
+      shape.push_back(input.shape()[i]);
+      continue;
+    }
+    for (int64_t part : parts) shape.push_back(part);
+  }
+  return view(input, shape);
+}
+
+Tensor ravel(const Tensor& input) { return reshape(input, {-1}); }
+
+Tensor permute(const Tensor& input, const Dims& dims) {
+  TAUT_CHECK(dims.rank() == input.dim(), ShapeError, "permute: got ", dims.rank(),
+             " dims for a tensor of shape ", input.shape());
+  const Dims order = normalize_dims("permute", dims, input.dim());
+  return record("permute", {input}, make_view(input, input.layout().permute(order)), {},
+                permute_backward, ShapeAttributes{inverse(order)});
+}
+
+Tensor transpose(const Tensor& input, int64_t dim0, int64_t dim1) {
+  const int a = normalize_dim("transpose", dim0, input.dim());
+  const int b = normalize_dim("transpose", dim1, input.dim());
+  return record("transpose", {input}, make_view(input, input.layout().transpose(a, b)), {},
+                transpose_backward, TransposeAttributes{a, b});
+}
+
+Tensor swapaxes(const Tensor& input, int64_t axis0, int64_t axis1) {
+  return transpose(input, axis0, axis1);
+}
+Tensor swapdims(const Tensor& input, int64_t dim0, int64_t dim1) {
+  return transpose(input, dim0, dim1);
+}
+
+Tensor t(const Tensor& input) {
+  TAUT_CHECK(input.dim() <= 2, ShapeError, "t: expected at most 2 dims; got shape ", input.shape());
+  return input.dim() < 2 ? alias(input) : transpose(input, 0, 1);
+}
+
+Tensor numpy_T(const Tensor& input) {
+  Dims order;
+  for (int i = input.dim() - 1; i >= 0; --i) order.push_back(i);
+  return permute(input, order);
+}
+
+Tensor adjoint(const Tensor& input) { return transpose(input, -2, -1); }
+
+Tensor movedim(const Tensor& input, const Dims& source, const Dims& destination) {
+  TAUT_CHECK(source.rank() == destination.rank(), ShapeError, "movedim: got ", source.rank(),
+             " source dims and ", destination.rank(), " destinations");
+  const Dims from = normalize_dims("movedim", source, input.dim());
+  const Dims to_dims = normalize_dims("movedim", destination, input.dim());
+  Dims order = Dims::filled(input.dim(), -1);
+  for (int i = 0; i < from.rank(); ++i) order[static_cast<int>(to_dims[i])] = from[i];
+  int next = 0;
+  for (int i = 0; i < input.dim(); ++i) {
+    if (order[i] >= 0) continue;
+    while (from.contains(next)) ++next;
+    order[i] = next++;
+  }
+  return permute(input, order);
+}
+Tensor moveaxis(const Tensor& input, const Dims& source, const Dims& destination) {
+  return movedim(input, source, destination);
+}
+
+Tensor squeeze(const Tensor& input) {
+  Dims dims;
+  for (int i = 0; i < input.dim(); ++i) dims.push_back(i);
+  return squeeze(input, dims);
+}
+
+Tensor squeeze(const Tensor& input, int64_t dim) { return squeeze(input, Dims{dim}); }
+
+Tensor squeeze(const Tensor& input, const Dims& dims) {
+  const Dims chosen = normalize_dims("squeeze", dims, input.dim());
+  Layout layout = input.layout();
+  for (int i = input.dim() - 1; i >= 0; --i) {
+    if (chosen.contains(i) && layout.shape[i] == 1) layout = layout.squeeze(i);
+  }
+  return record("squeeze", {input}, make_view(input, layout), {}, reshape_backward,
+                ShapeAttributes{input.shape()});
+}
+
+Tensor unsqueeze(const Tensor& input, int64_t dim) {
+  const int at = normalize_dim("unsqueeze", dim, input.dim() + 1);
+  return record("unsqueeze", {input}, make_view(input, input.layout().unsqueeze(at)), {},
+                reshape_backward, ShapeAttributes{input.shape()});
+}
+
+Tensor expand(const Tensor& input, const Dims& size) {
+  const int added = size.rank() - input.dim();
+  TAUT_CHECK(added >= 0, ShapeError, "expand: ", size, " has fewer dims than the tensor's shape ",
+             input.shape());
+  Dims target = size;
+  for (int i = 0; i < size.rank(); ++i) {
+    if (target[i] != -1) continue;
+    TAUT_CHECK(i >= added, ShapeError, "expand: -1 cannot stand for a new dim; got ", size,
+               " for shape ", input.shape());
+    target[i] = input.shape()[i - added];
+  }
+  checked_numel("expand", target);
+  const Tensor output = make_view(input, input.layout().broadcast_to("expand", target));
+  return record("expand", {input}, output, {}, expand_backward, ShapeAttributes{input.shape()});
+}
+
+Tensor expand_as(const Tensor& input, const Tensor& other) { return expand(input, other.shape()); }
+Tensor broadcast_to(const Tensor& input, const Dims& size) { return expand(input, size); }
+
+Tensors broadcast_tensors(TensorList tensors) {
+  Dims shape;
+  for (const Tensor& tensor : tensors) {
+    shape = broadcast_shapes("broadcast_tensors", shape, tensor.shape());
+  }
+  Tensors result;
+  for (const Tensor& tensor : tensors) result.push_back(expand(tensor, shape));
+  return result;
+}
+
+Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
+  const int at = normalize_dim("narrow", dim, input.dim());
+  TAUT_CHECK(input.dim() > 0, ShapeError, "narrow: a tensor without dims cannot be narrowed");
+  const int64_t size = input.shape()[at];
+  TAUT_CHECK(-size <= start && start <= size, IndexError, "narrow: start ", start,
+             " is out of range for dim ", dim, " of size ", size);
+  if (start < 0) start += size;
+  TAUT_CHECK(length >= 0 && start + length <= size, IndexError, "narrow: ", length,
+             " elements from ", start, " on do not fit dim ", dim, " of size ", size);
+  return slice_at(input, at, start, start + length, 1);
+}
+
+Tensor narrow_copy(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
+  return clone(narrow(input, dim, start, length));
+}
+
+Tensor select(const Tensor& input, int64_t dim, int64_t index) {
+  TAUT_CHECK(input.dim() > 0, IndexError, "select: a tensor without dims cannot be indexed");
+  const int at = normalize_dim("select", dim, input.dim());
+  const int64_t position = wrap_index("select", index, input.shape()[at], at);
+  const Tensor output = make_view(input, input.layout().select(at, position));
+  return record("select", {input}, output, {}, select_backward,
+                SelectAttributes{input.shape(), at, position});
+}
+
+Tensor slice(const Tensor& input, int64_t dim, std::optional<int64_t> start,
+             std::optional<int64_t> end, int64_t step) {
+  TAUT_CHECK(input.dim() > 0, IndexError, "slice: a tensor without dims cannot be sliced");
+  const int at = normalize_dim("slice", dim, input.dim());
+  TAUT_CHECK(step > 0, ValueError, "slice: step must be positive; got ", step);
+  const int64_t size = input.shape()[at];
+  const int64_t first = clamp_bound(start.value_or(0), size);
+  const int64_t last = std::max(first, clamp_bound(end.value_or(size), size));
+  return slice_at(input, at, first, last, step);
+}
+
+Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2) {
+  TAUT_CHECK(input.dim() >= 2, ShapeError, "diagonal: expected at least 2 dims; got shape ",
+             input.shape());
+  const int a = normalize_dim("diagonal", dim1, input.dim());
+  const int b = normalize_dim("diagonal", dim2, input.dim());
+  TAUT_CHECK(a != b, ValueError, "diagonal: dims must differ; got ", dim1, " and ", dim2);
+  const Tensor output = make_view(input, input.layout().diagonal(a, b, offset));
+  return record("diagonal", {input}, output, {}, diagonal_backward,
+                DiagonalAttributes{input.shape(), a, b, offset});
+}
+
+Tensor unfold(const Tensor& input, int64_t dimension, int64_t size, int64_t step) {
+  const int at = normalize_dim("unfold", dimension, input.dim());
+  const int64_t available = input.dim() == 0 ? 1 : input.shape()[at];
+  TAUT_CHECK(size >= 0 && size <= available, ValueError, "unfold: size ", size,
+             " does not fit dim ", dimension, " of size ", available);
+  TAUT_CHECK(step > 0, ValueError, "unfold: step must be positive; got ", step);
+  const Tensor output = make_view(input, input.layout().unfold(at, size, step));
+  return record("unfold", {input}, output, {}, unfold_backward,
+                UnfoldAttributes{input.shape(), at, size, step});
+}
+
+Tensor as_strided(const Tensor& input, const Dims& size, const Dims& stride,
+                  std::optional<int64_t> storage_offset) {
+  TAUT_CHECK(size.rank() == stride.rank(), ShapeError, "as_strided: got ", size.rank(),
+             " sizes and ", stride.rank(), " strides");
+  checked_numel("as_strided", size);
+  const Layout layout{size, stride, storage_offset.value_or(input.storage_offset())};
+  const int64_t available =
+      static_cast<int64_t>(input.storage()->bytes() / item_size(input.dtype()));
+  TAUT_CHECK(layout.numel() == 0 ||
+                 (layout.extent_begin() >= 0 && layout.extent_end() <= available),
+             ValueError, "as_strided: size ", size, ", stride ", stride, " and offset ",
+             layout.offset, " reach past a storage of ", available, " elements");
+  for (int64_t step : stride) {
+    TAUT_CHECK(step >= 0, ValueError, "as_strided: strides cannot be negative; got ", stride);
+  }
+  return record("as_strided", {input}, make_view(input, layout), {}, as_strided_backward,
+                AsStridedAttributes{input.layout(), layout});
+}
+
+Tensors split_with_sizes(const Tensor& input, const std::vector<int64_t>& split_sizes,
+                         int64_t dim) {
+  const int at = normalize_dim("split", dim, input.dim());
+  TAUT_CHECK(input.dim() > 0, ShapeError, "split: a tensor without dims cannot be split");
+  int64_t total = 0;
+  for (int64_t size : split_sizes) {
+    TAUT_CHECK(size >= 0, ValueError, "split: sizes cannot be negative; got ", size);
+    total += size;
+  }
+  TAUT_CHECK(total == input.shape()[at], ShapeError, "split: sizes add up to ", total,
+             "; expected ", input.shape()[at], ", the size of dim ", dim);
+  Tensors result;
+  int64_t start = 0;
+  for (int64_t size : split_sizes) {
+    result.push_back(slice_at(input, at, start, start + size, 1));
+    start += size;
+  }
+  return result;
+}
+
+Tensors split(const Tensor& input, const std::vector<int64_t>& split_sizes, int64_t dim) {
+  return split_with_sizes(input, split_sizes, dim);
+}
+
+Tensors split(const Tensor& input, int64_t split_size, int64_t dim) {
+  const int at = normalize_dim("split", dim, input.dim());
+  TAUT_CHECK(input.dim() > 0, ShapeError, "split: a tensor without dims cannot be split");
+  const int64_t size = input.shape()[at];
+  TAUT_CHECK(split_size > 0 || (split_size == 0 && size == 0), ValueError,
+             "split: split_size must be positive; got ", split_size);
+  if (size == 0) return {slice_at(input, at, 0, 0, 1)};
+  Tensors result;
+  for (int64_t start = 0; start < size; start += split_size) {
+    result.push_back(slice_at(input, at, start, std::min(start + split_size, size), 1));
+  }
+  return result;
+}
+
+Tensors chunk(const Tensor& input, int64_t chunks, int64_t dim) {
+  const int at = normalize_dim("chunk", dim, input.dim());
+  TAUT_CHECK(input.dim() > 0, ShapeError, "chunk: a tensor without dims cannot be split");
+  TAUT_CHECK(chunks > 0, ValueError, "chunk: chunks must be positive; got ", chunks);
+  const int64_t size = input.shape()[at];
+  if (size == 0) {
+    Tensors result;
+    for (int64_t i = 0; i < chunks; ++i) result.push_back(slice_at(input, at, 0, 0, 1));
+    return result;
+  }
+  return split(input, (size + chunks - 1) / chunks, dim);
+}
+
+Tensors tensor_split(const Tensor& input, int64_t sections, int64_t dim) {
+  const int at = normalize_dim("tensor_split", dim, input.dim());
+  TAUT_CHECK(input.dim() > 0, ShapeError, "tensor_split: a tensor without dims cannot be split");
+  TAUT_CHECK(sections > 0, ValueError, "tensor_split: sections must be positive; got ", sections);
+  const int64_t size = input.shape()[at];
+  Tensors result;
+  int64_t start = 0;
+  for (int64_t i = 0; i < sections; ++i) {
+    const int64_t length = size / sections + (i < size % sections ? 1 : 0);
+    result.push_back(slice_at(input, at, start, start + length, 1));
+    start += length;
+  }
+  return result;
+}
+
+Tensors tensor_split(const Tensor& input, const std::vector<int64_t>& indices, int64_t dim) {
+  const int at = normalize_dim("tensor_split", dim, input.dim());
+  TAUT_CHECK(input.dim() > 0, ShapeError, "tensor_split: a tensor without dims cannot be split");
+  const int64_t size = input.shape()[at];
+  Tensors result;
+  int64_t start = 0;
+  for (int64_t index : indices) {
+    const int64_t bound = clamp_bound(index, size);
+    result.push_back(slice_at(input, at, start, std::max(start, bound), 1));
+    start = bound;
+  }
+  result.push_back(slice_at(input, at, start, size, 1));
+  return result;
+}
+
+Tensors unbind(const Tensor& input, int64_t dim) {
+  TAUT_CHECK(input.dim() > 0, ShapeError, "unbind: a tensor without dims cannot be unbound");
+  const int at = normalize_dim("unbind", dim, input.dim());
+  Tensors result;
+  for (int64_t i = 0; i < input.shape()[at]; ++i) result.push_back(select(input, at, i));
+  return result;
+}
+
+namespace {
+
+Tensors split_evenly(const char* op, const Tensor& input, int64_t sections, int dim) {
+  TAUT_CHECK(sections > 0 && input.shape()[dim] % sections == 0, ValueError, op, ": dim ", dim,
+             " of size ", input.shape()[dim], " does not split into ", sections, " equal sections");
+  return tensor_split(input, sections, dim);
+}
+
+}  // namespace
+
+Tensors hsplit(const Tensor& input, int64_t sections) {
+  TAUT_CHECK(input.dim() >= 1, ShapeError, "hsplit: expected at least 1 dim; got shape ",
+             input.shape());
+  return split_evenly("hsplit", input, sections, input.dim() == 1 ? 0 : 1);
+}
+Tensors vsplit(const Tensor& input, int64_t sections) {
+  TAUT_CHECK(input.dim() >= 2, ShapeError, "vsplit: expected at least 2 dims; got shape ",
+             input.shape());
+  return split_evenly("vsplit", input, sections, 0);
+}
+Tensors dsplit(const Tensor& input, int64_t sections) {
+  TAUT_CHECK(input.dim() >= 3, ShapeError, "dsplit: expected at least 3 dims; got shape ",
+             input.shape());
+  return split_evenly("dsplit", input, sections, 2);
+}
+
+Tensor atleast_1d(const Tensor& input) { return input.dim() >= 1 ? input : reshape(input, {1}); }
+Tensor atleast_2d(const Tensor& input) {
+  if (input.dim() >= 2) return input;
+  return unsqueeze(atleast_1d(input), 0);
+}
+Tensor atleast_3d(const Tensor& input) {
+  if (input.dim() >= 3) return input;
+  return unsqueeze(atleast_2d(input), -1);
+}
+
+Tensor detach(const Tensor& input) {
+  ops::check_defined("detach", "input", input);
+  Ref<TensorImpl> impl = TensorImpl::make(input.storage(), input.layout(), input.dtype());
+  impl->is_inference = input.is_inference();
+  return Tensor(std::move(impl));
+}
+
+Tensor alias(const Tensor& input) {
+  return record("alias", {input}, make_view(input, input.layout()), {}, reshape_backward,
+                ShapeAttributes{input.shape()});
+}
+
+}  // namespace taut
