@@ -40,12 +40,12 @@ HWY_NOINLINE void narrow_lanes(const A* lanes, int64_t count, T* y) {
 }
 
 template <class D>
-HWY_INLINE hn::Vec<D> load_as(D d, const LaneOf<D>* x) {
+HWY_INLINE hn::Vec<D> load_as([[maybe_unused]] D d, const LaneOf<D>* x) {
   return hn::LoadU(d, x);
 }
 
 template <class D>
-HWY_INLINE hn::Vec<D> load_as(D d, const BFloat16* x) {
+HWY_INLINE hn::Vec<D> load_as([[maybe_unused]] D d, const BFloat16* x) {
   const hn::Rebind<uint16_t, D> narrow;
   const hn::Rebind<uint32_t, D> wide;
   const auto bits = hn::LoadU(narrow, reinterpret_cast<const uint16_t*>(x));
@@ -53,7 +53,7 @@ HWY_INLINE hn::Vec<D> load_as(D d, const BFloat16* x) {
 }
 
 template <class D>
-HWY_INLINE hn::Vec<D> load_as(D d, const Float16* x) {
+HWY_INLINE hn::Vec<D> load_as([[maybe_unused]] D d, const Float16* x) {
 #if HWY_TARGET <= HWY_AVX2  // has the conversion instruction
   const hn::Rebind<hwy::float16_t, D> narrow;
   return hn::PromoteTo(d, hn::LoadU(narrow, reinterpret_cast<const hwy::float16_t*>(x)));
@@ -65,13 +65,13 @@ HWY_INLINE hn::Vec<D> load_as(D d, const Float16* x) {
 }
 
 template <class D>
-HWY_INLINE void store_as(D d, hn::Vec<D> value, LaneOf<D>* y) {
+HWY_INLINE void store_as([[maybe_unused]] D d, hn::Vec<D> value, LaneOf<D>* y) {
   hn::StoreU(value, d, y);
 }
 
 // Round to nearest even: add 0x7fff plus the lowest bit that stays, then cut; NaN stays NaN.
 template <class D>
-HWY_INLINE void store_as(D d, hn::Vec<D> value, BFloat16* y) {
+HWY_INLINE void store_as([[maybe_unused]] D d, hn::Vec<D> value, BFloat16* y) {
   const hn::Rebind<uint16_t, D> narrow;
   const hn::Rebind<uint32_t, D> wide;
   const auto bits = hn::BitCast(wide, value);
@@ -85,11 +85,10 @@ HWY_INLINE void store_as(D d, hn::Vec<D> value, BFloat16* y) {
 }
 
 template <class D>
-HWY_INLINE void store_as(D d, hn::Vec<D> value, Float16* y) {
+HWY_INLINE void store_as([[maybe_unused]] D d, hn::Vec<D> value, Float16* y) {
 #if HWY_TARGET <= HWY_AVX2
   const hn::Rebind<hwy::float16_t, D> narrow;
   hn::StoreU(hn::DemoteTo(narrow, value), narrow, reinterpret_cast<hwy::float16_t*>(y));
-  static_cast<void>(d);
 #else
   HWY_ALIGN float lanes[hn::MaxLanes(D())];
   hn::Store(value, d, lanes);
