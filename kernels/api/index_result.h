@@ -8,10 +8,11 @@ namespace taut::kernels {
 
 struct IndexResult {
   bool ok = true;
-  int64_t index = 0;     // the value of the first index, in row-major order, that is out of range
-  int64_t size = 0;      // the size of the dim that it indexes
-  int64_t position = 0;  // where it stands in its index tensor, counted in row-major order
-  int operand = 0;       // which of the index tensors it stands in
+  int64_t index = 0;  // the value of the first index, in row-major order, that is out of range
+  int64_t size = 0;   // the size of the dim that it indexes
+  int64_t position =
+      0;            // the row-major position, in the shape that the kernel walks, that it is for
+  int operand = 0;  // which of the index tensors it stands in
 };
 
 }  // namespace taut::kernels

@@ -160,6 +160,25 @@ void run_tile(const Tile<T>& tile) {
   }
 }
 
+// A single row of the product, at the speed that b streams in: sum[j] += a[p] * b[p][j] for a few
+// rows of b at a time, `sum` staying in L1. Each sum is the chain that a tile would form.
+template <class T, int Group>
+void add_rows(const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t n, T* sum) {
+  const hn::ScalableTag<T> d;
+  constexpr int64_t kLanes = lanes_of<T>();
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const bool whole = j + kLanes <= n;
+    auto total = hn::LoadU(d, sum + j);
+#pragma GCC unroll 8
+    for (int i = 0; i < Group; ++i) {
+      const T* row = b + i * b_stride + j;
+      const auto right = whole ? hn::LoadU(d, row) : load_first(d, row, n - j);
+      total = hn::MulAdd(hn::Set(d, a[i * a_stride]), right, total);
+    }
+    hn::StoreU(total, d, sum + j);
+  }
+}
+
 template <class T>
 using TileFn = void (*)(const Tile<T>&);
 
@@ -302,6 +321,9 @@ class Product {
   void panel(int64_t column, int64_t columns, int64_t level, int64_t depth) {
     const T* b = p_.b + level * p_.b_row_stride + column * p_.b_col_stride;
     const bool in_place = use_b_in_place();
+    if (in_place && p_.m == 1 && columns >= 4 * kTileColumns) {
+      return single_row(b, column, columns, level, depth);
+    }
     const int64_t tile_columns =
         in_place && p_.m <= kWideRows ? kWideVectors * kLanes : kTileColumns;
     if (!in_place) b = pack_panel(b, columns, depth);
@@ -322,6 +344,27 @@ class Product {
         column_of_tiles(tile, rows, width);
         j += width;
       }
+    }
+  }
+
+  void single_row(const T* b, int64_t column, int64_t columns, int64_t level, int64_t depth) {
+    constexpr int kGroup = 8;
+    const T* a = p_.a + level * p_.a_col_stride;
+    T* sum = thread_scratch<T>().panel_of_b();
+    std::fill(sum, sum + padded(columns), T(0));
+    int64_t p = 0;
+    for (; p + kGroup <= depth; p += kGroup) {
+      add_rows<T, kGroup>(a + p * p_.a_col_stride, p_.a_col_stride, b + p * p_.b_row_stride,
+                          p_.b_row_stride, columns, sum);
+    }
+    for (; p < depth; ++p) {
+      add_rows<T, 1>(a + p * p_.a_col_stride, p_.a_col_stride, b + p * p_.b_row_stride,
+                     p_.b_row_stride, columns, sum);
+    }
+    const T beta = level == 0 ? p_.beta : T(1);
+    T* c = p_.c + column;
+    for (int64_t j = 0; j < columns; ++j) {
+      c[j] = beta == T(0) ? p_.alpha * sum[j] : p_.alpha * sum[j] + beta * c[j];
     }
   }
 

@@ -1,0 +1,207 @@
+// The Reducer of everything that maps each element and folds the results with one associative
+// operation. VectorReducer works on float or double registers; LoopReducer on plain loops that the
+// compiler vectorises, for operations that may be reordered freely (integers, logic).
+
+#if defined(TAUT_KERNELS_REDUCE_REDUCE_MAP_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TAUT_KERNELS_REDUCE_REDUCE_MAP_INL_H_
+#undef TAUT_KERNELS_REDUCE_REDUCE_MAP_INL_H_
+#else
+#define TAUT_KERNELS_REDUCE_REDUCE_MAP_INL_H_
+#endif
+
+#include "kernels/reduce/reduce_typed-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace taut::kernels {
+namespace HWY_NAMESPACE {
+
+/// Op offers, over A = compute_t<T> and vectors of it: static identity<A>(), fill<A>() (an element
+/// that leaves the result alone), map(d, v), fold(d, a, b).
+template <class T, class Op, class Finish>
+struct VectorReducer {
+  using In = T;
+  using Acc = compute_t<T>;
+  static constexpr int kPlanes = 1;
+  static constexpr int64_t kTileCols = 2048;
+  static constexpr int64_t kBlockRows = 64;
+  using D = hn::ScalableTag<Acc>;
+  using V = hn::Vec<D>;
+
+  Finish finish;  // (const Acc* state, int64_t out)
+
+  void identity(Acc* state) const { *state = Op::template identity<Acc>(); }
+
+  void merge(Acc* into, const Acc* from) const {
+    const hn::CappedTag<Acc, 1> one;
+    *into = hn::GetLane(Op::fold(one, hn::Set(one, *into), hn::Set(one, *from)));
+  }
+
+  HWY_NOINLINE void row(const T* x, int64_t n, int64_t stride, Acc* state) const {
+    *state = stride == 1 ? contiguous_row(x, n) : strided_row(x, n, stride);
+  }
+
+  HWY_NOINLINE void block(const T* x, int64_t rows, int64_t row_stride, int64_t cols,
+                          int64_t col_stride, Acc* planes, int64_t) const {
+    if (col_stride == 1) return contiguous_block(x, rows, row_stride, cols, planes);
+    for (int64_t c = 0; c < cols; ++c) {
+      const Acc sum = strided_row(x + c * col_stride, rows, row_stride);
+      merge(planes + c, &sum);
+    }
+  }
+
+ private:
+  static Acc fold_lanes(V v) {
+    const D d;
+    HWY_ALIGN Acc lanes[hn::MaxLanes(D())];
+    hn::Store(v, d, lanes);
+    const hn::CappedTag<Acc, 1> one;
+    for (size_t half = hn::Lanes(d) / 2; half > 0; half /= 2) {
+      for (size_t i = 0; i < half; ++i) {
+        const auto pair = Op::fold(one, hn::Set(one, lanes[i]), hn::Set(one, lanes[i + half]));
+        lanes[i] = hn::GetLane(pair);
+      }
+    }
+    return lanes[0];
+  }
+
+  static Acc contiguous_row(const T* x, int64_t n) {
+    const D d;
+    const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+    if (n < step) return strided_row(x, n, 1);
+    const V none = hn::Set(d, Op::template identity<Acc>());
+    V a0 = none, a1 = none, a2 = none, a3 = none, a4 = none, a5 = none, a6 = none, a7 = none;
+    const auto take = [&](V& into, const T* from) {
+      into = Op::fold(d, into, Op::map(d, load_as(d, from)));
+    };
+    int64_t i = 0;
+    for (; i + 8 * step <= n; i += 8 * step) {
+      take(a0, x + i);
+      take(a1, x + i + step);
+      take(a2, x + i + 2 * step);
+      take(a3, x + i + 3 * step);
+      take(a4, x + i + 4 * step);
+      take(a5, x + i + 5 * step);
+      take(a6, x + i + 6 * step);
+      take(a7, x + i + 7 * step);
+    }
+    for (; i + 2 * step <= n; i += 2 * step) {
+      take(a0, x + i);
+      take(a1, x + i + step);
+    }
+    if (i + step <= n) {
+      take(a2, x + i);
+      i += step;
+    }
+    if (i < n) {
+      a3 = Op::fold(d, a3, Op::map(d, load_first(d, x + i, n - i, Op::template fill<Acc>())));
+    }
+    a0 = Op::fold(d, Op::fold(d, a0, a1), Op::fold(d, a2, a3));
+    a4 = Op::fold(d, Op::fold(d, a4, a5), Op::fold(d, a6, a7));
+    return fold_lanes(Op::fold(d, a0, a4));
+  }
+
+  static HWY_NOINLINE Acc strided_row(const T* x, int64_t n, int64_t stride) {
+    const hn::CappedTag<Acc, 1> one;
+    using V1 = hn::Vec<hn::CappedTag<Acc, 1>>;
+    const V1 none = hn::Set(one, Op::template identity<Acc>());
+    V1 a0 = none, a1 = none, a2 = none, a3 = none;
+    const auto take = [&](V1& into, const T& from) {
+      into = Op::fold(one, into, Op::map(one, hn::Set(one, static_cast<Acc>(from))));
+    };
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+      take(a0, x[i * stride]);
+      take(a1, x[(i + 1) * stride]);
+      take(a2, x[(i + 2) * stride]);
+      take(a3, x[(i + 3) * stride]);
+    }
+    for (; i < n; ++i) take(a0, x[i * stride]);
+    return hn::GetLane(Op::fold(one, Op::fold(one, a0, a1), Op::fold(one, a2, a3)));
+  }
+
+  // Four rows at a time into a block of its own, which then joins the total: two levels of sums.
+  static void contiguous_block(const T* x, int64_t rows, int64_t stride, int64_t cols,
+                               Acc* planes) {
+    HWY_ALIGN Acc sums[kTileCols];
+    const D d;
+    for (int64_t r = 0; r < rows;) {
+      const bool is_first = r == 0;
+      const T* row = x + r * stride;
+      if (r + 4 <= rows) {
+        for_vectors(d, cols, [&](auto load, auto store) {
+          const V sum = Op::fold(
+              d, Op::fold(d, Op::map(d, load(row)), Op::map(d, load(row + stride))),
+              Op::fold(d, Op::map(d, load(row + 2 * stride)), Op::map(d, load(row + 3 * stride))));
+          store(is_first ? sum : Op::fold(d, load(sums), sum), sums);
+        });
+        r += 4;
+      } else {
+        for_vectors(d, cols, [&](auto load, auto store) {
+          const V sum = Op::map(d, load(row));
+          store(is_first ? sum : Op::fold(d, load(sums), sum), sums);
+        });
+        ++r;
+      }
+    }
+    for_vectors(d, cols, [&](auto load, auto store) {
+      store(Op::fold(d, load(planes), load(sums)), planes);
+    });
+  }
+};
+
+/// Op offers In, Acc, identity(), map(In) and fold(Acc, Acc).
+template <class Op, class Finish>
+struct LoopReducer {
+  using In = typename Op::In;
+  using Acc = typename Op::Acc;
+  static constexpr int kPlanes = 1;
+  static constexpr int64_t kTileCols = 2048;
+  static constexpr int64_t kBlockRows = 256;
+
+  Op op;
+  Finish finish;  // (const Acc* state, int64_t out)
+
+  void identity(Acc* state) const { *state = op.identity(); }
+  void merge(Acc* into, const Acc* from) const { *into = op.fold(*into, *from); }
+
+  HWY_NOINLINE void row(const In* x, int64_t n, int64_t stride, Acc* state) const {
+    Acc sum = op.identity();
+    if (stride == 1) {
+      for (int64_t i = 0; i < n; ++i) sum = op.fold(sum, op.map(x[i]));
+    } else {
+      for (int64_t i = 0; i < n; ++i) sum = op.fold(sum, op.map(x[i * stride]));
+    }
+    *state = sum;
+  }
+
+  HWY_NOINLINE void block(const In* x, int64_t rows, int64_t row_stride, int64_t cols,
+                          int64_t col_stride, Acc* planes, int64_t) const {
+    Acc* HWY_RESTRICT sums = planes;
+    for (int64_t r = 0; r < rows; ++r) {
+      const In* HWY_RESTRICT row = x + r * row_stride;
+      if (col_stride == 1) {
+        for (int64_t c = 0; c < cols; ++c) sums[c] = op.fold(sums[c], op.map(row[c]));
+      } else {
+        for (int64_t c = 0; c < cols; ++c) sums[c] = op.fold(sums[c], op.map(row[c * col_stride]));
+      }
+    }
+  }
+};
+
+template <class T, class Op, class Finish>
+void reduce_vectors(const ReducePlan& plan, const void* input, const Finish& finish) {
+  const VectorReducer<T, Op, Finish> reducer{finish};
+  run_reduction(plan, input, reducer_of(reducer));
+}
+
+template <class Op, class Finish>
+void reduce_loops(const ReducePlan& plan, const void* input, const Op& op, const Finish& finish) {
+  const LoopReducer<Op, Finish> reducer{op, finish};
+  run_reduction(plan, input, reducer_of(reducer));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace taut::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif
