@@ -6,6 +6,7 @@ const KernelTable& cpu_table() {
   static const KernelTable table{
       .pointwise = pointwise_kernels_cpu(),
       .copy = copy_kernels_cpu(),
+      .reduce = reduce_kernels_cpu(),
   };
   return table;
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/api/copy.h"
 #include "kernels/api/pointwise.h"
+#include "kernels/api/reduce.h"
 #include "taut/core/device.h"
 
 namespace taut::kernels {
@@ -11,6 +12,7 @@ namespace taut::kernels {
 struct KernelTable {
   PointwiseKernels pointwise;
   CopyKernels copy;
+  ReduceKernels reduce;
 };
 
 /// The tables of the devices, made at first use.
