@@ -48,6 +48,7 @@ test:  ## build everything and run every test that this machine can run
 	$(MAKE) build PRESET=$(PRESET); \
 	$(MAKE) cuda-compile PRESET=$(PRESET); \
 	echo "built in $$((SECONDS - start)) s"; \
+	$(PYTHON) cmake/slowest.py $(BUILD); \
 	ctest --test-dir $(BUILD) -j 2 --output-on-failure --no-tests=error; \
 	echo "make test took $$((SECONDS - start)) s"
 

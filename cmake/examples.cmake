@@ -7,7 +7,7 @@ foreach(source IN LISTS taut_example_sources)
   get_filename_component(name "${source}" NAME_WE)
   add_executable(example_${name} "${source}")
   set_target_properties(example_${name} PROPERTIES
-    OUTPUT_NAME ${name} JOB_POOL_LINK taut_link RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+    OUTPUT_NAME ${name} JOB_POOL_LINK taut_link CXX_EXTENSIONS OFF RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
   target_link_libraries(example_${name} PRIVATE taut::taut taut_build_flags)
   if(PNG_FOUND)
     target_link_libraries(example_${name} PRIVATE PNG::PNG)

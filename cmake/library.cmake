@@ -21,6 +21,8 @@ set_target_properties(taut PROPERTIES
   CUDA_VISIBILITY_PRESET hidden
   VISIBILITY_INLINES_HIDDEN ON
   POSITION_INDEPENDENT_CODE ON
+  CXX_EXTENSIONS OFF
+  CUDA_EXTENSIONS OFF
   CUDA_STANDARD 20
   CUDA_RUNTIME_LIBRARY Shared
   JOB_POOL_LINK taut_link
@@ -65,10 +67,16 @@ endforeach()
 set_target_properties(taut PROPERTIES INSTALL_RPATH "${taut_install_rpath}")
 
 # The CPU kernels: -O3 with the two relaxations that let loops vectorise and change no result. Never -ffast-math: NaN,
-# infinities and the order of sums are part of what Taut promises.
+# infinities and the order of sums are part of what Taut promises; nor may the compiler fuse a product and a sum where it
+# likes, which would make the tail of a row differ from its middle. Kernels say MulAdd where they mean it.
 set(taut_cpu_kernels ${taut_sources})
 list(FILTER taut_cpu_kernels INCLUDE REGEX "/kernels/.*_cpu\\.cpp$")
-set_property(SOURCE ${taut_cpu_kernels} APPEND PROPERTY COMPILE_OPTIONS -fno-math-errno -fno-trapping-math)
+set_property(SOURCE ${taut_cpu_kernels} APPEND PROPERTY COMPILE_OPTIONS
+  -fno-math-errno -fno-trapping-math -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # At -O3 g++ takes an array that a loop over a run-time count fills for one that may be empty.
+  set_property(SOURCE ${taut_cpu_kernels} APPEND PROPERTY COMPILE_OPTIONS -Wno-maybe-uninitialized)
+endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   # The least that Taut runs on, so that Highway builds no set below it. See Note [One build, three instruction sets].
   set_property(SOURCE ${taut_cpu_kernels} APPEND PROPERTY COMPILE_OPTIONS -msse4.2 -maes -mpclmul)

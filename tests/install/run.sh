@@ -21,6 +21,10 @@ with_cmake() {
 }
 
 with_pkg_config() {
+  if ! command -v pkg-config >/dev/null; then
+    echo "pkg-config is not here: left out"
+    return
+  fi
   local pc
   pc=$(dirname "$(find "$2" -name taut.pc)")
   # shellcheck disable=SC2046  # the flags are meant to split

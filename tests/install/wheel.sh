@@ -2,9 +2,12 @@
 # Builds the wheel, installs it into a new environment and uses it there: the import, which needs no NumPy, the stubs
 # through mypy, and what the wheel holds.
 #
-#   wheel.sh <source tree> <build tree> <python with pip, scikit-build-core, pybind11 and mypy> <CUDA: ON or OFF>
+#   wheel.sh <source tree> <build tree> <python with pip, scikit-build-core, pybind11 and mypy> <NAME=VALUE> ...
+#
+# NAME=VALUE are the CMake options of the build tree, so that ccache knows the files.
 set -euo pipefail
-source_tree=$1 build_tree=$2 python=$3 cuda=$4
+source_tree=$1 build_tree=$2 python=$3
+shift 3
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$build_tree/wheel-test
 rm -rf "$scratch"
@@ -12,7 +15,7 @@ mkdir -p "$scratch"
 
 # Without isolation: what the build needs is in this environment already, so nothing is fetched.
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir "$scratch" \
-  -C cmake.define.TAUT_WITH_CUDA="$cuda" "$source_tree"
+  "${@/#/-Ccmake.define.}" "$source_tree"
 wheel=$(echo "$scratch"/taut-*.whl)
 
 "$python" - "$wheel" <<'CHECK'

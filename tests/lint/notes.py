@@ -12,6 +12,7 @@ import tree
 WORD = "No" + "te"
 HELD = re.compile(rf"\s*(//|#|\*|/\*)?\s*{WORD} \[([^\]]+)\]")
 NAMED = re.compile(rf"{WORD} \[([^\]]+)\]")
+SEE = re.compile(r"\b[Ss]ee(\s+also)?$")
 BUDGET = 10
 
 
@@ -21,8 +22,11 @@ def main():
     paths = tree.files(root, suffixes=(*tree.CPP_SUFFIXES, ".py", ".cmake", ".sh"))
     held, named = {}, []
     for path in paths:
+        before = ""
         for number, line in tree.lines(root, path):
-            owner = HELD.match(line)
+            # A reference may break between "see" and the title.
+            owner = None if SEE.search(before) else HELD.match(line)
+            before = line
             if owner:
                 title = owner.group(2)
                 if title in held:
