@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "kernels/api/visit_dtype.h"
-#include "kernels/copy/convert.h"
+#include "kernels/api/convert.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace taut::kernels::HWY_NAMESPACE {

@@ -7,7 +7,7 @@
 #include "kernels/api/copy.h"
 #include "kernels/api/strided_loop.h"
 #include "kernels/api/visit_dtype.h"
-#include "kernels/copy/convert.h"
+#include "kernels/api/convert.h"
 #include "taut/base/parallel.h"
 
 namespace taut::kernels {

@@ -8,7 +8,7 @@
 
 #include "kernels/api/pointwise.h"
 #include "kernels/api/strided_loop.h"
-#include "kernels/copy/convert.h"
+#include "kernels/api/convert.h"
 #include "kernels/elementwise/rows.h"
 #include "taut/base/check.h"
 #include "taut/base/parallel.h"

@@ -11,6 +11,7 @@
 // gets a new history, an as_strided of the base, when it is next asked for.
 
 #include <atomic>
+#include <memory>
 
 #include "taut/autograd/node.h"
 
@@ -27,6 +28,17 @@ class AutogradMeta {
   std::atomic<uint32_t> generation{0};
   /// For a view: the generation of the base that `node` belongs to.
   uint32_t seen_generation = 0;
+  /// The gradient of a non-leaf that was asked to keep it.
+  std::shared_ptr<Tensor> retained_grad;
+  /// For hooks that must find the tensor but not keep it: null once it is gone.
+  std::shared_ptr<TensorImpl*> self;
+
+  AutogradMeta() = default;
+  AutogradMeta(const AutogradMeta&) = delete;
+  AutogradMeta& operator=(const AutogradMeta&) = delete;
+  ~AutogradMeta() {
+    if (self) *self = nullptr;
+  }
   bool is_leaf() const { return !node || node->is_accumulator(); }
 };
 

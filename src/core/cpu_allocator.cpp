@@ -38,7 +38,7 @@ SizeClass classify(size_t bytes) {
     const size_t units = std::max<size_t>(1, (bytes + kAlignment - 1) / kAlignment);
     return {static_cast<int>(units) - 1, units * kAlignment};
   }
-  const int shift = std::bit_width(bytes - 1) - 1 - kStepsLog2;  // step = 2^shift
+  const int shift = static_cast<int>(std::bit_width(bytes - 1)) - 1 - kStepsLog2;  // step = 2^shift
   const size_t steps = (bytes + (size_t{1} << shift) - 1) >> shift;
   // steps is in (8, 16]; 16 is the first step of the next doubling.
   const int doubling = shift + kStepsLog2 - 10;

@@ -38,7 +38,7 @@ FLOORS = {
 DIRECT_ONLY = {"kernels/api", "kernels/family", "kernels/family header", "core/plain"}
 
 # autograd is cut in two: these lie above ops, and the rest (node, saved_tensor, record, hooks ...) below.
-ABOVE_OPS = {"engine", "gradcheck", "functional", "function", "checkpoint", "forward_mode"}
+ABOVE_OPS = {"engine", "copy_slices", "tensor_methods", "gradcheck", "functional", "function", "checkpoint", "forward_mode"}
 # The headers of core that a kernel may see: values, never a Tensor, a Storage or an allocator.
 CORE_PLAIN = {"dtype", "dims", "half", "complex", "scalar", "device", "stream", "layout", "config"}
 # The parts of distributed that wrap a Module.

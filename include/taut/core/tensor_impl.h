@@ -3,6 +3,7 @@
 // For the library's own floors; users hold a Tensor.
 
 #include "taut/base/ref.h"
+#include "taut/core/dtype.h"
 #include "taut/core/layout.h"
 #include "taut/core/storage.h"
 
