@@ -27,14 +27,14 @@ HWY_INLINE T as_value(int64_t value) {
   }
 }
 
-// word < p 2^32 as word <= last; never() and always hold where no word or every word is under it.
+// word < p 2^32 as word <= last, where p is over 0: one comparison, which compilers vectorise.
 struct Threshold {
   explicit Threshold(double p) {
     const double bound = std::ceil(p * kTwo32);
     never = !(bound >= 1.0);
     last = bound >= kTwo32 ? 0xffffffffu : static_cast<uint32_t>(never ? 0.0 : bound - 1.0);
   }
-  HWY_INLINE bool operator()(uint32_t word) const { return (word <= last) & !never; }
+  HWY_INLINE bool operator()(uint32_t word) const { return word <= last; }
   uint32_t last;
   bool never;
 };
@@ -47,7 +47,11 @@ void bernoulli_of(const BernoulliArgs& args) {
     const Threshold is_under(args.p);
     for_words(args, 32, [&](const uint32_t* words, int64_t first, int64_t n) {
       T* HWY_RESTRICT to = out + first;
-      for (int64_t i = 0; i < n; ++i) to[i] = is_under(words[i]) ? yes : no;
+      if (is_under.never) {
+        std::fill(to, to + n, no);
+      } else {
+        for (int64_t i = 0; i < n; ++i) to[i] = is_under(words[i]) ? yes : no;
+      }
     });
     return;
   }
@@ -137,8 +141,16 @@ void randperm(const RandpermArgs& args) {
 }
 
 template <class A>
-HWY_INLINE void drop(const A* x, const uint32_t* words, int64_t n, Threshold keeps, A scale, A* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = keeps(words[i]) ? x[i] * scale : A(0);
+HWY_NOINLINE void drop(const A* x, const uint32_t* words, int64_t n, Threshold keeps, A scale,
+                       A* y) {
+  if (keeps.never) {
+    std::fill(y, y + n, A(0));
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const A scaled = x[i] * scale;
+    y[i] = keeps(words[i]) ? scaled : A(0);
+  }
 }
 
 void dropout(const DropoutArgs& args) {
@@ -160,7 +172,7 @@ void dropout(const DropoutArgs& args) {
       }
       if (args.mask == nullptr) return;
       bool* HWY_RESTRICT mask = args.mask + first;
-      for (int64_t i = 0; i < n; ++i) mask[i] = keeps(words[i]);
+      for (int64_t i = 0; i < n; ++i) mask[i] = keeps(words[i]) & !keeps.never;
     });
   });
 }
