@@ -24,8 +24,8 @@ HWY_INLINE hn::Vec<D> exp_nonpositive(D d, hn::Vec<D> x) {
   if constexpr (sizeof(LaneOf<D>) == 8) {
     return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
   } else {
-    // x = n log(2) + r, |r| <= log(2) / 2. Adding 1.5 2^23 leaves n in the lowest bits. exp(r) is the
-    // polynomial of degree 5 with constant 1 of the least relative error there, 9.2e-8.
+    // x = n log(2) + r, |r| <= log(2) / 2. Adding 1.5 2^23 leaves n in the lowest bits. exp(r) is
+    // the polynomial of degree 5 with constant 1 of the least relative error there, 9.2e-8.
     const hn::RebindToSigned<D> di;
     const auto shifter = hn::Set(d, 12582912.0f);
     const auto shifted = hn::MulAdd(x, hn::Set(d, 1.44269504088896341f), shifter);

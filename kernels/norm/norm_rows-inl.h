@@ -77,9 +77,8 @@ HWY_INLINE void sum_run(int64_t n, compute_t<T>& first, compute_t<T>& second, Te
     term([&](const auto* x) { return load_as(d, x + i + step); }, b0, b1);
     term([&](const auto* x) { return load_as(d, x + i + 2 * step); }, c0, c1);
   }
-  for_vectors(d, n - i, [&](auto load, auto) {
-    term([&](const auto* x) { return load(x + i); }, a0, a1);
-  });
+  for_vectors(d, n - i,
+              [&](auto load, auto) { term([&](const auto* x) { return load(x + i); }, a0, a1); });
   first = sum_lanes(d, hn::Add(hn::Add(a0, b0), c0));
   second = sum_lanes(d, hn::Add(hn::Add(a1, b1), c1));
 }

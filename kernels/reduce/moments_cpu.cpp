@@ -151,9 +151,8 @@ struct MomentReducer {
       }
     };
     add_rows(means, [](auto load, const T* row) { return load(row); });
-    for_vectors(d, cols, [&](auto load, auto store) {
-      store(hn::Mul(load(means), inverse), means);
-    });
+    for_vectors(d, cols,
+                [&](auto load, auto store) { store(hn::Mul(load(means), inverse), means); });
     add_rows(m2s, [&](auto load, const T* row) {
       const auto delta = hn::Sub(load(row), load(means));
       return hn::Mul(delta, delta);

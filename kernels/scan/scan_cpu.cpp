@@ -84,7 +84,7 @@ class RowSum {
     const int64_t length = (n + kSegments - 1) / kSegments;
     const int64_t last = n - (kSegments - 1) * length;  // the last segment may be shorter
     const int64_t common = std::max<int64_t>(0, last);
-    for (int64_t i = 0; i < common; ++i) advance<kSegments, kWrites>(x, length, i, sums, local);
+    advance<kWrites>(x, length, common, sums, local);
     for (int64_t i = common; i < length; ++i) {
       for (int64_t s = 0; s < kSegments && s * length + i < n; ++s) {
         sums[s] = plus(sums[s], static_cast<A>(x[(s * length + i) * step_]));
@@ -107,12 +107,35 @@ class RowSum {
     return total;
   }
 
-  template <int kCount, bool kWrites>
-  HWY_INLINE void advance(const In* x, int64_t length, int64_t i, A* sums, A* local) const {
-    for (int s = 0; s < kCount; ++s) {
-      sums[s] = plus(sums[s], static_cast<A>(x[(s * length + i) * step_]));
-      if constexpr (kWrites) local[s * length + i] = sums[s];
+  // The first `count` elements of every segment; sums by name stay in registers.
+  template <bool kWrites>
+  void advance(const In* x, int64_t length, int64_t count, A* sums, A* local) const {
+    const int64_t segment = length * step_;
+    const In *x0 = x, *x1 = x0 + segment, *x2 = x1 + segment, *x3 = x2 + segment;
+    const In *x4 = x3 + segment, *x5 = x4 + segment, *x6 = x5 + segment, *x7 = x6 + segment;
+    A s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
+    for (int64_t i = 0, at = 0; i < count; ++i, at += step_) {
+      s0 = plus(s0, static_cast<A>(x0[at]));
+      s1 = plus(s1, static_cast<A>(x1[at]));
+      s2 = plus(s2, static_cast<A>(x2[at]));
+      s3 = plus(s3, static_cast<A>(x3[at]));
+      s4 = plus(s4, static_cast<A>(x4[at]));
+      s5 = plus(s5, static_cast<A>(x5[at]));
+      s6 = plus(s6, static_cast<A>(x6[at]));
+      s7 = plus(s7, static_cast<A>(x7[at]));
+      if constexpr (kWrites) {
+        local[i] = s0;
+        local[length + i] = s1;
+        local[2 * length + i] = s2;
+        local[3 * length + i] = s3;
+        local[4 * length + i] = s4;
+        local[5 * length + i] = s5;
+        local[6 * length + i] = s6;
+        local[7 * length + i] = s7;
+      }
     }
+    const A all[kSegments] = {s0, s1, s2, s3, s4, s5, s6, s7};
+    std::copy(all, all + kSegments, sums);
   }
 
   template <bool kWrites>
