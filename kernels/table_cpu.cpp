@@ -11,6 +11,7 @@ const KernelTable& cpu_table() {
       .softmax = softmax_kernels_cpu(),
       .norm = norm_kernels_cpu(),
       .optim = optim_kernels_cpu(),
+      .random = random_kernels_cpu(),
   };
   return table;
 }

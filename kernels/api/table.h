@@ -22,6 +22,7 @@ struct KernelTable {
   SoftmaxKernels softmax;
   NormKernels norm;
   OptimKernels optim;
+  RandomKernels random;
 };
 
 /// The tables of the devices, made at first use.

@@ -8,5 +8,6 @@
 #include "taut/ops/matmul.h"
 #include "taut/ops/operators.h"
 #include "taut/ops/pointwise.h"
+#include "taut/ops/random.h"
 #include "taut/ops/reduce.h"
 #include "taut/ops/view.h"
