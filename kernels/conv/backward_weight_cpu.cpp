@@ -24,11 +24,12 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 struct WeightPlan {
   ConvAxes axes;
   Frame frame;
-  int64_t in;      // channels of a group
+  int64_t in;  // channels of a group
   int64_t out;
   int64_t rows;    // in * taps
   int64_t stride;  // of the sums: out, rounded up for tiles
   bool by_dots;
+  bool is_pointwise;  // then the sums are (out, in)
   std::unique_ptr<int64_t[]> offsets;
 
   int64_t size() const { return rows * stride; }
@@ -40,18 +41,20 @@ struct WeightPlan {
   }
 };
 
-WeightPlan plan_of(const ConvShape& s, const ConvAxes& axes) {
+WeightPlan plan_of(const ConvShape& s, const ConvAxes& axes, bool pointwise) {
   WeightPlan plan;
   plan.axes = axes;
   plan.in = s.in_channels / s.groups;
   plan.out = s.out_channels / s.groups;
   plan.rows = plan.in * axes.taps();
   plan.by_dots = plan.out <= kDotChannels;
+  plan.is_pointwise = pointwise;
   plan.stride = plan.by_dots ? plan.out : divide_up(plan.out, kColumnUnit) * kColumnUnit;
   plan.frame = input_frame(axes);
   // Small images are summed several at a time: each pass reads and writes all of the sums.
-  plan.frame.gang = std::clamp<int64_t>(kPositions / 2 / plan.frame.image_size(), 1,
-                                        std::max<int64_t>(1, s.batch / 4));
+  const int64_t most = plan.size() > 256 * 1024 ? s.batch : s.batch / 4;
+  plan.frame.gang =
+      std::clamp<int64_t>(kPositions / 2 / plan.frame.image_size(), 1, std::max<int64_t>(1, most));
   plan.offsets.reset(new int64_t[static_cast<size_t>(plan.rows)]);
   set_offsets(axes, plan.frame, plan.in, plan.offsets.get());
   return plan;
@@ -80,29 +83,44 @@ void visit_outputs(const WeightPlan& plan, int64_t first, int64_t last, const Vi
   }
 }
 
-// The outputs at [first, last), channels side by side: to[p - first][o]; zero between outputs.
+// Brings the outputs at [first, last) side by side, in blocks of channels (see ShiftedGradient) of
+// `positions` rows: output channel o at position p goes to row `row` + p - first, column o. What is
+// between the outputs is left alone.
 template <class T>
-void gather_side_by_side(const WeightPlan& plan, const T* grad, int64_t first, int64_t last,
+void gather_side_by_side(const WeightPlan& plan,
+                         const T* grad,
+                         int64_t first,
+                         int64_t last,
+                         int64_t row,
+                         int64_t positions,
                          compute_t<T>* to) {
   using C = compute_t<T>;
   const int64_t plane = plan.axes.output_plane();
-  std::fill(to, to + (last - first) * plan.stride, C(0));
-  visit_outputs(plan, first, last, [&](const OutputRun& run) {
-    C* rows = to + (run.position - first) * plan.stride;
-    if constexpr (kComputesInPlace<T>) {
-      block_transpose(grad + run.output, plane, plan.out, run.count, rows, plan.stride);
-    } else {
-      for (int64_t o = 0; o < plan.out; ++o) {
-        for (int64_t x = 0; x < run.count; ++x) {
-          rows[x * plan.stride + o] = static_cast<C>(grad[o * plane + run.output + x]);
+  for (int64_t o = 0; o < plan.out; o += kColumnBlock) {
+    const BlockColumn column = block_of_column(o, plan.stride, positions);
+    const int64_t channels = std::min(kColumnBlock, plan.out - o);
+    visit_outputs(plan, first, last, [&](const OutputRun& run) {
+      const T* from = grad + o * plane + run.output;
+      C* rows = to + column.start + (row + run.position - first) * column.row_stride;
+      if constexpr (kComputesInPlace<T>) {
+        block_transpose(from, plane, channels, run.count, rows, column.row_stride);
+      } else {
+        for (int64_t i = 0; i < channels; ++i) {
+          for (int64_t x = 0; x < run.count; ++x) {
+            rows[x * column.row_stride + i] = static_cast<C>(from[i * plane + x]);
+          }
         }
       }
-    }
-  });
+    });
+  }
 }
 
 template <class C>
-void add_products(const WeightPlan& plan, const C* source, const C* outputs, int64_t length,
+void add_products(const WeightPlan& plan,
+                  const C* source,
+                  const C* outputs,
+                  int64_t positions,
+                  int64_t length,
                   C* sums) {
   const int64_t grain =
       std::max<int64_t>(56, 256 * 1024 / std::max<int64_t>(1, plan.stride * length));
@@ -114,7 +132,7 @@ void add_products(const WeightPlan& plan, const C* source, const C* outputs, int
     gradient.source = source;
     gradient.offsets = plan.offsets.get() + begin;
     gradient.g = outputs;
-    gradient.g_row_stride = plan.stride;
+    gradient.g_positions = positions;
     gradient.c = sums + begin * plan.stride;
     gradient.c_row_stride = plan.stride;
     run(gradient);
@@ -123,31 +141,42 @@ void add_products(const WeightPlan& plan, const C* source, const C* outputs, int
 
 // Adds the gradients of `count` images, whose frames lie in `source` as a gang.
 template <class T>
-void add_by_tiles(const WeightPlan& plan, const compute_t<T>* source, const T* grad,
-                  int64_t image_stride, int64_t count, compute_t<T>* sums) {
+void add_by_tiles(const WeightPlan& plan,
+                  const compute_t<T>* source,
+                  const T* grad,
+                  int64_t image_stride,
+                  int64_t count,
+                  compute_t<T>* sums) {
   using C = compute_t<T>;
   thread_local ThreadScratch<C> scratch;
   const int64_t size = plan.frame.image_size();
   const int64_t length = plan.length();
   if (plan.frame.gang > 1) {
-    C* outputs = scratch.get(plan.frame.gang * size * plan.stride);
+    const int64_t positions = count * size;
+    C* outputs = scratch.get(positions * plan.stride);
+    std::fill(outputs, outputs + positions * plan.stride, C(0));
     for (int64_t i = 0; i < count; ++i) {
-      gather_side_by_side(plan, grad + i * image_stride, 0, size, outputs + i * size * plan.stride);
+      gather_side_by_side(plan, grad + i * image_stride, 0, length, i * size, positions, outputs);
     }
-    return add_products(plan, source, outputs, (count - 1) * size + length, sums);
+    return add_products(plan, source, outputs, positions, positions - size + length, sums);
   }
   C* outputs = scratch.get(std::min(kPositions, length) * plan.stride);
   for (int64_t first = 0; first < length; first += kPositions) {
     const int64_t last = std::min(length, first + kPositions);
-    gather_side_by_side(plan, grad, first, last, outputs);
-    add_products(plan, source + first, outputs, last - first, sums);
+    std::fill(outputs, outputs + (last - first) * plan.stride, C(0));
+    gather_side_by_side(plan, grad, first, last, 0, last - first, outputs);
+    add_products(plan, source + first, outputs, last - first, last - first, sums);
   }
 }
 
 // One dot product for each weight, over the frame's positions.
 template <class T>
-void add_by_dots(const WeightPlan& plan, const compute_t<T>* source, const T* grad,
-                 int64_t image_stride, int64_t count, compute_t<T>* sums) {
+void add_by_dots(const WeightPlan& plan,
+                 const compute_t<T>* source,
+                 const T* grad,
+                 int64_t image_stride,
+                 int64_t count,
+                 compute_t<T>* sums) {
   using C = compute_t<T>;
   thread_local ThreadScratch<C> scratch;
   const int64_t size = plan.frame.image_size();
@@ -162,15 +191,49 @@ void add_by_dots(const WeightPlan& plan, const compute_t<T>* source, const T* gr
       });
     }
     for (int64_t k = 0; k < plan.rows; ++k) {
-      sums[k * plan.stride + o] += block_dot(source + plan.offsets[static_cast<size_t>(k)], outputs, length);
+      sums[k * plan.stride + o] +=
+          block_dot(source + plan.offsets[static_cast<size_t>(k)], outputs, length);
     }
+  }
+}
+
+// A 1 x 1 convolution: sums[o][c] += grad_output[o][p] * input[c][p].
+template <class T>
+void sum_images_pointwise(const ConvBackwardWeightArgs& args,
+                          const WeightPlan& plan,
+                          int64_t group,
+                          int64_t first,
+                          int64_t last,
+                          T* sums) {
+  const ConvShape& s = args.shape;
+  const int64_t plane = plan.axes.output_plane();
+  for (int64_t image = first; image < last; ++image) {
+    const int64_t item = image * s.groups + group;
+    BlockGemm<T> product;
+    product.m = plan.out;
+    product.n = plan.in;
+    product.k = plane;
+    product.a = static_cast<const T*>(args.grad_output) + item * plan.out * plane;
+    product.a_row_stride = plane;
+    product.a_col_stride = 1;
+    product.b = static_cast<const T*>(args.input) + item * plan.in * plane;
+    product.b_row_stride = 1;
+    product.b_col_stride = plane;
+    product.c = sums;
+    product.c_row_stride = plan.in;
+    product.beta = image == first ? T(0) : T(1);
+    block_gemm(product);
   }
 }
 
 // The sums of images [first, last) of a group.
 template <class T>
-void sum_images(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int64_t group,
-                int64_t first, int64_t last, compute_t<T>* sums) {
+void sum_images(const ConvBackwardWeightArgs& args,
+                const WeightPlan& plan,
+                int64_t group,
+                int64_t first,
+                int64_t last,
+                compute_t<T>* sums) {
   using C = compute_t<T>;
   thread_local ThreadScratch<C> scratch;
   const ConvShape& s = args.shape;
@@ -180,7 +243,8 @@ void sum_images(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int6
     const int64_t count = std::min(plan.frame.gang, last - image);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t item = (image + i) * s.groups + group;
-      fill_frames(plan.frame, static_cast<const T*>(args.input) + item * plan.in * plan.axes.input_plane(),
+      fill_frames(plan.frame,
+                  static_cast<const T*>(args.input) + item * plan.in * plan.axes.input_plane(),
                   plan.in, source, i);
     }
     const int64_t image_stride = s.out_channels * plan.axes.output_plane();
@@ -198,7 +262,7 @@ template <class T>
 void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
   using C = compute_t<T>;
   const ConvShape& s = args.shape;
-  const WeightPlan plan = plan_of(s, axes);
+  const WeightPlan plan = plan_of(s, axes, kComputesInPlace<T> && is_pointwise(axes));
   const int64_t size = plan.size();
   T* result = static_cast<T*>(args.grad_weight);
   if (s.batch == 0 || axes.output_plane() == 0 || plan.rows == 0) {
@@ -214,16 +278,25 @@ void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
     const int64_t stretch = i / s.groups;
     const int64_t first = gangs * stretch / stretches * plan.frame.gang;
     const int64_t last = std::min(s.batch, gangs * (stretch + 1) / stretches * plan.frame.gang);
+    if constexpr (kComputesInPlace<T>) {
+      if (plan.is_pointwise) {
+        return sum_images_pointwise<T>(args, plan, i % s.groups, first, last,
+                                       partial.get() + i * size);
+      }
+    }
     sum_images<T>(args, plan, i % s.groups, first, last, partial.get() + i * size);
   });
   const int64_t grain = std::max<int64_t>(1, 32 * 1024 / (plan.rows * stretches));
   parallel_for(s.out_channels, grain, [&](int64_t begin, int64_t end) {
     for (int64_t channel = begin; channel < end; ++channel) {
-      const C* sums = partial.get() + channel / plan.out * size + channel % plan.out;
+      const int64_t o = channel % plan.out;
+      const int64_t step = plan.is_pointwise ? 1 : plan.stride;
+      const C* sums =
+          partial.get() + channel / plan.out * size + (plan.is_pointwise ? o * plan.rows : o);
       for (int64_t k = 0; k < plan.rows; ++k) {
-        C total = sums[k * plan.stride];
+        C total = sums[k * step];
         for (int64_t stretch = 1; stretch < stretches; ++stretch) {
-          total += sums[stretch * s.groups * size + k * plan.stride];
+          total += sums[stretch * s.groups * size + k * step];
         }
         result[channel * plan.rows + k] = static_cast<T>(total);
       }

@@ -147,11 +147,11 @@ void run_region(const PackedWeight<compute_t<T>>& weight,
   });
 }
 
-/// Fills the frames of `channels` successive channels of an image, the one of that place in the gang,
-/// followed by kSlack zeros.
+/// Fills the frames of `channels` successive channels of an image, the one of that place in the
+/// gang, followed by kSlack zeros.
 template <class T>
-void fill_frames(const Frame& frame, const T* image, int64_t channels, compute_t<T>* to,
-                 int64_t place = 0) {
+void fill_frames(
+    const Frame& frame, const T* image, int64_t channels, compute_t<T>* to, int64_t place = 0) {
   const int64_t size = frame.channel_size();
   const int64_t plane = frame.image_plane();
   parallel_for(channels, std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, size)),
