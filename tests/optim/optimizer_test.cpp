@@ -157,10 +157,9 @@ TEST(LRScheduler, GoesOnFromItsState) {
 
 TEST(LRScheduler, OneCycleEnds) {
   Adam optimizer(Tensors{leaf({1})});
-  OneCycleLR schedule(optimizer, {.max_lr = 1.0, .epochs = 1, .steps_per_epoch = 3});
+  OneCycleLR schedule(optimizer, {.max_lr = 1.0, .epochs = 2, .steps_per_epoch = 5});
   EXPECT_DOUBLE_EQ(optimizer.param_groups()[0].options.numbers("betas")[0], 0.95);
-  schedule.step();
-  schedule.step();
+  for (int i = 1; i < 10; ++i) schedule.step();
   EXPECT_THROW(schedule.step(), ValueError);
   EXPECT_THROW(OneCycleLR(optimizer, {.max_lr = 1.0}), ValueError);
 }
