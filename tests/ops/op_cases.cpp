@@ -42,7 +42,7 @@ Tensor draw(const Dims& shape, double low, double high, double away_from_zero) {
 Tensor draw_distinct(const Dims& shape) {
   std::vector<double> values(static_cast<size_t>(shape.numel()));
   for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = (static_cast<double>(i) + 0.5 - static_cast<double>(values.size()) / 2) * 0.3;
+    values[i] = (static_cast<double>(i) + 0.7 - static_cast<double>(values.size()) / 2) * 0.3;
   }
   std::shuffle(values.begin(), values.end(), random_engine());
   return from_values(values, shape);

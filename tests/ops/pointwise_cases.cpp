@@ -147,11 +147,12 @@ std::vector<OpCase> pointwise_cases() {
                      x.mul_(in[1]);
                      return Tensors{x};
                    }});
-  cases.push_back({"sigmoid in place on a view", [] { return Tensors{draw({3, 4})}; },
+  cases.push_back({"in place on views", [] { return Tensors{draw({3, 4})}; },
                    [](TensorList in) {
                      const Tensor x = in[0] * 1.0;
-                     x[1].sigmoid_();
-                     x.slice(1, 1, 3).mul_(2.0);
+                     x[1].mul_(-3.0);
+                     x.slice(1, 1, 3).add_(in[0].slice(1, 0, 2));
+                     x.view({-1})[2].sigmoid_();
                      return Tensors{x};
                    }});
   cases.push_back({"to", [] { return Tensors{draw({3, 4})}; },
