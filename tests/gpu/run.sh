@@ -4,12 +4,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=build/gpu
+mkdir -p build
 start=$SECONDS
 
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAUT_WITH_CUDA=ON -DTAUT_WITH_PYTHON=OFF \
   -DTAUT_BUILD_EXAMPLES=OFF -DCMAKE_CUDA_ARCHITECTURES=native -DTAUT_WERROR=ON "$@" >"$build.log" 2>&1 ||
   { cat "$build.log"; exit 1; }
-cmake --build "$build" --target taut taut_test_gpu taut_gpu_pointwise
+cmake --build "$build" --target taut taut_test_gpu benchmark_gpu_pointwise
 echo "built in $((SECONDS - start)) s"
 
 "$build/tests/taut_test_gpu" --gtest_brief=1
@@ -21,7 +22,7 @@ for tool in memcheck racecheck initcheck; do
 done
 
 echo "taut:"
-"$build/benchmarks/taut_gpu_pointwise"
+"$build/benchmarks/gpu_pointwise"
 python3 - <<'PYTHON' || true
 import time
 try:
