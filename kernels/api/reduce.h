@@ -82,7 +82,7 @@ struct ReduceKernels {
   /// log(sum(exp(x))) = m + log(sum(exp(x - m))), m = max(x); floating, same dtype out. Nothing
   /// gives -inf.
   void (*logsumexp)(const ReduceArgs&) = nullptr;
-  /// Variance or standard deviation; floating, same dtype out.
+  /// Variance or standard deviation; floating, output dtypes as for sum.
   void (*var)(const MomentArgs&) = nullptr;
   /// Floating, output dtypes as for sum.
   void (*vector_norm)(const VectorNormArgs&) = nullptr;

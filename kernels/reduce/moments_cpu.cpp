@@ -151,17 +151,25 @@ struct MomentReducer {
 void var(const MomentArgs& args) {
   const ReducePlan plan = plan_reduction(args.shape, args.strides, args.reduced_dims);
   visit_dtype(Floating{}, args.input_dtype, "var", [&]<class T>(Tag<T>) {
-    T* out = static_cast<T*>(args.output);
-    T* mean_out = static_cast<T*>(args.mean_output);
+    using A = compute_t<T>;
+    const bool is_same = args.output_dtype == args.input_dtype;
     const double n = static_cast<double>(plan.count);
     const double freedom = n > args.correction ? n - args.correction : 0.0;
     const bool is_std = args.is_std;
+    const auto store = [is_same](void* out, int64_t i, double value) {
+      if (out == nullptr) return;
+      if (is_same) {
+        static_cast<T*>(out)[i] = static_cast<T>(static_cast<A>(value));
+      } else {
+        static_cast<A*>(out)[i] = static_cast<A>(value);
+      }
+    };
+    void* output = args.output;
+    void* mean_output = args.mean_output;
     const auto finish = [=](const double* state, int64_t i) {
       const double variance = state[2] / freedom;
-      const double mean = n > 0.0 ? state[1] : std::numeric_limits<double>::quiet_NaN();
-      using A = compute_t<T>;
-      out[i] = static_cast<T>(static_cast<A>(is_std ? std::sqrt(variance) : variance));
-      if (mean_out != nullptr) mean_out[i] = static_cast<T>(static_cast<A>(mean));
+      store(output, i, is_std ? std::sqrt(variance) : variance);
+      store(mean_output, i, n > 0.0 ? state[1] : std::numeric_limits<double>::quiet_NaN());
     };
     const MomentReducer<T, decltype(finish)> reducer{finish};
     run_reduction(plan, args.input, reducer_of(reducer));

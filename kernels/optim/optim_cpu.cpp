@@ -1,0 +1,323 @@
+#include "kernels/api/simd_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/optim/optim_cpu.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <memory>
+
+#include "kernels/api/optim.h"
+#include "kernels/api/simd_rows-inl.h"
+#include "taut/base/parallel.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace taut::kernels {
+namespace HWY_NAMESPACE {
+
+// Elements that one thread should at least have; also the pieces that squares are summed in.
+constexpr int64_t kGrain = 32768;
+
+// Calls run(tensor, begin, end) over parts of all tensors, which the threads share evenly.
+template <class Run>
+void for_parts(const int64_t* sizes, int64_t count, Run&& run) {
+  int64_t total = 0;
+  for (int64_t i = 0; i < count; ++i) total += sizes[i];
+  parallel_for(total, kGrain, [&](int64_t begin, int64_t end) {
+    int64_t start = 0;  // of the tensor, among all elements
+    for (int64_t i = 0; i < count && start < end; start += sizes[i], ++i) {
+      const int64_t from = std::max(begin - start, int64_t{0});
+      const int64_t to = std::min(end - start, sizes[i]);
+      if (from < to) run(i, from, to);
+    }
+  });
+}
+
+template <class T>
+T* part(void* const* list, int64_t i, int64_t begin) {
+  return list == nullptr ? nullptr : static_cast<T*>(list[i]) + begin;
+}
+template <class T>
+const T* part(const void* const* list, int64_t i, int64_t begin) {
+  return static_cast<const T*>(list[i]) + begin;
+}
+
+// The gradient as the formulas want it: its sign, and with the coupled weight decay.
+template <class T>
+class Gradient {
+ public:
+  using D = Lanes<T>;
+  using V = hn::Vec<D>;
+  Gradient(bool maximize, double weight_decay)
+      : maximize_(maximize),
+        decays_(weight_decay != 0.0),
+        decay_(hn::Set(D(), static_cast<compute_t<T>>(weight_decay))) {}
+  HWY_INLINE V operator()(V grad, V param) const {
+    const V signed_grad = maximize_ ? hn::Neg(grad) : grad;
+    return decays_ ? hn::MulAdd(decay_, param, signed_grad) : signed_grad;
+  }
+
+ private:
+  bool maximize_, decays_;
+  V decay_;
+};
+
+template <class T>
+HWY_INLINE hn::Vec<Lanes<T>> splat(double value) {
+  return hn::Set(Lanes<T>(), static_cast<compute_t<T>>(value));
+}
+
+template <class T>
+void sgd_part(const SgdArgs& args, int64_t i, int64_t begin, int64_t end) {
+  const Lanes<T> d;
+  T* p = part<T>(args.params, i, begin);
+  const T* g = part<T>(args.grads, i, begin);
+  T* buffer = args.momentum != 0.0 ? part<T>(args.momentum_buffers, i, begin) : nullptr;
+  const Gradient<T> gradient(args.maximize, args.weight_decay);
+  const auto lr = splat<T>(-args.lr), momentum = splat<T>(args.momentum);
+  const auto damped = splat<T>(1.0 - args.dampening);
+  const bool is_first = args.is_first_step, nesterov = args.nesterov;
+  if (buffer == nullptr) {
+    for_vectors(d, end - begin, [&](auto load, auto store) {
+      const auto param = load(p);
+      store(hn::MulAdd(lr, gradient(load(g), param), param), p);
+    });
+    return;
+  }
+  for_vectors(d, end - begin, [&](auto load, auto store) {
+    const auto param = load(p);
+    const auto grad = gradient(load(g), param);
+    auto velocity = grad;
+    if (!is_first) velocity = hn::MulAdd(damped, grad, hn::Mul(momentum, load(buffer)));
+    store(velocity, buffer);
+    const auto step = nesterov ? hn::MulAdd(momentum, velocity, grad) : velocity;
+    store(hn::MulAdd(lr, step, param), p);
+  });
+}
+
+template <class T>
+void adam_part(const AdamArgs& args, int64_t i, int64_t begin, int64_t end) {
+  const Lanes<T> d;
+  T* p = part<T>(args.params, i, begin);
+  const T* g = part<T>(args.grads, i, begin);
+  T* m = part<T>(args.exp_avgs, i, begin);
+  T* v = part<T>(args.exp_avg_sqs, i, begin);
+  T* highest = args.amsgrad ? part<T>(args.max_exp_avg_sqs, i, begin) : nullptr;
+  const double t = static_cast<double>(args.steps[i]);
+  const double correction1 = 1.0 - std::pow(args.beta1, t);
+  const double correction2 = 1.0 - std::pow(args.beta2, t);
+  const Gradient<T> gradient(args.maximize, args.decoupled ? 0.0 : args.weight_decay);
+  const bool shrinks = args.decoupled && args.weight_decay != 0.0;
+  const auto shrink = splat<T>(1.0 - args.lr * args.weight_decay);
+  const auto rate1 = splat<T>(1.0 - args.beta1);
+  const auto beta2 = splat<T>(args.beta2), rate2 = splat<T>(1.0 - args.beta2);
+  const auto step = splat<T>(-args.lr / correction1);
+  const auto root2 = splat<T>(std::sqrt(correction2)), eps = splat<T>(args.eps);
+  for_vectors(d, end - begin, [&](auto load, auto store) {
+    auto param = load(p);
+    if (shrinks) param = hn::Mul(param, shrink);
+    const auto grad = gradient(load(g), param);
+    const auto old = load(m);
+    const auto mean = hn::MulAdd(rate1, hn::Sub(grad, old), old);
+    auto square = hn::MulAdd(hn::Mul(rate2, grad), grad, hn::Mul(beta2, load(v)));
+    store(mean, m);
+    store(square, v);
+    if (highest != nullptr) {
+      square = hn::Max(load(highest), square);
+      store(square, highest);
+    }
+    const auto divisor = hn::Add(hn::Div(hn::Sqrt(square), root2), eps);
+    store(hn::MulAdd(step, hn::Div(mean, divisor), param), p);
+  });
+}
+
+template <class T>
+void rmsprop_part(const RmspropArgs& args, int64_t i, int64_t begin, int64_t end) {
+  const Lanes<T> d;
+  T* p = part<T>(args.params, i, begin);
+  const T* g = part<T>(args.grads, i, begin);
+  T* v = part<T>(args.square_avgs, i, begin);
+  T* a = args.centered ? part<T>(args.grad_avgs, i, begin) : nullptr;
+  T* buffer = args.momentum > 0.0 ? part<T>(args.momentum_buffers, i, begin) : nullptr;
+  const Gradient<T> gradient(args.maximize, args.weight_decay);
+  const auto alpha = splat<T>(args.alpha), rate = splat<T>(1.0 - args.alpha);
+  const auto eps = splat<T>(args.eps), momentum = splat<T>(args.momentum), lr = splat<T>(-args.lr);
+  for_vectors(d, end - begin, [&](auto load, auto store) {
+    const auto param = load(p);
+    const auto grad = gradient(load(g), param);
+    auto square = hn::MulAdd(hn::Mul(rate, grad), grad, hn::Mul(alpha, load(v)));
+    store(square, v);
+    if (a != nullptr) {
+      const auto old = load(a);
+      const auto mean = hn::MulAdd(rate, hn::Sub(grad, old), old);
+      store(mean, a);
+      square = hn::NegMulAdd(mean, mean, square);
+    }
+    auto step = hn::Div(grad, hn::Add(hn::Sqrt(square), eps));
+    if (buffer != nullptr) {
+      step = hn::MulAdd(momentum, load(buffer), step);
+      store(step, buffer);
+    }
+    store(hn::MulAdd(lr, step, param), p);
+  });
+}
+
+template <class T>
+void adagrad_part(const AdagradArgs& args, int64_t i, int64_t begin, int64_t end) {
+  const Lanes<T> d;
+  T* p = part<T>(args.params, i, begin);
+  const T* g = part<T>(args.grads, i, begin);
+  T* sum = part<T>(args.state_sums, i, begin);
+  const Gradient<T> gradient(args.maximize, args.weight_decay);
+  const double t = static_cast<double>(args.steps[i]);
+  const auto lr = splat<T>(-args.lr / (1.0 + (t - 1.0) * args.lr_decay));
+  const auto eps = splat<T>(args.eps);
+  for_vectors(d, end - begin, [&](auto load, auto store) {
+    const auto param = load(p);
+    const auto grad = gradient(load(g), param);
+    const auto square = hn::MulAdd(grad, grad, load(sum));
+    store(square, sum);
+    store(hn::MulAdd(lr, hn::Div(grad, hn::Add(hn::Sqrt(square), eps)), param), p);
+  });
+}
+
+void sgd(const SgdArgs& args) {
+  visit_dtype(Floating{}, args.dtype, "sgd", [&]<class T>(Tag<T>) {
+    for_parts(args.sizes, args.count,
+              [&](int64_t i, int64_t begin, int64_t end) { sgd_part<T>(args, i, begin, end); });
+  });
+}
+
+void adam(const AdamArgs& args) {
+  visit_dtype(Floating{}, args.dtype, "adam", [&]<class T>(Tag<T>) {
+    for_parts(args.sizes, args.count,
+              [&](int64_t i, int64_t begin, int64_t end) { adam_part<T>(args, i, begin, end); });
+  });
+}
+
+void rmsprop(const RmspropArgs& args) {
+  visit_dtype(Floating{}, args.dtype, "rmsprop", [&]<class T>(Tag<T>) {
+    for_parts(args.sizes, args.count,
+              [&](int64_t i, int64_t begin, int64_t end) { rmsprop_part<T>(args, i, begin, end); });
+  });
+}
+
+void adagrad(const AdagradArgs& args) {
+  visit_dtype(Floating{}, args.dtype, "adagrad", [&]<class T>(Tag<T>) {
+    for_parts(args.sizes, args.count,
+              [&](int64_t i, int64_t begin, int64_t end) { adagrad_part<T>(args, i, begin, end); });
+  });
+}
+
+// Returns whether all elements were finite: 0 x is 0 for those and NaN for the others.
+template <class T>
+bool scale_part(T* x, int64_t n, compute_t<T> factor) {
+  const Lanes<T> d;
+  const auto scale = hn::Set(d, factor);
+  auto zeros = hn::Zero(d);
+  for_vectors(d, n, [&](auto load, auto store) {
+    const auto value = load(x);
+    zeros = hn::MulAdd(value, hn::Zero(d), zeros);
+    store(hn::Mul(value, scale), x);
+  });
+  return hn::AllTrue(d, hn::Eq(zeros, hn::Zero(d)));
+}
+
+void scale(const ScaleListArgs& args) {
+  double factor = args.factor;
+  if (args.factor_pointer != nullptr) factor *= static_cast<double>(*args.factor_pointer);
+  std::atomic<bool> is_finite{true};
+  visit_dtype(Floating{}, args.dtype, "scale", [&]<class T>(Tag<T>) {
+    for_parts(args.sizes, args.count, [&](int64_t i, int64_t begin, int64_t end) {
+      T* x = part<T>(args.tensors, i, begin);
+      if (!scale_part(x, end - begin, static_cast<compute_t<T>>(factor))) {
+        is_finite.store(false, std::memory_order_relaxed);
+      }
+    });
+  });
+  if (args.non_finite != nullptr && !is_finite.load()) *args.non_finite = 1.0f;
+}
+
+// Leaves of 4096 elements are summed in the compute type, leaves in double.
+template <class T>
+double sum_squares_of(const T* x, int64_t n) {
+  constexpr int64_t kLeaf = 4096;
+  const Lanes<T> d;
+  const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+  double total = 0.0;
+  for (int64_t begin = 0; begin < n; begin += kLeaf) {
+    const T* leaf = x + begin;
+    const int64_t count = std::min(kLeaf, n - begin);
+    auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+    const auto take = [&](auto& into, auto value) { into = hn::MulAdd(value, value, into); };
+    int64_t i = 0;
+    for (; i + 4 * step <= count; i += 4 * step) {
+      take(s0, load_as(d, leaf + i));
+      take(s1, load_as(d, leaf + i + step));
+      take(s2, load_as(d, leaf + i + 2 * step));
+      take(s3, load_as(d, leaf + i + 3 * step));
+    }
+    for_vectors(d, count - i, [&](auto load, auto) { take(s0, load(leaf + i)); });
+    total += static_cast<double>(sum_lanes(d, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
+  }
+  return total;
+}
+
+template <class T>
+double sum_squares_of_list(const SumSquaresArgs& args) {
+  int64_t pieces = 0;
+  for (int64_t i = 0; i < args.count; ++i) pieces += (args.sizes[i] + kGrain - 1) / kGrain;
+  const std::unique_ptr<double[]> partial(new double[static_cast<size_t>(pieces)]);
+  // Small tensors make small pieces, which one thread takes several of.
+  int64_t elements = 0;
+  for (int64_t i = 0; i < args.count; ++i) elements += args.sizes[i];
+  const int64_t grain = elements <= kGrain ? pieces : 1;
+  parallel_for(pieces, grain, [&](int64_t begin, int64_t end) {
+    int64_t first = 0;  // piece of the tensor, among all
+    for (int64_t i = 0; i < args.count && first < end; ++i) {
+      const int64_t own = (args.sizes[i] + kGrain - 1) / kGrain;
+      const int64_t last = std::min(end, first + own);
+      for (int64_t piece = std::max(begin, first); piece < last; ++piece) {
+        const int64_t start = (piece - first) * kGrain;
+        partial[static_cast<size_t>(piece)] = sum_squares_of(
+            part<T>(args.tensors, i, start), std::min(kGrain, args.sizes[i] - start));
+      }
+      first += own;
+    }
+  });
+  double total = 0.0;
+  for (int64_t piece = 0; piece < pieces; ++piece) total += partial[static_cast<size_t>(piece)];
+  return total;
+}
+
+void sum_squares(const SumSquaresArgs& args) {
+  visit_dtype(Floating{}, args.dtype, "sum_squares",
+              [&]<class T>(Tag<T>) { *args.total = sum_squares_of_list<T>(args); });
+}
+
+OptimKernels optim_table() {
+  OptimKernels table;
+  table.sgd = sgd;
+  table.adam = adam;
+  table.rmsprop = rmsprop;
+  table.adagrad = adagrad;
+  table.scale = scale;
+  table.sum_squares = sum_squares;
+  return table;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace taut::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace taut::kernels {
+
+HWY_EXPORT(optim_table);
+OptimKernels optim_kernels_cpu() { return HWY_DYNAMIC_DISPATCH(optim_table)(); }
+
+}  // namespace taut::kernels
+#endif

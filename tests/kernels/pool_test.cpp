@@ -1,0 +1,289 @@
+#include "kernels/api/pool.h"
+
+#include "tests/kernels/kernel_test.h"
+
+namespace taut::kernels::testing {
+namespace {
+
+// One window of a reference: the flat positions of a plane that it covers, in order.
+struct Window {
+  std::vector<int64_t> inside;
+  double divisor = 1;  // of average pooling
+};
+
+class PoolTest : public KernelTest {
+ protected:
+  PoolShape random_shape(bool dilated, bool two_by_two) {
+    const int rank = two_by_two ? 2 : static_cast<int>(uniform(1, 3));
+    PoolShape shape;
+    for (int d = 0; d < rank; ++d) {
+      const int64_t kernel = two_by_two ? 2 : uniform(1, 4);
+      const int64_t stride = two_by_two ? 2 : uniform(1, 3);
+      const int64_t dilation = dilated && !two_by_two ? uniform(1, 2) : 1;
+      const int64_t padding = two_by_two ? 0 : uniform(0, kernel / 2);
+      const int64_t span = dilation * (kernel - 1) + 1;
+      const int64_t input = std::max<int64_t>(span - padding, uniform(1, two_by_two ? 70 : 12));
+      int64_t output = (input + 2 * padding - span) / stride + 1;
+      // ceil_mode: a last window that starts inside of the input or its left padding.
+      if (coin() && !two_by_two && output * stride < input + padding) ++output;
+      shape.input_size.push_back(input);
+      shape.output_size.push_back(output);
+      shape.kernel_size.push_back(kernel);
+      shape.stride.push_back(stride);
+      shape.padding.push_back(padding);
+      shape.dilation.push_back(dilation);
+    }
+    return shape;
+  }
+  void randomize(Buffer& buffer) {
+    for (int64_t i = 0; i < buffer.size(); ++i) {
+      buffer.set(i, is_floating_point(buffer.dtype()) ? static_cast<double>(uniform(-8, 8)) / 4
+                                                      : static_cast<double>(uniform(0, 9)));
+    }
+    for (int k = 0; is_floating_point(buffer.dtype()) && buffer.size() > 0 && k < 3; ++k) {
+      const double specials[] = {NAN, INFINITY, -INFINITY};
+      if (coin()) buffer.set(uniform(0, buffer.size() - 1), specials[k]);
+    }
+  }
+};
+
+// The elements [begin, end) by step along one dim, and the padded size.
+struct Span {
+  std::vector<int64_t> inside;
+  int64_t padded = 0;
+};
+
+Span span_of(const PoolShape& s, int d, int64_t out) {
+  Span span;
+  const int64_t start = out * s.stride[d] - s.padding[d];
+  for (int64_t t = 0; t < s.kernel_size[d]; ++t) {
+    const int64_t at = start + t * s.dilation[d];
+    if (at >= 0 && at < s.input_size[d]) span.inside.push_back(at);
+    if (at < s.input_size[d] + s.padding[d]) ++span.padded;
+  }
+  return span;
+}
+
+Span adaptive_span(int64_t in, int64_t out_size, int64_t out) {
+  Span span;
+  const int64_t end = static_cast<int64_t>(
+      std::ceil(static_cast<double>((out + 1) * in) / static_cast<double>(out_size)));
+  for (int64_t at = out * in / out_size; at < end; ++at) span.inside.push_back(at);
+  return span;
+}
+
+template <class SpanFn>
+std::vector<Window> windows(
+    const Dims& input, const Dims& output, bool include_pad, int64_t override, const SpanFn& span) {
+  std::vector<Window> result;
+  for (int64_t i = 0; i < output.numel(); ++i) {
+    Window window;
+    window.inside = {0};
+    double padded = 1;
+    int64_t rest = i;
+    int64_t divide = output.numel();
+    for (int d = 0; d < input.rank(); ++d) {
+      divide /= output[d];
+      const Span s = span(d, rest / divide);
+      rest %= divide;
+      padded *= static_cast<double>(s.padded);
+      std::vector<int64_t> next;
+      for (const int64_t base : window.inside) {
+        for (const int64_t at : s.inside) next.push_back(base * input[d] + at);
+      }
+      window.inside = next;
+    }
+    window.divisor = include_pad ? padded : static_cast<double>(window.inside.size());
+    if (override != 0) window.divisor = static_cast<double>(override);
+    result.push_back(window);
+  }
+  return result;
+}
+
+bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
+void check_max(const std::vector<Window>& reference,
+               int64_t planes,
+               int64_t plane,
+               const Buffer& input,
+               const Buffer& output,
+               const std::vector<int64_t>& indices) {
+  for (int64_t p = 0; p < planes; ++p) {
+    for (size_t i = 0; i < reference.size(); ++i) {
+      int64_t best = -1;
+      double largest = 0;
+      for (const int64_t at : reference[i].inside) {
+        const double value = input.get(p * plane + at);
+        if (best < 0 || value > largest || std::isnan(value)) {
+          best = at;
+          largest = value;
+        }
+      }
+      const int64_t out = p * static_cast<int64_t>(reference.size()) + static_cast<int64_t>(i);
+      ASSERT_EQ(indices[static_cast<size_t>(out)], best) << "output " << out;
+      if (best >= 0) {
+        ASSERT_TRUE(same(output.get(out), largest));
+      }
+    }
+  }
+}
+
+TEST_F(PoolTest, Max) {
+  const PoolKernels kernels = pool_kernels_cpu();
+  for (int round = 0; round < 200; ++round) {
+    const PoolShape shape = random_shape(true, round % 4 == 0);
+    const DType dtype = kAllDTypes[uniform(0, 8)];
+    const int64_t planes = uniform(0, 4);
+    const int64_t in = shape.input_size.numel();
+    const int64_t out = shape.output_size.numel();
+    Buffer input(dtype, planes * in, uniform(0, 3));
+    randomize(input);
+    Buffer output(dtype, planes * out, uniform(0, 3));
+    std::vector<int64_t> indices(static_cast<size_t>(planes * out));
+    set_num_threads(round % 2 == 0 ? 1 : 3);
+    MaxPoolArgs args{dtype, planes, shape, input.data(), output.data(), indices.data()};
+    kernels.max_pool(args);
+    const auto reference = windows(shape.input_size, shape.output_size, false, 0,
+                                   [&](int d, int64_t o) { return span_of(shape, d, o); });
+    check_max(reference, planes, in, input, output, indices);
+    Buffer again = output;
+    args.output = again.data();
+    args.indices = nullptr;
+    kernels.max_pool(args);
+    EXPECT_TRUE(again.same_bits(output));
+    if (!is_floating_point(dtype)) continue;
+
+    Buffer grad(dtype, planes * out);
+    for (int64_t i = 0; i < grad.size(); ++i) grad.set(i, static_cast<double>(uniform(-4, 4)));
+    Buffer grad_input(dtype, planes * in);
+    EXPECT_TRUE(kernels
+                    .max_pool_backward(
+                        {dtype, planes, in, out, grad.data(), indices.data(), grad_input.data()})
+                    .ok);
+    std::vector<double> want(static_cast<size_t>(planes * in), 0.0);
+    for (int64_t i = 0; i < planes * out; ++i) {
+      if (indices[static_cast<size_t>(i)] < 0) continue;
+      want[static_cast<size_t>(i / out * in + indices[static_cast<size_t>(i)])] += grad.get(i);
+    }
+    for (int64_t i = 0; i < planes * in; ++i)
+      ASSERT_EQ(grad_input.get(i), want[static_cast<size_t>(i)]);
+  }
+}
+
+TEST_F(PoolTest, BadIndicesOfTheBackwardAreReported) {
+  const float grad[] = {1, 1};
+  const int64_t indices[] = {0, 4};
+  float grad_input[8];
+  const IndexResult result =
+      pool_kernels_cpu().max_pool_backward({kFloat32, 2, 4, 1, grad, indices, grad_input});
+  EXPECT_FALSE(result.ok);
+  EXPECT_EQ(result.index, 4);
+  EXPECT_EQ(result.position, 1);
+}
+
+void check_sums(const std::vector<Window>& reference,
+                int64_t planes,
+                int64_t plane,
+                const Buffer& input,
+                const Buffer& output) {
+  for (int64_t p = 0; p < planes; ++p) {
+    for (size_t i = 0; i < reference.size(); ++i) {
+      double sum = 0;
+      for (const int64_t at : reference[i].inside) sum += input.get(p * plane + at);
+      sum /= reference[i].divisor;
+      const double got =
+          output.get(p * static_cast<int64_t>(reference.size()) + static_cast<int64_t>(i));
+      if (std::isnan(sum)) {
+        ASSERT_TRUE(std::isnan(got));
+      } else if (std::isinf(sum)) {
+        ASSERT_EQ(got, sum);
+      } else {
+        ASSERT_NEAR(got, sum, tolerance(input.dtype()) * (1 + std::abs(sum)));
+      }
+    }
+  }
+}
+
+void check_gradients(const std::vector<Window>& reference,
+                     int64_t planes,
+                     int64_t plane,
+                     const Buffer& grad_output,
+                     const Buffer& grad_input) {
+  std::vector<double> want(static_cast<size_t>(planes * plane), 0.0);
+  for (int64_t p = 0; p < planes; ++p) {
+    for (size_t i = 0; i < reference.size(); ++i) {
+      const double grad =
+          grad_output.get(p * static_cast<int64_t>(reference.size()) + static_cast<int64_t>(i));
+      for (const int64_t at : reference[i].inside) {
+        want[static_cast<size_t>(p * plane + at)] += grad / reference[i].divisor;
+      }
+    }
+  }
+  for (size_t i = 0; i < want.size(); ++i) {
+    ASSERT_NEAR(grad_input.get(static_cast<int64_t>(i)), want[i],
+                tolerance(grad_input.dtype()) * (2 + std::abs(want[i])));
+  }
+}
+
+TEST_F(PoolTest, Average) {
+  const PoolKernels kernels = pool_kernels_cpu();
+  for (int round = 0; round < 150; ++round) {
+    const PoolShape shape = random_shape(false, round % 5 == 0);
+    const DType dtype = kAllDTypes[uniform(0, 3)];
+    const int64_t planes = uniform(0, 4);
+    const bool include_pad = coin();
+    const int64_t override = coin() ? 0 : uniform(1, 9);
+    Buffer input(dtype, planes * shape.input_size.numel(), uniform(0, 3));
+    randomize(input);
+    Buffer output(dtype, planes * shape.output_size.numel());
+    set_num_threads(round % 2 == 0 ? 1 : 3);
+    kernels.avg_pool({dtype, planes, shape, include_pad, override, input.data(), output.data()});
+    const auto reference = windows(shape.input_size, shape.output_size, include_pad, override,
+                                   [&](int d, int64_t o) { return span_of(shape, d, o); });
+    bool empty = false;
+    for (const Window& window : reference) empty = empty || window.inside.empty();
+    if (empty) continue;
+    check_sums(reference, planes, shape.input_size.numel(), input, output);
+
+    Buffer grad(dtype, output.size());
+    for (int64_t i = 0; i < grad.size(); ++i) grad.set(i, static_cast<double>(uniform(-4, 4)));
+    Buffer grad_input(dtype, input.size());
+    kernels.avg_pool_backward(
+        {dtype, planes, shape, include_pad, override, grad.data(), grad_input.data()});
+    check_gradients(reference, planes, shape.input_size.numel(), grad, grad_input);
+  }
+}
+
+TEST_F(PoolTest, Adaptive) {
+  const PoolKernels kernels = pool_kernels_cpu();
+  for (int round = 0; round < 100; ++round) {
+    Dims in;
+    Dims out;
+    for (int64_t d = uniform(1, 3); d > 0; --d) {
+      in.push_back(uniform(1, 11));
+      out.push_back(uniform(1, 7));
+    }
+    const DType dtype = kAllDTypes[uniform(0, 3)];
+    const int64_t planes = uniform(0, 4);
+    Buffer input(dtype, planes * in.numel(), uniform(0, 3));
+    randomize(input);
+    Buffer output(dtype, planes * out.numel());
+    std::vector<int64_t> indices(static_cast<size_t>(output.size()));
+    const auto reference = windows(
+        in, out, false, 0, [&](int d, int64_t o) { return adaptive_span(in[d], out[d], o); });
+    set_num_threads(round % 2 == 0 ? 1 : 3);
+    kernels.adaptive_avg_pool({dtype, planes, in, out, input.data(), output.data()});
+    check_sums(reference, planes, in.numel(), input, output);
+    kernels.adaptive_max_pool(
+        {dtype, planes, in, out, input.data(), output.data(), indices.data()});
+    check_max(reference, planes, in.numel(), input, output, indices);
+    Buffer grad(dtype, output.size());
+    for (int64_t i = 0; i < grad.size(); ++i) grad.set(i, static_cast<double>(uniform(-4, 4)));
+    Buffer grad_input(dtype, input.size());
+    kernels.adaptive_avg_pool_backward({dtype, planes, in, out, grad.data(), grad_input.data()});
+    check_gradients(reference, planes, in.numel(), grad, grad_input);
+  }
+}
+
+}  // namespace
+}  // namespace taut::kernels::testing
