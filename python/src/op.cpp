@@ -39,7 +39,26 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-/// The value of a default: a number, a string, None, True, False or ().
+/// Splits "a, b=(1, 2), *, c" at the commas outside parentheses.
+std::vector<std::string_view> split_parameters(std::string_view list) {
+  std::vector<std::string_view> parts;
+  int depth = 0;
+  size_t start = 0;
+  for (size_t i = 0; i <= list.size(); ++i) {
+    if (i == list.size() || (list[i] == ',' && depth == 0)) {
+      const std::string_view part = trim(list.substr(start, i - start));
+      if (!part.empty()) parts.push_back(part);
+      start = i + 1;
+    } else if (list[i] == '(') {
+      ++depth;
+    } else if (list[i] == ')') {
+      --depth;
+    }
+  }
+  return parts;
+}
+
+/// The value of a default: a number, a string, None, True, False or a tuple of those.
 PyObject* parse_default(std::string_view text) {
   if (text == "None") return new_reference(Py_None);
   if (text == "True") return new_reference(Py_True);
@@ -49,8 +68,12 @@ PyObject* parse_default(std::string_view text) {
     return PyUnicode_InternFromString(copy.substr(1, copy.size() - 2).c_str());
   }
   if (text.front() == '(') {
-    py::object value = py::eval(copy);
-    return value.release().ptr();
+    const auto parts = split_parameters(text.substr(1, text.size() - 2));
+    PyObject* tuple = PyTuple_New(static_cast<Py_ssize_t>(parts.size()));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      PyTuple_SET_ITEM(tuple, static_cast<Py_ssize_t>(i), parse_default(parts[i]));
+    }
+    return tuple;
   }
   if (text.find_first_of(".einf") != std::string_view::npos) {
     return PyFloat_FromDouble(std::strtod(copy.c_str(), nullptr));
@@ -73,25 +96,6 @@ Parameter parse_parameter(std::string_view text) {
     if (parameter.default_value == nullptr) throw py::error_already_set();
   }
   return parameter;
-}
-
-/// Splits "a, b=(1, 2), *, c" at the commas outside parentheses.
-std::vector<std::string_view> split_parameters(std::string_view list) {
-  std::vector<std::string_view> parts;
-  int depth = 0;
-  size_t start = 0;
-  for (size_t i = 0; i <= list.size(); ++i) {
-    if (i == list.size() || (list[i] == ',' && depth == 0)) {
-      const std::string_view part = trim(list.substr(start, i - start));
-      if (!part.empty()) parts.push_back(part);
-      start = i + 1;
-    } else if (list[i] == '(') {
-      ++depth;
-    } else if (list[i] == ')') {
-      --depth;
-    }
-  }
-  return parts;
 }
 
 /// A struct sequence taut.return_types.<name> with the given parts.
@@ -455,7 +459,7 @@ Family& family_in(PyTypeObject* type, py::handle holder, const std::string& name
 
 }  // namespace
 
-PyObject* make_tuple(const Overload& overload, std::span<PyObject* const> parts) {
+PyObject* tuple_of_parts(const Overload& overload, std::span<PyObject* const> parts) {
   const auto count = static_cast<Py_ssize_t>(parts.size());
   for (PyObject* part : parts) {
     if (part == nullptr) return nullptr;

@@ -258,6 +258,7 @@ TAUT_ANNOTATION(TensorList, "Sequence[Tensor]")
 TAUT_ANNOTATION(std::vector<int64_t>, "Sequence[int]")
 TAUT_ANNOTATION(std::span<const int64_t>, "Sequence[int]")
 TAUT_ANNOTATION(std::vector<double>, "Sequence[float]")
+TAUT_ANNOTATION(std::vector<Dims>, "Sequence[int] | int")
 TAUT_ANNOTATION(pybind11::object, "Any")
 TAUT_ANNOTATION(pybind11::handle, "Any")
 TAUT_ANNOTATION(void, "None")
@@ -270,7 +271,7 @@ struct Annotation<std::optional<T>> {
 // Results ----------------------------------------------------------------------------------------
 
 /// A tuple whose parts have names, if the overload names them.
-PyObject* make_tuple(const Overload& overload, std::span<PyObject* const> parts);
+PyObject* tuple_of_parts(const Overload& overload, std::span<PyObject* const> parts);
 
 inline PyObject* to_python(const Tensor& tensor, const Overload&) { return wrap(tensor); }
 inline PyObject* to_python(Tensor&& tensor, const Overload&) { return wrap(std::move(tensor)); }
@@ -300,7 +301,7 @@ PyObject* to_python(const std::tuple<Parts...>& tuple, const Overload& overload)
   return std::apply(
       [&](const Parts&... parts) {
         const std::array<PyObject*, sizeof...(Parts)> objects = {to_python(parts, overload)...};
-        return make_tuple(overload, objects);
+        return tuple_of_parts(overload, objects);
       },
       tuple);
 }
@@ -308,7 +309,7 @@ template <class A, class B>
 PyObject* to_python(const std::pair<A, B>& pair, const Overload& overload) {
   const std::array<PyObject*, 2> objects = {to_python(pair.first, overload),
                                             to_python(pair.second, overload)};
-  return make_tuple(overload, objects);
+  return tuple_of_parts(overload, objects);
 }
 
 template <class T>
@@ -386,25 +387,25 @@ class Rows {
       : module_(std::move(module)), prefix_(std::move(prefix)) {}
 
   template <class R, class... A>
-  void add(Place place, const char* signature, R (*function)(A...)) {
+  void add(Place place, const char* signature, R (*callable)(A...)) {
     Overload overload;
     overload.annotations = {Annotation<std::remove_cvref_t<A>>::value...};
     overload.result = ResultName<std::remove_cvref_t<R>>::get();
-    overload.function = reinterpret_cast<AnyFunction>(function);
+    overload.function = reinterpret_cast<AnyFunction>(callable);
     overload.thunk = &CallThunk<R, A...>::call;
     add_overload(place, signature, std::move(overload));
   }
   template <class F>
-  void both(const char* signature, F function) {
-    add(Place::both, signature, +function);
+  void both(const char* signature, F callable) {
+    add(Place::both, signature, +callable);
   }
   template <class F>
-  void function(const char* signature, F function_) {
-    add(Place::function, signature, +function_);
+  void function(const char* signature, F callable) {
+    add(Place::function, signature, +callable);
   }
   template <class F>
-  void method(const char* signature, F function) {
-    add(Place::method, signature, +function);
+  void method(const char* signature, F callable) {
+    add(Place::method, signature, +callable);
   }
   /// Another name for an op that stands already.
   void alias(const char* name, const char* existing);

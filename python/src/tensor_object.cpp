@@ -50,7 +50,7 @@ void release_kept(void* python_object) noexcept {
   TensorObject* self = as_object(object);
   self->kept = false;
   // The object owned no reference, so that it must not give one back.
-  static_cast<void>(const_cast<Ref<TensorImpl>&>(self->tensor.impl_ref()).detach());
+  new (&self->tensor) Tensor();
   Py_DECREF(object);
 }
 
@@ -571,9 +571,9 @@ PyObject* wrap_as(PyTypeObject* type, Tensor tensor) {
   if (tensor.impl()->python_object != nullptr) {
     PyObject* object = wrap(std::move(tensor));
     if (PyType_IsSubtype(Py_TYPE(object), type) != 0) return object;
+    const std::string known = Py_TYPE(object)->tp_name;
     Py_DECREF(object);
-    throw py::value_error(std::string("this tensor is already known to Python as a ") +
-                          Py_TYPE(object)->tp_name);
+    throw py::value_error("this tensor is already known to Python as a " + known);
   }
   return new_object(type, std::move(tensor));
 }
@@ -587,7 +587,7 @@ void bind_tensor_type(py::module_& module) {
   module.add_object("Tensor", py::handle(type));
   // NumPy's operators then leave `array + tensor` to the tensor.
   module.attr("Tensor").attr("__array_priority__") = 1000;
-  set_python_object_release(release_kept);
+  detail::set_python_object_release(release_kept);
 }
 
 }  // namespace taut::python
