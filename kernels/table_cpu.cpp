@@ -7,6 +7,11 @@ const KernelTable& cpu_table() {
       .pointwise = pointwise_kernels_cpu(),
       .copy = copy_kernels_cpu(),
       .reduce = reduce_kernels_cpu(),
+      .matmul = matmul_kernels_cpu(),
+      .softmax = softmax_kernels_cpu(),
+      .norm = norm_kernels_cpu(),
+      .optim = optim_kernels_cpu(),
+      .random = random_kernels_cpu(),
   };
   return table;
 }

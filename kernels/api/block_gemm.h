@@ -52,6 +52,19 @@ struct BlockGemmKernels {
   // The sum of a[i] * b[i] for unit strides.
   float (*dot_f32)(const float* a, const float* b, int64_t n) = nullptr;
   double (*dot_f64)(const double* a, const double* b, int64_t n) = nullptr;
+  // to[c * to_stride + r] = from[r * from_stride + c], r < rows, c < cols.
+  void (*transpose_f32)(const float* from,
+                        int64_t from_stride,
+                        int64_t rows,
+                        int64_t cols,
+                        float* to,
+                        int64_t to_stride) = nullptr;
+  void (*transpose_f64)(const double* from,
+                        int64_t from_stride,
+                        int64_t rows,
+                        int64_t cols,
+                        double* to,
+                        int64_t to_stride) = nullptr;
   int64_t column_tile_f32 = 0;  // the columns that one register tile covers
   int64_t column_tile_f64 = 0;
 };
@@ -75,6 +88,22 @@ inline void finish_gemm(const GemmFinish<float>& finish) {
 }
 inline void finish_gemm(const GemmFinish<double>& finish) {
   block_gemm_kernels_cpu().finish_f64(finish);
+}
+inline void block_transpose(const float* from,
+                            int64_t from_stride,
+                            int64_t rows,
+                            int64_t cols,
+                            float* to,
+                            int64_t to_stride) {
+  block_gemm_kernels_cpu().transpose_f32(from, from_stride, rows, cols, to, to_stride);
+}
+inline void block_transpose(const double* from,
+                            int64_t from_stride,
+                            int64_t rows,
+                            int64_t cols,
+                            double* to,
+                            int64_t to_stride) {
+  block_gemm_kernels_cpu().transpose_f64(from, from_stride, rows, cols, to, to_stride);
 }
 inline float block_dot(const float* a, const float* b, int64_t n) {
   return block_gemm_kernels_cpu().dot_f32(a, b, n);

@@ -69,8 +69,9 @@ constexpr int randint_width(int64_t low, int64_t high) {
   return static_cast<uint64_t>(high) - static_cast<uint64_t>(low) > (uint64_t{1} << 32) ? 64 : 32;
 }
 
-/// exponential: max(-log(u'), epsilon / 2) / rate, never 0.  cauchy: median + sigma tan(pi (u - 1/2)).  log_normal: exp of
-/// normal.  geometric: max(1, ceil(log(u') / log(1 - p))), any dtype.
+/// exponential: max(-log(u'), epsilon / 2) / rate, never 0.
+/// cauchy: median + sigma tan(pi (u - 1/2)).  log_normal: exp of normal.
+/// geometric: max(1, ceil(log(u') / log(1 - p))), any dtype but bool.
 /// Width: random_width(dtype).
 struct ExponentialArgs : RandomArgs {
   double rate = 1.0;

@@ -24,21 +24,21 @@ HWY_INLINE hn::Vec<D> exp_nonpositive(D d, hn::Vec<D> x) {
   if constexpr (sizeof(LaneOf<D>) == 8) {
     return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
   } else {
-    // x = n log(2) + r, |r| <= log(2) / 2; exp(r) by the polynomial of Cephes' expf, 2^n by its
-    // bits.
+    // x = n log(2) + r, |r| <= log(2) / 2. Adding 1.5 2^23 leaves n in the lowest bits. exp(r) is
+    // the polynomial of degree 5 with constant 1 of the least relative error there, 9.2e-8.
     const hn::RebindToSigned<D> di;
-    const auto n = hn::NearestInt(hn::Mul(x, hn::Set(d, 1.44269504088896341f)));
-    const auto whole = hn::ConvertTo(d, n);
-    auto r = hn::NegMulAdd(whole, hn::Set(d, 0.693359375f), x);
-    r = hn::NegMulAdd(whole, hn::Set(d, -2.12194440e-4f), r);
-    auto p = hn::Set(d, 1.9875691500e-4f);
-    p = hn::MulAdd(p, r, hn::Set(d, 1.3981999507e-3f));
-    p = hn::MulAdd(p, r, hn::Set(d, 8.3334519073e-3f));
-    p = hn::MulAdd(p, r, hn::Set(d, 4.1665795894e-2f));
-    p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
-    p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
-    p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), hn::Set(d, 1.0f));
-    const auto power = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(n, hn::Set(di, 127))));
+    const auto shifter = hn::Set(d, 12582912.0f);
+    const auto shifted = hn::MulAdd(x, hn::Set(d, 1.44269504088896341f), shifter);
+    const auto n = hn::Sub(shifted, shifter);
+    auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
+    r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+    auto p = hn::MulAdd(hn::Set(d, 0.008290308529f), r, hn::Set(d, 0.04189794004f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0.1666763634f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0.4999914944f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0.9999997071f));
+    p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+    const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
+    const auto power = hn::BitCast(d, hn::Add(exponent, hn::Set(di, 0x3f800000)));
     return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.3365f)), hn::Mul(p, power));
   }
 }

@@ -3,8 +3,13 @@
 // by symbol when the device is first used. No registration, no look-up by name.
 
 #include "kernels/api/copy.h"
+#include "kernels/api/matmul.h"
+#include "kernels/api/norm.h"
+#include "kernels/api/optim.h"
 #include "kernels/api/pointwise.h"
+#include "kernels/api/random.h"
 #include "kernels/api/reduce.h"
+#include "kernels/api/softmax.h"
 #include "taut/core/device.h"
 
 namespace taut::kernels {
@@ -13,6 +18,11 @@ struct KernelTable {
   PointwiseKernels pointwise;
   CopyKernels copy;
   ReduceKernels reduce;
+  MatmulKernels matmul;
+  SoftmaxKernels softmax;
+  NormKernels norm;
+  OptimKernels optim;
+  RandomKernels random;
 };
 
 /// The tables of the devices, made at first use.

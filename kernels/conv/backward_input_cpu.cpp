@@ -55,8 +55,7 @@ struct AxisPhase {
 };
 
 AxisPhase phase_of(const ConvAxis& axis, int64_t phase) {
-  const FrameAxis inputs{axis.input, (axis.input - 1 + axis.padding) / axis.stride + 1, 1,
-                         axis.stride, axis.padding};
+  const FrameAxis inputs = gathered_inputs(axis);
   AxisPhase result;
   result.first = inputs.first(phase);
   result.last = std::max(result.first, inputs.last(phase));
@@ -88,11 +87,13 @@ PhasePlan<compute_t<T>> plan_phase(const ConvBackwardInputArgs& args,
   PhasePlan<C> plan;
   const int64_t row = a[2].input;
   const int64_t slice = a[1].input * row;
-  plan.region = {{z.last - z.first, y.last - y.first, x.last - x.first},
-                 {frame.axis[1].length, frame.axis[2].length},
-                 frame.offset({0, 0, 0}, {z.first, y.first, x.first}),
-                 {slice * a[0].stride, row * a[1].stride, a[2].stride},
-                 z.target * slice + y.target * row + x.target};
+  plan.region = {
+      {z.last - z.first, y.last - y.first, x.last - x.first},
+      {frame.axis[1].length, frame.axis[2].length},
+      frame.offset({0, 0, 0}, {z.first - first_gathered(a[0]), y.first - first_gathered(a[1]),
+                               x.first - first_gathered(a[2])}),
+      {slice * a[0].stride, row * a[1].stride, a[2].stride},
+      z.target * slice + y.target * row + x.target};
   plan.weight = std::make_unique<PackedWeight<C>>(in, out * z.taps * y.taps * x.taps);
   const T* weight = static_cast<const T*>(args.weight) + group * out * in * axes.taps();
   int64_t column = 0;

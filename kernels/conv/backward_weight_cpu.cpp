@@ -3,6 +3,7 @@
 // whose channels are brought side by side. Images are summed in a fixed number of stretches, each
 // in order, and the stretches in order: threads do not change the result.
 
+#include "kernels/api/block_gemm.h"
 #include "kernels/conv/conv_kernels.h"
 #include "kernels/conv/regions.h"
 
@@ -14,81 +15,246 @@ constexpr int64_t kMostStretches = 16;
 constexpr int64_t kMostPartial = 16 * 1024 * 1024;
 // Positions of grad_output that are brought side by side at a time.
 constexpr int64_t kPositions = 1024;
+// Output channels up to which one dot product for each weight beats tiles with idle columns.
+constexpr int64_t kDotChannels = 8;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// grad_output at positions [first, last) of the frame: to[p][o], zero where no output stands.
-template <class T>
-void gather_outputs(const ConvAxes& axes,
-                    const Frame& frame,
-                    const T* grad,
-                    int64_t channels,
-                    int64_t first,
-                    int64_t last,
-                    compute_t<T>* to,
-                    int64_t stride) {
-  using C = compute_t<T>;
-  const ConvAxis* a = axes.axis;
-  const int64_t pitch = frame.axis[2].length;
-  const int64_t plane = axes.output_plane();
-  std::fill(to, to + (last - first) * stride, C(0));
+// What the images of a call share.
+struct WeightPlan {
+  ConvAxes axes;
+  Frame frame;
+  int64_t in;  // channels of a group
+  int64_t out;
+  int64_t rows;    // in * taps
+  int64_t stride;  // of the sums: out, rounded up for tiles
+  bool by_dots;
+  bool is_pointwise;  // then the sums are (out, in)
+  std::unique_ptr<int64_t[]> offsets;
+
+  int64_t size() const { return rows * stride; }
+  // From the first to the last position of the outputs in an image's frame.
+  int64_t length() const {
+    const ConvAxis* a = axes.axis;
+    return ((a[0].output - 1) * frame.axis[1].length + a[1].output - 1) * frame.axis[2].length +
+           a[2].output;
+  }
+};
+
+WeightPlan plan_of(const ConvShape& s, const ConvAxes& axes, bool pointwise) {
+  WeightPlan plan;
+  plan.axes = axes;
+  plan.in = s.in_channels / s.groups;
+  plan.out = s.out_channels / s.groups;
+  plan.rows = plan.in * axes.taps();
+  plan.by_dots = plan.out <= kDotChannels;
+  plan.is_pointwise = pointwise;
+  plan.stride = plan.by_dots ? plan.out : divide_up(plan.out, kColumnUnit) * kColumnUnit;
+  plan.frame = input_frame(axes);
+  // Small images are summed several at a time: each pass reads and writes all of the sums.
+  const int64_t most = plan.size() > 256 * 1024 ? s.batch : s.batch / 4;
+  plan.frame.gang =
+      std::clamp<int64_t>(kPositions / 2 / plan.frame.image_size(), 1, std::max<int64_t>(1, most));
+  plan.offsets.reset(new int64_t[static_cast<size_t>(plan.rows)]);
+  set_offsets(axes, plan.frame, plan.in, plan.offsets.get());
+  return plan;
+}
+
+// A run of the outputs of one row of an image.
+struct OutputRun {
+  int64_t position;  // in the frame
+  int64_t output;    // in the plane of grad_output
+  int64_t count;
+};
+
+// Calls visit for the runs of outputs at the positions [first, last) of the frame of an image.
+template <class Visit>
+void visit_outputs(const WeightPlan& plan, int64_t first, int64_t last, const Visit& visit) {
+  const ConvAxis* a = plan.axes.axis;
+  const int64_t pitch = plan.frame.axis[2].length;
   for (int64_t row = first / pitch; row * pitch < last; ++row) {
-    const int64_t z = row / frame.axis[1].length;
-    const int64_t y = row % frame.axis[1].length;
+    const int64_t z = row / plan.frame.axis[1].length;
+    const int64_t y = row % plan.frame.axis[1].length;
     if (y >= a[1].output || z >= a[0].output) continue;
     const int64_t begin = std::max<int64_t>(0, first - row * pitch);
     const int64_t end = std::min(a[2].output, last - row * pitch);
-    const T* from = grad + (z * a[1].output + y) * a[2].output;
-    C* rows = to + (row * pitch - first) * stride;
-    for (int64_t o = 0; o < channels; ++o) {
-      for (int64_t x = begin; x < end; ++x)
-        rows[x * stride + o] = static_cast<C>(from[o * plane + x]);
+    if (begin >= end) continue;
+    visit(OutputRun{row * pitch + begin, (z * a[1].output + y) * a[2].output + begin, end - begin});
+  }
+}
+
+// Brings the outputs at [first, last) side by side, in blocks of channels (see ShiftedGradient) of
+// `positions` rows: output channel o at position p goes to row `row` + p - first, column o. What is
+// between the outputs is left alone.
+template <class T>
+void gather_side_by_side(const WeightPlan& plan,
+                         const T* grad,
+                         int64_t first,
+                         int64_t last,
+                         int64_t row,
+                         int64_t positions,
+                         compute_t<T>* to) {
+  using C = compute_t<T>;
+  const int64_t plane = plan.axes.output_plane();
+  for (int64_t o = 0; o < plan.out; o += kColumnBlock) {
+    const BlockColumn column = block_of_column(o, plan.stride, positions);
+    const int64_t channels = std::min(kColumnBlock, plan.out - o);
+    visit_outputs(plan, first, last, [&](const OutputRun& run) {
+      const T* from = grad + o * plane + run.output;
+      C* rows = to + column.start + (row + run.position - first) * column.row_stride;
+      if constexpr (kComputesInPlace<T>) {
+        block_transpose(from, plane, channels, run.count, rows, column.row_stride);
+      } else {
+        for (int64_t i = 0; i < channels; ++i) {
+          for (int64_t x = 0; x < run.count; ++x) {
+            rows[x * column.row_stride + i] = static_cast<C>(from[i * plane + x]);
+          }
+        }
+      }
+    });
+  }
+}
+
+template <class C>
+void add_products(const WeightPlan& plan,
+                  const C* source,
+                  const C* outputs,
+                  int64_t positions,
+                  int64_t length,
+                  C* sums) {
+  const int64_t grain =
+      std::max<int64_t>(56, 256 * 1024 / std::max<int64_t>(1, plan.stride * length));
+  parallel_for(plan.rows, grain, [&](int64_t begin, int64_t end) {
+    ShiftedGradient<C> gradient;
+    gradient.m = end - begin;
+    gradient.n = plan.stride;
+    gradient.length = length;
+    gradient.source = source;
+    gradient.offsets = plan.offsets.get() + begin;
+    gradient.g = outputs;
+    gradient.g_positions = positions;
+    gradient.c = sums + begin * plan.stride;
+    gradient.c_row_stride = plan.stride;
+    run(gradient);
+  });
+}
+
+// Adds the gradients of `count` images, whose frames lie in `source` as a gang.
+template <class T>
+void add_by_tiles(const WeightPlan& plan,
+                  const compute_t<T>* source,
+                  const T* grad,
+                  int64_t image_stride,
+                  int64_t count,
+                  compute_t<T>* sums) {
+  using C = compute_t<T>;
+  thread_local ThreadScratch<C> scratch;
+  const int64_t size = plan.frame.image_size();
+  const int64_t length = plan.length();
+  if (plan.frame.gang > 1) {
+    const int64_t positions = count * size;
+    C* outputs = scratch.get(positions * plan.stride);
+    std::fill(outputs, outputs + positions * plan.stride, C(0));
+    for (int64_t i = 0; i < count; ++i) {
+      gather_side_by_side(plan, grad + i * image_stride, 0, length, i * size, positions, outputs);
+    }
+    return add_products(plan, source, outputs, positions, positions - size + length, sums);
+  }
+  C* outputs = scratch.get(std::min(kPositions, length) * plan.stride);
+  for (int64_t first = 0; first < length; first += kPositions) {
+    const int64_t last = std::min(length, first + kPositions);
+    std::fill(outputs, outputs + (last - first) * plan.stride, C(0));
+    gather_side_by_side(plan, grad, first, last, 0, last - first, outputs);
+    add_products(plan, source + first, outputs, last - first, last - first, sums);
+  }
+}
+
+// One dot product for each weight, over the frame's positions.
+template <class T>
+void add_by_dots(const WeightPlan& plan,
+                 const compute_t<T>* source,
+                 const T* grad,
+                 int64_t image_stride,
+                 int64_t count,
+                 compute_t<T>* sums) {
+  using C = compute_t<T>;
+  thread_local ThreadScratch<C> scratch;
+  const int64_t size = plan.frame.image_size();
+  const int64_t length = (count - 1) * size + plan.length();
+  C* outputs = scratch.get(plan.frame.gang * size);
+  for (int64_t o = 0; o < plan.out; ++o) {
+    std::fill(outputs, outputs + count * size, C(0));
+    for (int64_t i = 0; i < count; ++i) {
+      const T* from = grad + i * image_stride + o * plan.axes.output_plane();
+      visit_outputs(plan, 0, plan.length(), [&](const OutputRun& run) {
+        copy_row(from + run.output, int64_t{1}, outputs + i * size + run.position, run.count);
+      });
+    }
+    for (int64_t k = 0; k < plan.rows; ++k) {
+      sums[k * plan.stride + o] +=
+          block_dot(source + plan.offsets[static_cast<size_t>(k)], outputs, length);
     }
   }
 }
 
-// Adds the gradient of one image and group to `sums`, (in * taps, stride).
+// A 1 x 1 convolution: sums[o][c] += grad_output[o][p] * input[c][p].
 template <class T>
-void add_image(const ConvBackwardWeightArgs& args,
-               const ConvAxes& axes,
-               const Frame& frame,
-               const int64_t* offsets,
-               int64_t item,
-               compute_t<T>* sums,
-               int64_t stride) {
+void sum_images_pointwise(const ConvBackwardWeightArgs& args,
+                          const WeightPlan& plan,
+                          int64_t group,
+                          int64_t first,
+                          int64_t last,
+                          T* sums) {
+  const ConvShape& s = args.shape;
+  const int64_t plane = plan.axes.output_plane();
+  for (int64_t image = first; image < last; ++image) {
+    const int64_t item = image * s.groups + group;
+    BlockGemm<T> product;
+    product.m = plan.out;
+    product.n = plan.in;
+    product.k = plane;
+    product.a = static_cast<const T*>(args.grad_output) + item * plan.out * plane;
+    product.a_row_stride = plane;
+    product.a_col_stride = 1;
+    product.b = static_cast<const T*>(args.input) + item * plan.in * plane;
+    product.b_row_stride = 1;
+    product.b_col_stride = plane;
+    product.c = sums;
+    product.c_row_stride = plan.in;
+    product.beta = image == first ? T(0) : T(1);
+    block_gemm(product);
+  }
+}
+
+// The sums of images [first, last) of a group.
+template <class T>
+void sum_images(const ConvBackwardWeightArgs& args,
+                const WeightPlan& plan,
+                int64_t group,
+                int64_t first,
+                int64_t last,
+                compute_t<T>* sums) {
   using C = compute_t<T>;
-  thread_local ThreadScratch<C> frame_scratch;
-  thread_local ThreadScratch<C> output_scratch;
-  const int64_t in = args.shape.in_channels / args.shape.groups;
-  const int64_t out = args.shape.out_channels / args.shape.groups;
-  C* source = frame_scratch.get(in * frame.channel_size() + kSlack);
-  fill_frames(frame, static_cast<const T*>(args.input) + item * in * axes.input_plane(), in,
-              source);
-  const T* grad = static_cast<const T*>(args.grad_output) + item * out * axes.output_plane();
-  const ConvAxis* a = axes.axis;
-  const int64_t length =
-      ((a[0].output - 1) * frame.axis[1].length + a[1].output - 1) * frame.axis[2].length +
-      a[2].output;
-  C* outputs = output_scratch.get(std::min(kPositions, length) * stride);
-  for (int64_t first = 0; first < length; first += kPositions) {
-    const int64_t last = std::min(length, first + kPositions);
-    gather_outputs(axes, frame, grad, out, first, last, outputs, stride);
-    const int64_t rows = in * axes.taps();
-    const int64_t grain =
-        std::max<int64_t>(56, 256 * 1024 / std::max<int64_t>(1, stride * (last - first)));
-    parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
-      ShiftedGradient<C> gradient;
-      gradient.m = end - begin;
-      gradient.n = stride;
-      gradient.length = last - first;
-      gradient.source = source + first;
-      gradient.offsets = offsets + begin;
-      gradient.g = outputs;
-      gradient.g_row_stride = stride;
-      gradient.c = sums + begin * stride;
-      gradient.c_row_stride = stride;
-      run(gradient);
-    });
+  thread_local ThreadScratch<C> scratch;
+  const ConvShape& s = args.shape;
+  C* source = scratch.get(plan.in * plan.frame.channel_size() + kSlack);
+  std::fill(sums, sums + plan.size(), C(0));
+  for (int64_t image = first; image < last; image += plan.frame.gang) {
+    const int64_t count = std::min(plan.frame.gang, last - image);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t item = (image + i) * s.groups + group;
+      fill_frames(plan.frame,
+                  static_cast<const T*>(args.input) + item * plan.in * plan.axes.input_plane(),
+                  plan.in, source, i);
+    }
+    const int64_t image_stride = s.out_channels * plan.axes.output_plane();
+    const T* grad = static_cast<const T*>(args.grad_output) + image * image_stride +
+                    group * plan.out * plan.axes.output_plane();
+    if (plan.by_dots) {
+      add_by_dots(plan, source, grad, image_stride, count, sums);
+    } else {
+      add_by_tiles(plan, source, grad, image_stride, count, sums);
+    }
   }
 }
 
@@ -96,45 +262,46 @@ template <class T>
 void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
   using C = compute_t<T>;
   const ConvShape& s = args.shape;
-  const int64_t in = s.in_channels / s.groups;
-  const int64_t out = s.out_channels / s.groups;
-  const int64_t rows = in * axes.taps();
-  const int64_t stride = divide_up(out, kColumnUnit) * kColumnUnit;
-  const int64_t size = rows * stride;
-  const Frame frame = input_frame(axes);
-  const std::unique_ptr<int64_t[]> offsets(new int64_t[static_cast<size_t>(rows)]);
-  set_offsets(axes, frame, in, offsets.get());
-  const int64_t room = kMostPartial / std::max<int64_t>(1, size * s.groups);
-  const int64_t stretches = std::max<int64_t>(1, std::min({s.batch, kMostStretches, room}));
-  const std::unique_ptr<C[]> partial(new C[static_cast<size_t>(stretches * s.groups * size)]);
-  const bool has_outputs = axes.output_plane() > 0;
-  for_items(
-      stretches * s.groups, rows * out * axes.output_plane() * divide_up(s.batch, stretches),
-      [&](int64_t i) {
-        const int64_t stretch = i / s.groups;
-        const int64_t group = i % s.groups;
-        C* sums = partial.get() + i * size;
-        std::fill(sums, sums + size, C(0));
-        const int64_t last = s.batch * (stretch + 1) / stretches;
-        for (int64_t image = s.batch * stretch / stretches; has_outputs && image < last; ++image) {
-          add_image<T>(args, axes, frame, offsets.get(), image * s.groups + group, sums, stride);
-        }
-      });
+  const WeightPlan plan = plan_of(s, axes, kComputesInPlace<T> && is_pointwise(axes));
+  const int64_t size = plan.size();
   T* result = static_cast<T*>(args.grad_weight);
-  parallel_for(s.out_channels,
-               std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, rows * stretches)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t channel = begin; channel < end; ++channel) {
-                   const C* sums = partial.get() + channel / out * size + channel % out;
-                   for (int64_t k = 0; k < rows; ++k) {
-                     C total = sums[k * stride];
-                     for (int64_t stretch = 1; stretch < stretches; ++stretch) {
-                       total += sums[stretch * s.groups * size + k * stride];
-                     }
-                     result[channel * rows + k] = static_cast<T>(total);
-                   }
-                 }
-               });
+  if (s.batch == 0 || axes.output_plane() == 0 || plan.rows == 0) {
+    std::fill(result, result + s.out_channels * plan.rows, T(0.0f));
+    return;
+  }
+  const int64_t room = kMostPartial / std::max<int64_t>(1, size * s.groups);
+  const int64_t gangs = divide_up(s.batch, plan.frame.gang);
+  const int64_t stretches = std::max<int64_t>(1, std::min({gangs, kMostStretches, room}));
+  const std::unique_ptr<C[]> partial(new C[static_cast<size_t>(stretches * s.groups * size)]);
+  const int64_t work = plan.rows * plan.out * axes.output_plane() * divide_up(s.batch, stretches);
+  for_items(stretches * s.groups, work, [&](int64_t i) {
+    const int64_t stretch = i / s.groups;
+    const int64_t first = gangs * stretch / stretches * plan.frame.gang;
+    const int64_t last = std::min(s.batch, gangs * (stretch + 1) / stretches * plan.frame.gang);
+    if constexpr (kComputesInPlace<T>) {
+      if (plan.is_pointwise) {
+        return sum_images_pointwise<T>(args, plan, i % s.groups, first, last,
+                                       partial.get() + i * size);
+      }
+    }
+    sum_images<T>(args, plan, i % s.groups, first, last, partial.get() + i * size);
+  });
+  const int64_t grain = std::max<int64_t>(1, 32 * 1024 / (plan.rows * stretches));
+  parallel_for(s.out_channels, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t channel = begin; channel < end; ++channel) {
+      const int64_t o = channel % plan.out;
+      const int64_t step = plan.is_pointwise ? 1 : plan.stride;
+      const C* sums =
+          partial.get() + channel / plan.out * size + (plan.is_pointwise ? o * plan.rows : o);
+      for (int64_t k = 0; k < plan.rows; ++k) {
+        C total = sums[k * step];
+        for (int64_t stretch = 1; stretch < stretches; ++stretch) {
+          total += sums[stretch * s.groups * size + k * step];
+        }
+        result[channel * plan.rows + k] = static_cast<T>(total);
+      }
+    }
+  });
 }
 
 template <class T>

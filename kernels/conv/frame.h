@@ -80,8 +80,10 @@ struct FrameAxis {
 
 struct Frame {
   FrameAxis axis[3];
+  int64_t gang = 1;  // images that lie side by side in each phase of each channel
 
-  int64_t phase_size() const { return axis[0].length * axis[1].length * axis[2].length; }
+  int64_t image_size() const { return axis[0].length * axis[1].length * axis[2].length; }
+  int64_t phase_size() const { return gang * image_size(); }
   int64_t channel_size() const {
     return phase_size() * axis[0].phases * axis[1].phases * axis[2].phases;
   }
@@ -94,6 +96,14 @@ struct Frame {
   }
 };
 
+/// Lets rows share the zeros between them, at most `shared` of them.
+inline void overlap_rows(FrameAxis& axis, int64_t shared) {
+  for (int64_t f = 0; f < axis.phases; ++f) {
+    shared = std::min({shared, axis.first(f), axis.length - std::max(axis.first(f), axis.last(f))});
+  }
+  axis.length -= shared;
+}
+
 /// The frame of the input that forward and the weight's gradient read.
 inline Frame input_frame(const ConvAxes& axes) {
   Frame frame;
@@ -101,18 +111,34 @@ inline Frame input_frame(const ConvAxes& axes) {
     const ConvAxis& a = axes.axis[d];
     frame.axis[d] = {a.input, a.output + a.reach() / a.stride, a.phases(), a.stride, a.padding};
   }
+  overlap_rows(frame.axis[2], axes.axis[2].reach() / axes.axis[2].stride);
   return frame;
 }
 
-/// The frame of grad_output that the input's gradient reads: padded in front by the largest shift.
+/// The inputs of an axis as the input's gradient computes them: element i of phase f of the stride.
+inline FrameAxis gathered_inputs(const ConvAxis& a) {
+  return {a.input, (a.input - 1 + a.padding) / a.stride + 1, a.stride, a.stride, a.padding};
+}
+
+/// The first i of gathered_inputs that lies inside of the input in any phase.
+inline int64_t first_gathered(const ConvAxis& a) {
+  const FrameAxis inputs = gathered_inputs(a);
+  int64_t first = inputs.length;
+  for (int64_t f = 0; f < inputs.phases; ++f) first = std::min(first, inputs.first(f));
+  return first;
+}
+
+/// The frame of grad_output that the input's gradient reads: element 0 is what the first gathered
+/// input reads through the farthest tap.
 inline Frame output_frame(const ConvAxes& axes) {
   Frame frame;
   for (int d = 0; d < 3; ++d) {
     const ConvAxis& a = axes.axis[d];
     const int64_t farthest = a.reach() / a.stride;
-    const int64_t inputs = (a.input - 1 + a.padding) / a.stride + 1;
-    frame.axis[d] = {a.output, inputs + farthest, 1, 1, farthest};
+    const int64_t base = first_gathered(a);
+    frame.axis[d] = {a.output, gathered_inputs(a).length - base + farthest, 1, 1, farthest - base};
   }
+  overlap_rows(frame.axis[2], axes.axis[2].reach() / axes.axis[2].stride);
   return frame;
 }
 
@@ -127,9 +153,9 @@ void copy_row(const T* from, int64_t stride, C* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = static_cast<C>(from[i * stride]);
 }
 
-/// Copies one channel of an image into its frame.
+/// Copies one channel of an image into its frame; `channel` is where it begins there.
 template <class C, class T>
-void fill_frame(const Frame& frame, const T* image, C* to) {
+void fill_frame(const Frame& frame, const T* image, C* channel) {
   const FrameAxis& z_axis = frame.axis[0];
   const FrameAxis& y_axis = frame.axis[1];
   const FrameAxis& x_axis = frame.axis[2];
@@ -138,6 +164,8 @@ void fill_frame(const Frame& frame, const T* image, C* to) {
       for (int64_t fx = 0; fx < x_axis.phases; ++fx) {
         const int64_t first = x_axis.first(fx);
         const int64_t last = std::max(first, x_axis.last(fx));
+        C* to = channel;
+        channel += frame.phase_size();
         for (int64_t z = 0; z < z_axis.length; ++z) {
           const bool z_inside = z >= z_axis.first(fz) && z < z_axis.last(fz);
           for (int64_t y = 0; y < y_axis.length; ++y, to += x_axis.length) {

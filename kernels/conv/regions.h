@@ -128,28 +128,36 @@ void run_region(const PackedWeight<compute_t<T>>& weight,
       product.c_row_stride = stride;
       run(product);
       for (int64_t channel = 0; channel < weight.rows; ++channel) {
-        for (int64_t row = first; row < last; ++row) {
-          const int64_t z = row / region.pitch[0];
-          const int64_t y = row % region.pitch[0];
-          if (y >= region.count[1]) continue;
-          target.write_row(sums + channel * stride + (row - first) * pitch, channel,
-                           region.first + z * region.target[0] + y * region.target[1],
-                           region.target[2], region.count[2]);
+        const C* from = sums + channel * stride;
+        int64_t z = first / region.pitch[0];
+        int64_t y = first % region.pitch[0];
+        for (int64_t row = first; row < last; ++row, from += pitch) {
+          if (y < region.count[1]) {
+            target.write_row(from, channel,
+                             region.first + z * region.target[0] + y * region.target[1],
+                             region.target[2], region.count[2]);
+          }
+          if (++y == region.pitch[0]) {
+            y = 0;
+            ++z;
+          }
         }
       }
     }
   });
 }
 
-/// The frames of `channels` successive channels of an image, followed by kSlack zeros.
+/// Fills the frames of `channels` successive channels of an image, the one of that place in the
+/// gang, followed by kSlack zeros.
 template <class T>
-void fill_frames(const Frame& frame, const T* image, int64_t channels, compute_t<T>* to) {
+void fill_frames(
+    const Frame& frame, const T* image, int64_t channels, compute_t<T>* to, int64_t place = 0) {
   const int64_t size = frame.channel_size();
   const int64_t plane = frame.image_plane();
   parallel_for(channels, std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, size)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t c = begin; c < end; ++c) {
-                   fill_frame(frame, image + c * plane, to + c * size);
+                   fill_frame(frame, image + c * plane, to + c * size + place * frame.image_size());
                  }
                });
   std::fill(to + channels * size, to + channels * size + kSlack, compute_t<T>(0));

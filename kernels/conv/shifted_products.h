@@ -25,7 +25,8 @@ struct ShiftedProduct {
 };
 
 /// c[i][j] += sum over p < length of source[offsets[i] + p] * g[p][j], j < n, where n is a multiple
-/// of kColumnUnit.
+/// of kColumnUnit. g lies in blocks of kColumnBlock columns, g_positions rows each; the last block
+/// is as wide as there are columns left. See block_of_column.
 template <class T>
 struct ShiftedGradient {
   int64_t m = 0;
@@ -34,13 +35,26 @@ struct ShiftedGradient {
   const T* source = nullptr;
   const int64_t* offsets = nullptr;
   const T* g = nullptr;
-  int64_t g_row_stride = 0;
+  int64_t g_positions = 0;
   T* c = nullptr;
   int64_t c_row_stride = 0;
 };
 
 inline constexpr int64_t kSlack = 64;
 inline constexpr int64_t kColumnUnit = 16;
+inline constexpr int64_t kColumnBlock = 32;
+
+/// Where column j of n begins in a matrix of `positions` rows in blocks of columns, and the
+/// distance of its rows.
+struct BlockColumn {
+  int64_t start;
+  int64_t row_stride;
+};
+inline BlockColumn block_of_column(int64_t j, int64_t n, int64_t positions) {
+  const int64_t block = j / kColumnBlock * kColumnBlock;
+  const int64_t width = n - block < kColumnBlock ? n - block : kColumnBlock;
+  return {block * positions + j - block, width};
+}
 
 struct ShiftedProducts {
   void (*product_f32)(const ShiftedProduct<float>&) = nullptr;

@@ -181,11 +181,15 @@ void run_gradient(const ShiftedGradient<T>& p) {
     const int64_t depth = std::min(kDepth, p.length - level);
     for (int64_t j = 0; j < p.n;) {
       const int vectors = p.n - j >= 2 * lanes_of<T>() ? 2 : 1;
+      const BlockColumn column = block_of_column(j, p.n, p.g_positions);
       for (int64_t i = 0; i < p.m; i += tall) {
         const int64_t rows = std::min(tall, p.m - i);
-        const GradientTile<T> tile{depth,          p.source + level,
-                                   p.offsets + i,  p.g + level * p.g_row_stride + j,
-                                   p.g_row_stride, p.c + i * p.c_row_stride + j,
+        const GradientTile<T> tile{depth,
+                                   p.source + level,
+                                   p.offsets + i,
+                                   p.g + column.start + level * column.row_stride,
+                                   column.row_stride,
+                                   p.c + i * p.c_row_stride + j,
                                    p.c_row_stride};
         if (vectors == 2) {
           gradient_of_rows<T, 2>(rows, Rows{})(tile);

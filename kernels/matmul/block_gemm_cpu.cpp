@@ -550,6 +550,8 @@ BlockGemmKernels block_gemm_kernels() {
   table.gemv_f64 = run_gemv<double>;
   table.finish_f32 = run_finish<float>;
   table.finish_f64 = run_finish<double>;
+  table.transpose_f32 = transpose<float>;
+  table.transpose_f64 = transpose<double>;
   table.dot_f32 = run_dot<float>;
   table.dot_f64 = run_dot<double>;
   table.column_tile_f32 = kTileVectors * static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>()));

@@ -25,10 +25,13 @@ HWY_NOINLINE void normalize_row(const T* x, int64_t n, A mean, A rstd, const A* 
       const auto xhat = hn::Mul(hn::Sub(load(x), center), scale);
       store(hn::MulAdd(xhat, load(weight), load(bias)), y);
     });
+  } else if (weight != nullptr && bias == nullptr) {
+    for_vectors(d, n, [&](auto load, auto store) {
+      store(hn::Mul(hn::Mul(hn::Sub(load(x), center), scale), load(weight)), y);
+    });
   } else {
     for_vectors(d, n, [&](auto load, auto store) {
       auto value = hn::Mul(hn::Sub(load(x), center), scale);
-      if (weight != nullptr) value = hn::Mul(value, load(weight));
       if (bias != nullptr) value = hn::Add(value, load(bias));
       store(value, y);
     });

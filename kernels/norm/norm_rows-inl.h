@@ -69,10 +69,18 @@ void write_parameter(const A* values, int64_t n, void* to, DType dtype) {
 template <class T, class Term>
 HWY_INLINE void sum_run(int64_t n, compute_t<T>& first, compute_t<T>& second, Term&& term) {
   const Lanes<T> d;
-  auto s0 = hn::Zero(d), s1 = s0;
-  for_vectors(d, n, [&](auto load, auto) { term(load, s0, s1); });
-  first = sum_lanes(d, s0);
-  second = sum_lanes(d, s1);
+  const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+  auto a0 = hn::Zero(d), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0;
+  int64_t i = 0;
+  for (; i + 3 * step <= n; i += 3 * step) {  // three chains of additions in flight
+    term([&](const auto* x) { return load_as(d, x + i); }, a0, a1);
+    term([&](const auto* x) { return load_as(d, x + i + step); }, b0, b1);
+    term([&](const auto* x) { return load_as(d, x + i + 2 * step); }, c0, c1);
+  }
+  for_vectors(d, n - i,
+              [&](auto load, auto) { term([&](const auto* x) { return load(x + i); }, a0, a1); });
+  first = sum_lanes(d, hn::Add(hn::Add(a0, b0), c0));
+  second = sum_lanes(d, hn::Add(hn::Add(a1, b1), c1));
 }
 
 /// Mean and sum((x - mean)^2) of a run: two passes over a leaf in the cache, leaves combined in

@@ -27,17 +27,25 @@ HWY_INLINE T as_value(int64_t value) {
   }
 }
 
-// word < p 2^32 as word <= last; never() and always hold where no word or every word is under it.
+// word < p 2^32 as word <= last, where p is over 0: one comparison, which compilers vectorise.
 struct Threshold {
   explicit Threshold(double p) {
     const double bound = std::ceil(p * kTwo32);
     never = !(bound >= 1.0);
     last = bound >= kTwo32 ? 0xffffffffu : static_cast<uint32_t>(never ? 0.0 : bound - 1.0);
   }
-  HWY_INLINE bool operator()(uint32_t word) const { return (word <= last) & !never; }
   uint32_t last;
   bool never;
 };
+
+// Loops of their own, by value and without aliases, so that they become vectors.
+template <class T>
+HWY_NOINLINE void choose(const uint32_t* HWY_RESTRICT words, int64_t n, Threshold is_under, T yes,
+                         T no, T* HWY_RESTRICT to) {
+  if (is_under.never) yes = no;
+  const uint32_t last = is_under.last;
+  for (int64_t i = 0; i < n; ++i) to[i] = words[i] <= last ? yes : no;
+}
 
 template <class T>
 void bernoulli_of(const BernoulliArgs& args) {
@@ -46,8 +54,7 @@ void bernoulli_of(const BernoulliArgs& args) {
   if (args.probabilities == nullptr) {
     const Threshold is_under(args.p);
     for_words(args, 32, [&](const uint32_t* words, int64_t first, int64_t n) {
-      T* HWY_RESTRICT to = out + first;
-      for (int64_t i = 0; i < n; ++i) to[i] = is_under(words[i]) ? yes : no;
+      choose(words, n, is_under, yes, no, out + first);
     });
     return;
   }
@@ -137,8 +144,19 @@ void randperm(const RandpermArgs& args) {
 }
 
 template <class A>
-HWY_INLINE void drop(const A* x, const uint32_t* words, int64_t n, Threshold keeps, A scale, A* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = keeps(words[i]) ? x[i] * scale : A(0);
+HWY_NOINLINE void drop(const A* x, const uint32_t* HWY_RESTRICT words, int64_t n, Threshold keeps,
+                       A scale, A* y) {
+  if (keeps.never) {
+    std::fill(y, y + n, A(0));
+    return;
+  }
+  const uint32_t last = keeps.last;
+  HWY_ALIGN A row[kWords];  // y may be x, a row of its own is neither
+  for (int64_t i = 0; i < n; ++i) {
+    const A scaled = x[i] * scale;
+    row[i] = words[i] <= last ? scaled : A(0);
+  }
+  std::copy(row, row + n, y);
 }
 
 void dropout(const DropoutArgs& args) {
@@ -158,9 +176,10 @@ void dropout(const DropoutArgs& args) {
         drop(row, words, n, keeps, scale, row);
         for_vectors(d, n, [&](auto load, auto store) { store(load(row), y + first); });
       }
-      if (args.mask == nullptr) return;
-      bool* HWY_RESTRICT mask = args.mask + first;
-      for (int64_t i = 0; i < n; ++i) mask[i] = keeps(words[i]);
+      if (args.mask != nullptr) {
+        auto* mask = reinterpret_cast<uint8_t*>(args.mask) + first;
+        choose(words, n, keeps, uint8_t{1}, uint8_t{0}, mask);
+      }
     });
   });
 }

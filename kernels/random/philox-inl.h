@@ -49,8 +49,8 @@ inline HWY_NOINLINE void philox_words(uint64_t seed, uint64_t counter, int64_t c
     for (int round = 0; round < kPhiloxRounds; ++round) {
       const auto product0 = times(multiplier0, c0);
       const auto product1 = times(multiplier1, c2);
-      c0 = hn::Xor(hn::ShiftRight<32>(product1), hn::Xor(c1, hn::Set(d, uint64_t{key0})));
-      c2 = hn::Xor(hn::ShiftRight<32>(product0), hn::Xor(c3, hn::Set(d, uint64_t{key1})));
+      c0 = hn::Xor3(hn::ShiftRight<32>(product1), c1, hn::Set(d, uint64_t{key0}));
+      c2 = hn::Xor3(hn::ShiftRight<32>(product0), c3, hn::Set(d, uint64_t{key1}));
       c1 = product1;
       c3 = product0;
       key0 += kPhiloxWeyl0;

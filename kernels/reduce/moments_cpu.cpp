@@ -128,23 +128,35 @@ struct MomentReducer {
                              A* m2s) {
     const Lanes<T> d;
     const auto inverse = hn::Set(d, A(1) / static_cast<A>(rows));
-    for (int64_t r = 0; r < rows; ++r) {
-      const T* row = x + r * stride;
-      for_vectors(d, cols, [&](auto load, auto store) {
-        store(r == 0 ? load(row) : hn::Add(load(means), load(row)), means);
-      });
-    }
-    for_vectors(d, cols, [&](auto load, auto store) {
-      store(hn::Mul(load(means), inverse), means);
-      store(hn::Zero(d), m2s);
+    // Four rows at a time; `term` is what a row adds to a column.
+    const auto add_rows = [&](A* sums, auto term) {
+      for (int64_t r = 0; r < rows;) {
+        const T* row = x + r * stride;
+        const bool is_first = r == 0;
+        if (r + 4 <= rows) {
+          for_vectors(d, cols, [&](auto load, auto store) {
+            const auto low = hn::Add(term(load, row), term(load, row + stride));
+            const auto high = hn::Add(term(load, row + 2 * stride), term(load, row + 3 * stride));
+            const auto sum = hn::Add(low, high);
+            store(is_first ? sum : hn::Add(sum, load(sums)), sums);
+          });
+          r += 4;
+        } else {
+          for_vectors(d, cols, [&](auto load, auto store) {
+            const auto sum = term(load, row);
+            store(is_first ? sum : hn::Add(sum, load(sums)), sums);
+          });
+          ++r;
+        }
+      }
+    };
+    add_rows(means, [](auto load, const T* row) { return load(row); });
+    for_vectors(d, cols,
+                [&](auto load, auto store) { store(hn::Mul(load(means), inverse), means); });
+    add_rows(m2s, [&](auto load, const T* row) {
+      const auto delta = hn::Sub(load(row), load(means));
+      return hn::Mul(delta, delta);
     });
-    for (int64_t r = 0; r < rows; ++r) {
-      const T* row = x + r * stride;
-      for_vectors(d, cols, [&](auto load, auto store) {
-        const auto delta = hn::Sub(load(row), load(means));
-        store(hn::MulAdd(delta, delta, load(m2s)), m2s);
-      });
-    }
   }
 };
 

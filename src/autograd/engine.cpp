@@ -460,6 +460,12 @@ Tensors grad(TensorList outputs, TensorList inputs, TensorList grad_outputs,
   return results;
 }
 
+Tensor BackwardContext::grad_or_zeros(int output) const {
+  if (grad(output).defined()) return grad(output);
+  const TensorMeta& meta = output_meta(output);
+  return zeros(meta.shape, TensorOptions(meta.dtype).device(meta.device));
+}
+
 AnomalyMode::AnomalyMode(bool enabled, bool check_nan)
     : previous_enabled_(anomaly_enabled), previous_check_(anomaly_checks_nan) {
   anomaly_enabled = enabled;

@@ -423,7 +423,7 @@ const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
   Tensor original;
   TensorRef saved[kMaxPointwiseInputs + 1] = {undefined(), undefined(), undefined(), undefined()};
   for (size_t i = 0; i < operands.count; ++i) {
-    if ((mask >> i & 1u) == 0) continue;
+    if ((mask >> i & 1u) == 0 || !(*operands.tensors[i]).defined()) continue;
     const bool overwritten = shows_the_same(*operands.tensors[i], self);
     if (overwritten && !original.defined()) original = clone(self);
     saved[i] = overwritten ? TensorRef(original) : operands.tensors[i];

@@ -25,6 +25,17 @@ class ValueBuffer {
   ValueBuffer(DType dtype, int64_t n)
       : dtype_(dtype), n_(n), bytes_(static_cast<size_t>(n) * item_size(dtype) + 64, 0xAB) {}
 
+  // A copy lies somewhere else among the aligned addresses.
+  ValueBuffer(const ValueBuffer& other) : ValueBuffer(other.dtype_, other.n_) {
+    if (n_ > 0) std::memcpy(data(), other.data(), static_cast<size_t>(n_) * item_size(dtype_));
+  }
+  ValueBuffer& operator=(ValueBuffer other) {
+    dtype_ = other.dtype_;
+    n_ = other.n_;
+    bytes_.swap(other.bytes_);
+    return *this;
+  }
+
   DType dtype() const { return dtype_; }
   int64_t size() const { return n_; }
   // One element past an aligned address.

@@ -1,0 +1,33 @@
+#pragma once
+// Normalisations: each shifts and scales to mean 0 and variance 1, then by weight and bias.
+
+#include <optional>
+
+#include "taut/core/tensor.h"
+
+namespace taut::nn::functional {
+
+/// Over the last dims, whose sizes are normalized_shape; weight and bias of that shape.
+/// Ba, Kiros and Hinton, Layer Normalization, 2016.
+TAUT_API Tensor layer_norm(const Tensor& input, const Dims& normalized_shape,
+                           const Tensor& weight = Tensor(), const Tensor& bias = Tensor(),
+                           double eps = 1e-5);
+/// input / sqrt(mean(input^2) + eps) * weight; eps is the dtype's epsilon unless given.
+/// Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
+TAUT_API Tensor rms_norm(const Tensor& input, const Dims& normalized_shape,
+                         const Tensor& weight = Tensor(), std::optional<double> eps = {});
+/// Over each of num_groups groups of channels (dim 1) and what follows. Wu and He, 2018.
+TAUT_API Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight = Tensor(),
+                           const Tensor& bias = Tensor(), double eps = 1e-5);
+/// Over the batch and what follows the channels (dim 1). In training from the batch, whose statistics
+/// move running_mean and running_var by `momentum`; otherwise from those. Ioffe and Szegedy, 2015.
+/// @throws ValueError for training on one value a channel.
+TAUT_API Tensor batch_norm(const Tensor& input, const Tensor& running_mean,
+                           const Tensor& running_var, const Tensor& weight = Tensor(),
+                           const Tensor& bias = Tensor(), bool training = false,
+                           double momentum = 0.1, double eps = 1e-5);
+/// Over what follows the channels, for each sample alone.
+TAUT_API Tensor instance_norm(const Tensor& input, const Tensor& weight = Tensor(),
+                              const Tensor& bias = Tensor(), double eps = 1e-5);
+
+}  // namespace taut::nn::functional

@@ -1,0 +1,305 @@
+#include "taut/ops/random.h"
+
+#include "src/ops/allocate.h"
+#include "src/ops/dispatch.h"
+#include "taut/autograd/record.h"
+#include "taut/ops/ops.h"
+
+namespace taut {
+namespace {
+
+using autograd::BackwardContext;
+using kernels::random_blocks;
+using kernels::random_width;
+using kernels::RandomArgs;
+
+Generator& generator_or_default(Generator* generator) {
+  return generator == nullptr ? default_generator() : *generator;
+}
+
+// Where the op's numbers come from and go to; the output is contiguous.
+void begin(RandomArgs& args, const Tensor& output, int width, Generator* generator) {
+  const GeneratorState state =
+      generator_or_default(generator).reserve(random_blocks(output.numel(), width));
+  args.output = output.data_ptr();
+  args.n = output.numel();
+  args.dtype = output.dtype();
+  args.seed = state.seed;
+  args.offset = state.offset;
+}
+
+void fill_backward(BackwardContext& context) {
+  if (context.needs(0)) context.set(0, zeros_like(context.grad()));
+}
+
+// Fills `self` through a contiguous tensor of its dtype, which is itself where it can be.
+template <class Fill>
+const Tensor& fill_in_place(const char* op, const Tensor& self, Fill fill) {
+  ops::check_defined(op, "self", self);
+  autograd::check_in_place(op, self);
+  if (self.is_contiguous()) {
+    if (self.numel() > 0) fill(self);
+  } else {
+    const NoGradGuard no_grad;
+    const Tensor numbers = ops::allocate(self.shape(), self.dtype(), self.device());
+    if (numbers.numel() > 0) fill(numbers);
+    copy_(self, numbers);
+  }
+  return autograd::record_in_place(op, {self}, self, {}, fill_backward);
+}
+
+void check_floating(const char* op, DType dtype) {
+  TAUT_CHECK(taut::is_floating_point(dtype), DTypeError, op, ": expected a floating dtype; got ",
+             dtype);
+}
+
+Tensor finish(Tensor tensor, const TensorOptions& options) {
+  if (options.requires_grad()) tensor.requires_grad_();
+  return tensor;
+}
+
+TensorOptions inherit(const Tensor& input, const TensorOptions& options) {
+  return TensorOptions()
+      .dtype(options.dtype_opt().value_or(input.dtype()))
+      .device(options.device_opt().value_or(input.device()))
+      .requires_grad(options.requires_grad());
+}
+
+}  // namespace
+
+const Tensor& uniform_(const Tensor& self, double from, double to, Generator* generator) {
+  check_floating("uniform_", self.dtype());
+  TAUT_CHECK(from <= to, ValueError, "uniform_: from ", from, " is above to ", to);
+  return fill_in_place("uniform_", self, [&](const Tensor& output) {
+    kernels::UniformArgs args;
+    begin(args, output, random_width(output.dtype()), generator);
+    args.from = from;
+    args.to = to;
+    ops::kernels_of(output).random.uniform(args);
+  });
+}
+
+const Tensor& normal_(const Tensor& self, double mean, double std, Generator* generator) {
+  check_floating("normal_", self.dtype());
+  TAUT_CHECK(std >= 0, ValueError, "normal_: std cannot be negative; got ", std);
+  return fill_in_place("normal_", self, [&](const Tensor& output) {
+    kernels::NormalArgs args;
+    begin(args, output, random_width(output.dtype()), generator);
+    args.mean = mean;
+    args.std = std;
+    ops::kernels_of(output).random.normal(args);
+  });
+}
+
+const Tensor& log_normal_(const Tensor& self, double mean, double std, Generator* generator) {
+  check_floating("log_normal_", self.dtype());
+  TAUT_CHECK(std > 0, ValueError, "log_normal_: std must be positive; got ", std);
+  return fill_in_place("log_normal_", self, [&](const Tensor& output) {
+    kernels::NormalArgs args;
+    begin(args, output, random_width(output.dtype()), generator);
+    args.mean = mean;
+    args.std = std;
+    ops::kernels_of(output).random.log_normal(args);
+  });
+}
+
+const Tensor& exponential_(const Tensor& self, double lambd, Generator* generator) {
+  check_floating("exponential_", self.dtype());
+  TAUT_CHECK(lambd > 0, ValueError, "exponential_: lambd must be positive; got ", lambd);
+  return fill_in_place("exponential_", self, [&](const Tensor& output) {
+    kernels::ExponentialArgs args;
+    begin(args, output, random_width(output.dtype()), generator);
+    args.rate = lambd;
+    ops::kernels_of(output).random.exponential(args);
+  });
+}
+
+const Tensor& cauchy_(const Tensor& self, double median, double sigma, Generator* generator) {
+  check_floating("cauchy_", self.dtype());
+  TAUT_CHECK(sigma > 0, ValueError, "cauchy_: sigma must be positive; got ", sigma);
+  return fill_in_place("cauchy_", self, [&](const Tensor& output) {
+    kernels::CauchyArgs args;
+    begin(args, output, random_width(output.dtype()), generator);
+    args.median = median;
+    args.sigma = sigma;
+    ops::kernels_of(output).random.cauchy(args);
+  });
+}
+
+const Tensor& geometric_(const Tensor& self, double p, Generator* generator) {
+  TAUT_CHECK(self.dtype() != kBool, DTypeError, "geometric_: not defined for bool");
+  TAUT_CHECK(p > 0 && p < 1, ValueError, "geometric_: p must be between 0 and 1; got ", p);
+  return fill_in_place("geometric_", self, [&](const Tensor& output) {
+    kernels::GeometricArgs args;
+    begin(args, output, random_width(output.dtype()), generator);
+    args.p = p;
+    ops::kernels_of(output).random.geometric(args);
+  });
+}
+
+const Tensor& bernoulli_(const Tensor& self, double p, Generator* generator) {
+  TAUT_CHECK(p >= 0 && p <= 1, ValueError, "bernoulli_: p must be in 0..1; got ", p);
+  return fill_in_place("bernoulli_", self, [&](const Tensor& output) {
+    kernels::BernoulliArgs args;
+    begin(args, output, 32, generator);
+    args.p = p;
+    ops::kernels_of(output).random.bernoulli(args);
+  });
+}
+
+const Tensor& random_(const Tensor& self, int64_t low, int64_t high, Generator* generator) {
+  TAUT_CHECK(low < high, ValueError, "random_: low ", low, " must be below high ", high);
+  return fill_in_place("random_", self, [&](const Tensor& output) {
+    kernels::RandintArgs args;
+    begin(args, output, kernels::randint_width(low, high), generator);
+    args.low = low;
+    args.high = high;
+    ops::kernels_of(output).random.randint(args);
+  });
+}
+
+Tensor rand(const Dims& size, const TensorOptions& options, Generator* generator) {
+  check_floating("rand", options.dtype());
+  const Tensor result = empty(size, options.requires_grad(false));
+  uniform_(result, 0, 1, generator);
+  return finish(result, options);
+}
+
+Tensor randn(const Dims& size, const TensorOptions& options, Generator* generator) {
+  check_floating("randn", options.dtype());
+  const Tensor result = empty(size, options.requires_grad(false));
+  normal_(result, 0, 1, generator);
+  return finish(result, options);
+}
+
+Tensor randint(int64_t low, int64_t high, const Dims& size, const TensorOptions& options,
+               Generator* generator) {
+  TAUT_CHECK(low < high, ValueError, "randint: low ", low, " must be below high ", high);
+  const TensorOptions merged =
+      options.dtype(options.dtype_opt().value_or(kInt64)).requires_grad(false);
+  const Tensor result = empty(size, merged);
+  random_(result, low, high, generator);
+  return finish(result, options);
+}
+
+Tensor randperm(int64_t n, const TensorOptions& options, Generator* generator) {
+  TAUT_CHECK(n >= 0, ValueError, "randperm: n cannot be negative; got ", n);
+  Tensor result = ops::allocate({n}, kInt64, options.device());
+  if (n > 0) {
+    kernels::RandpermArgs args;
+    begin(args, result, 64, generator);
+    ops::kernels_of(result).random.randperm(args);
+  }
+  return finish(to(result, options.dtype_opt().value_or(kInt64)), options);
+}
+
+Tensor rand_like(const Tensor& input, const TensorOptions& options) {
+  return rand(input.shape(), inherit(input, options));
+}
+Tensor randn_like(const Tensor& input, const TensorOptions& options) {
+  return randn(input.shape(), inherit(input, options));
+}
+Tensor randint_like(const Tensor& input, int64_t low, int64_t high, const TensorOptions& options) {
+  return randint(low, high, input.shape(), inherit(input, options));
+}
+
+Tensor normal(const Tensor& mean, const Tensor& std, Generator* generator) {
+  const Dims shape = broadcast_shapes("normal", mean.shape(), std.shape());
+  const Tensor noise = randn(shape, promote_types(mean.dtype(), std.dtype()), generator);
+  return add(mul(noise, std.detach()), mean.detach());
+}
+
+Tensor normal(double mean, double std, const Dims& size, const TensorOptions& options,
+              Generator* generator) {
+  const Tensor result = empty(size, options.requires_grad(false));
+  normal_(result, mean, std, generator);
+  return finish(result, options);
+}
+
+namespace {
+
+// A random choice has no slope.
+void bernoulli_backward(BackwardContext& context) {
+  if (context.needs(0)) context.set(0, zeros_like(context.grad()));
+}
+
+}  // namespace
+
+Tensor bernoulli(const Tensor& input, Generator* generator) {
+  check_floating("bernoulli", input.dtype());
+  const Tensor probabilities = contiguous(input.detach());
+  if (probabilities.is_cpu() && probabilities.numel() > 0) {
+    const auto [low, high] = aminmax(probabilities);
+    TAUT_CHECK(low.item<double>() >= 0 && high.item<double>() <= 1, ValueError,
+               "bernoulli: expected probabilities in 0..1; got values from ", low.item<double>(),
+               " to ", high.item<double>());
+  }
+  Tensor output = ops::allocate(input.shape(), input.dtype(), input.device());
+  if (output.numel() > 0) {
+    kernels::BernoulliArgs args;
+    begin(args, output, 32, generator);
+    args.probabilities = probabilities.data_ptr();
+    args.probability_dtype = probabilities.dtype();
+    ops::kernels_of(output).random.bernoulli(args);
+  }
+  return autograd::record("bernoulli", {input}, output, {}, bernoulli_backward);
+}
+
+Tensor bernoulli(const Tensor& input, double p, Generator* generator) {
+  const Tensor result = empty_like(input);
+  return bernoulli_(result, p, generator);
+}
+
+namespace nn::functional {
+namespace {
+
+struct DropoutAttributes {
+  double scale;
+};
+
+void dropout_backward(BackwardContext& context) {
+  const Tensor mask = context.saved(0);
+  const double scale = context.attributes<DropoutAttributes>().scale;
+  context.set(0, where(mask, context.grad() * scale, Scalar(0.0)));
+}
+
+void check_probability(const char* op, double p) {
+  TAUT_CHECK(p >= 0 && p <= 1, ValueError, op, ": p must be in 0..1; got ", p);
+}
+
+}  // namespace
+
+Tensor dropout(const Tensor& input, double p, bool training) {
+  check_probability("dropout", p);
+  ops::check_defined("dropout", "input", input);
+  if (!training || p == 0) return input;
+  check_floating("dropout", input.dtype());
+  const Tensor source = contiguous(input);
+  Tensor output = ops::allocate(source.shape(), source.dtype(), source.device());
+  Tensor mask = ops::allocate(source.shape(), kBool, source.device());
+  if (output.numel() > 0) {
+    kernels::DropoutArgs args;
+    begin(args, output, 32, nullptr);
+    args.input = source.data_ptr();
+    args.mask = mask.data_ptr<bool>();
+    args.p = p;
+    ops::kernels_of(source).random.dropout(args);
+  }
+  return autograd::record("dropout", {source}, output, {mask}, dropout_backward,
+                          DropoutAttributes{p == 1 ? 0.0 : 1.0 / (1.0 - p)});
+}
+
+Tensor dropout2d(const Tensor& input, double p, bool training) {
+  check_probability("dropout2d", p);
+  TAUT_CHECK(input.dim() >= 3, ShapeError, "dropout2d: expected at least 3 dims; got shape ",
+             input.shape());
+  if (!training || p == 0) return input;
+  Dims shape = Dims::filled(input.dim(), 1);
+  shape[0] = input.size(0);
+  shape[1] = input.size(1);
+  const Tensor kept = dropout(ones(shape, input.options()), p, true);
+  return mul(input, kept);
+}
+
+}  // namespace nn::functional
+}  // namespace taut
