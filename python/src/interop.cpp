@@ -482,6 +482,32 @@ void add_interop_rows(Rows& rows) {
                 [](const py::object& source, DeviceOpt device, std::optional<bool> copy) {
                   return from_dlpack(source, device, copy);
                 });
+  // For pickling and copying, which taut/_tensor.py does.
+  rows.function("_to_bytes(input)", [](const py::handle& self) {
+    const Tensor& x = tensor_of(self.ptr());
+    return py::object(py::bytes(static_cast<const char*>(x.data_ptr()), x.nbytes()));
+  });
+  rows.function("_from_bytes(data, dtype, shape)",
+                [](const py::handle& data, DType dtype, const Dims& shape) {
+                  char* bytes = nullptr;
+                  Py_ssize_t count = 0;
+                  if (PyBytes_AsStringAndSize(data.ptr(), &bytes, &count) < 0) {
+                    throw py::error_already_set();
+                  }
+                  const Tensor result = empty(shape, dtype);
+                  TAUT_CHECK(static_cast<size_t>(count) == result.nbytes(), ValueError,
+                             "unpickling: ", static_cast<int64_t>(count), " bytes for a tensor of ",
+                             result.nbytes());
+                  if (count > 0) std::memcpy(result.data_ptr(), bytes, result.nbytes());
+                  return result;
+                });
+  rows.function("_as_subclass(cls, tensor)", [](const py::handle& cls, const Tensor& tensor) {
+    auto* type = reinterpret_cast<PyTypeObject*>(cls.ptr());
+    // A plain tensor that is already known to Python gets a second handle to its elements.
+    const bool is_known = tensor.impl()->python_object != nullptr &&
+                          Py_TYPE(static_cast<PyObject*>(tensor.impl()->python_object)) != type;
+    return py::reinterpret_steal<py::object>(wrap_as(type, is_known ? tensor.detach() : tensor));
+  });
   rows.method("numpy(input, *, force=False)", [](const py::handle& self, bool force) { return to_numpy(self, force); });
   rows.method("tolist(input)", [](const py::handle& self) { return to_list(self); });
   rows.method("__dlpack__(input, *, stream=None, max_version=None, dl_device=None, copy=None)",

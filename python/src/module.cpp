@@ -159,6 +159,13 @@ void bind_settings(py::module_& module) {
       py::arg("device") = kCPU);
   module.def(
       "empty_cache", [](Device device) { empty_cache(device); }, py::arg("device") = kCPU);
+  module.attr("_version") = TAUT_VERSION;
+  py::dict features;
+  features["CUDA"] = TAUT_HAS_CUDA != 0;
+  features["cuDNN"] = TAUT_HAS_CUDNN != 0;
+  features["NCCL"] = TAUT_HAS_NCCL != 0;
+  features["oneDNN"] = TAUT_HAS_ONEDNN != 0;
+  module.attr("_features") = features;
   module.def("_live_storages", &live_storages);
   module.def("_cuda_device_count", &cuda::device_count);
   module.def("_cuda_is_available", &cuda::is_available);

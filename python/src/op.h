@@ -26,6 +26,7 @@
 #include "gil.h"
 #include "tensor_object.h"
 #include "values.h"
+#include "taut/core/generator.h"
 #include "taut/core/tensor_options.h"
 
 namespace taut::python {
@@ -229,6 +230,20 @@ struct Argument<pybind11::handle> {
   int64_t work() const { return 0; }
 };
 
+/// None is the default generator.
+template <>
+struct Argument<Generator*> {
+  Generator* value = nullptr;
+  bool load(PyObject* object, const Parameter&) {
+    if (object == Py_None) return true;
+    if (!pybind11::isinstance<Generator>(object)) return false;
+    value = pybind11::handle(object).cast<Generator*>();
+    return true;
+  }
+  Generator* get() const { return value; }
+  int64_t work() const { return 0; }
+};
+
 template <class T>
 inline constexpr bool is_python_object = std::is_base_of_v<pybind11::handle, T>;
 
@@ -261,6 +276,7 @@ TAUT_ANNOTATION(std::vector<double>, "Sequence[float]")
 TAUT_ANNOTATION(std::vector<Dims>, "Sequence[int] | int")
 TAUT_ANNOTATION(pybind11::object, "Any")
 TAUT_ANNOTATION(pybind11::handle, "Any")
+TAUT_ANNOTATION(Generator*, "Generator | None")
 TAUT_ANNOTATION(void, "None")
 #undef TAUT_ANNOTATION
 template <class T>

@@ -23,5 +23,10 @@ void add_view_rows(Rows& rows);
 void add_reduce_rows(Rows& rows);
 void add_tensor_rows(Rows& rows);
 void add_linalg_rows(Rows& rows);
+void add_join_rows(Rows& rows);
+void add_matmul_rows(Rows& rows);
+void add_random_rows(Rows& rows);
+void add_functional_rows(Rows& rows);
+void bind_generator(pybind11::module_& module);
 
 }  // namespace taut::python

@@ -5,7 +5,6 @@
 #include "interop.h"
 #include "op.h"
 #include "op_rows.h"
-#include "taut/nn/functional/activation.h"
 #include "taut/ops/ops.h"
 
 namespace py = pybind11;
@@ -154,10 +153,6 @@ void add_copy_rows(Rows& rows) {
               [](T x, std::optional<MemoryFormat> format) {
                 return contiguous(x, format.value_or(MemoryFormat::contiguous));
               });
-  const auto finish = [](Tensor result, std::optional<MemoryFormat> format) {
-    return format && *format != MemoryFormat::preserve ? contiguous(result, *format) : result;
-  };
-  static_cast<void>(finish);
   rows.method("to(input, dtype, non_blocking=False, copy=False, *, memory_format=None)",
               [](T x, DType dtype, bool, bool copy, std::optional<MemoryFormat> format) {
                 Tensor result = to(x, dtype, copy);
@@ -295,45 +290,10 @@ void add_creation_rows(Rows& rows) {
 #undef TAUT_MADE_OPTIONS
 }
 
-void add_activation_rows(Rows& rows) {
-  namespace F = nn::functional;
-#define TAUT_ACTIVATION(name, Functor) \
-  rows.function(#name "(input, inplace=False)", [](T x, bool inplace) { return maybe_in_place(x, F::name(x), inplace); });
-#include "taut/ops/lists/activation.def"
-#undef TAUT_ACTIVATION
-  rows.function("relu(input, inplace=False)",
-                [](T x, bool inplace) { return inplace ? relu_(x) : F::relu(x); });
-  rows.function("sigmoid(input)", fn<Tensor(T)>(F::sigmoid));
-  rows.function("tanh(input)", fn<Tensor(T)>(F::tanh));
-  rows.function("leaky_relu(input, negative_slope=0.01, inplace=False)",
-                [](T x, double slope, bool inplace) {
-                  return maybe_in_place(x, F::leaky_relu(x, slope), inplace);
-                });
-  rows.function("elu(input, alpha=1.0, inplace=False)", [](T x, double alpha, bool inplace) {
-    return maybe_in_place(x, F::elu(x, alpha), inplace);
-  });
-  rows.function("celu(input, alpha=1.0, inplace=False)", [](T x, double alpha, bool inplace) {
-    return maybe_in_place(x, F::celu(x, alpha), inplace);
-  });
-  rows.function("gelu(input, *, approximate='none')", fn<Tensor(T, std::string_view)>(F::gelu));
-  rows.function("hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False)",
-                [](T x, double min_val, double max_val, bool inplace) {
-                  return maybe_in_place(x, F::hardtanh(x, min_val, max_val), inplace);
-                });
-  rows.function("threshold(input, threshold, value, inplace=False)",
-                [](T x, double threshold, double value, bool inplace) {
-                  return maybe_in_place(x, F::threshold(x, threshold, value), inplace);
-                });
-  rows.function("softplus(input, beta=1.0, threshold=20.0)",
-                fn<Tensor(T, double, double)>(F::softplus));
-  rows.function("softshrink(input, lambd=0.5)", fn<Tensor(T, double)>(F::softshrink));
-  rows.function("hardshrink(input, lambd=0.5)", fn<Tensor(T, double)>(F::hardshrink));
-  rows.function("prelu(input, weight)", fn<Tensor(T, T)>(F::prelu));
-}
-
 }  // namespace
 
 void bind_ops(py::module_& module) {
+  bind_generator(module);
   Rows rows(module, "");
   add_list_rows(rows);
   add_pointwise_rows(rows);
@@ -341,12 +301,15 @@ void bind_ops(py::module_& module) {
   add_creation_rows(rows);
   add_view_rows(rows);
   add_reduce_rows(rows);
+  add_join_rows(rows);
+  add_matmul_rows(rows);
+  add_random_rows(rows);
   add_tensor_rows(rows);
   add_interop_rows(rows);
 
   py::module_ functional = module.def_submodule("_functional");
   Rows functional_rows(functional, "nn.functional.");
-  add_activation_rows(functional_rows);
+  add_functional_rows(functional_rows);
 
   py::module_ linalg_module = module.def_submodule("_linalg");
   Rows linalg_rows(linalg_module, "linalg.");

@@ -3,6 +3,7 @@
 #include "op.h"
 #include "op_rows.h"
 #include "taut/autograd/backward.h"
+#include "taut/ops/matmul.h"
 #include "taut/ops/ops.h"
 
 namespace py = pybind11;
@@ -72,11 +73,6 @@ void add_view_rows(Rows& rows) {
   rows.both("hsplit(input, indices_or_sections)", fn<Tensors(T, int64_t)>(hsplit));
   rows.both("vsplit(input, indices_or_sections)", fn<Tensors(T, int64_t)>(vsplit));
   rows.both("dsplit(input, indices_or_sections)", fn<Tensors(T, int64_t)>(dsplit));
-  const auto along = [](const char* op, int64_t dim) {
-    static_cast<void>(op);
-    return dim;
-  };
-  static_cast<void>(along);
   rows.both("hsplit(input, indices_or_sections)", [](T x, Sizes indices) {
     return tensor_split(x, indices, x.dim() == 1 ? 0 : 1);
   });
@@ -87,6 +83,7 @@ void add_view_rows(Rows& rows) {
   rows.function("atleast_1d(input)", fn<Tensor(T)>(atleast_1d));
   rows.function("atleast_2d(input)", fn<Tensor(T)>(atleast_2d));
   rows.function("atleast_3d(input)", fn<Tensor(T)>(atleast_3d));
+  rows.function("alias(input)", fn<Tensor(T)>(alias));
   rows.both("detach(input)", fn<Tensor(T)>(detach));
   rows.method("detach_(input)", [](T x) -> const Tensor& { return x.detach_(); });
   rows.function("broadcast_shapes(*shapes)", [](const std::vector<Dims>& shapes) {
@@ -160,6 +157,10 @@ void add_reduce_rows(Rows& rows) {
 void add_linalg_rows(Rows& rows) {
   rows.function("vector_norm(x, ord=2.0, dim=None, keepdim=False, *, dtype=None)",
                 fn<Tensor(T, double, D, bool, DTypeOpt)>(linalg::vector_norm));
+  rows.function("multi_dot(tensors)", fn<Tensor(TensorList)>(linalg::multi_dot));
+  rows.function("matrix_power(input, n)", fn<Tensor(T, int64_t)>(linalg::matrix_power));
+  rows.function("vecdot(x, y, *, dim=-1)", fn<Tensor(T, T, int64_t)>(linalg::vecdot));
+  rows.function("matmul(input, other)", fn<Tensor(T, T)>(matmul));
 }
 
 /// What a tensor is, and its part in the tape.

@@ -8,25 +8,33 @@
 The names and their meaning are PyTorch's: a script is ported by renaming the import.
 """
 
+from math import e, inf, nan, pi
+
 from . import _C
 from ._C import *  # noqa: F403
-from ._C import Tensor, device, dtype, float32, memory_format, Size
-from . import _tensor  # completes the class Tensor
+from . import _tensor  # noqa: F401  completes the class Tensor
 from ._modes import enable_grad, inference_mode, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from ._settings import finfo, get_printoptions, iinfo, set_printoptions
 
 __version__ = _C._version
 
-# Names that hide a built-in or that `import *` leaves out.
-bool = _C.bool_
-strided = "strided"
-inf = float("inf") if False else _C._inf
-nan = _C._nan
-pi = 3.141592653589793
-e = 2.718281828459045
+strided = "strided"  # the only layout there is
 newaxis = None
 
-_LAZY = ("autograd", "config", "cuda", "linalg", "nn", "random", "special")
+
+
+def is_tensor(obj):
+    return isinstance(obj, Tensor)
+
+
+def typename(obj):
+    if isinstance(obj, Tensor):
+        return obj.type()
+    return f"{type(obj).__module__}.{type(obj).__qualname__}"
+
+
+_LAZY = ("autograd", "config", "cuda", "linalg", "nn", "special", "utils")
 
 
 def __getattr__(name):

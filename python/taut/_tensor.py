@@ -145,9 +145,3 @@ for _name, _method in _METHODS.items():
     _method.__name__ = _name
     _method.__qualname__ = "Tensor." + _name
     setattr(Tensor, _name, _method)
-
-is_tensor = None
-
-
-def _is_tensor(obj):
-    return isinstance(obj, Tensor)
