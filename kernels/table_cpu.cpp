@@ -12,6 +12,9 @@ const KernelTable& cpu_table() {
       .norm = norm_kernels_cpu(),
       .optim = optim_kernels_cpu(),
       .random = random_kernels_cpu(),
+      .index = index_kernels_cpu(),
+      .conv = conv_kernels_cpu(),
+      .pool = pool_kernels_cpu(),
   };
   return table;
 }

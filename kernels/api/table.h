@@ -2,11 +2,14 @@
 // The explicit table of kernels of each device: one struct of function pointers for each family, bound
 // by symbol when the device is first used. No registration, no look-up by name.
 
+#include "kernels/api/conv.h"
 #include "kernels/api/copy.h"
+#include "kernels/api/index.h"
 #include "kernels/api/matmul.h"
 #include "kernels/api/norm.h"
 #include "kernels/api/optim.h"
 #include "kernels/api/pointwise.h"
+#include "kernels/api/pool.h"
 #include "kernels/api/random.h"
 #include "kernels/api/reduce.h"
 #include "kernels/api/softmax.h"
@@ -23,6 +26,9 @@ struct KernelTable {
   NormKernels norm;
   OptimKernels optim;
   RandomKernels random;
+  IndexKernels index;
+  ConvKernels conv;
+  PoolKernels pool;
 };
 
 /// The tables of the devices, made at first use.

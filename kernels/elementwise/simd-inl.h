@@ -48,7 +48,7 @@ struct Simd {
   friend HWY_INLINE Mask operator>=(Simd a, Simd b) { return {hn::Ge(a.v, b.v)}; }
   friend HWY_INLINE Mask operator<=(Simd a, Simd b) { return {hn::Le(a.v, b.v)}; }
   friend HWY_INLINE Mask operator==(Simd a, Simd b) { return {hn::Eq(a.v, b.v)}; }
-  friend HWY_INLINE Mask operator!=(Simd a, Simd b) { return {hn::Ne(a.v, b.v)}; }
+  friend HWY_INLINE Mask operator!=(Simd a, Simd b) { return {hn::Not(hn::Eq(a.v, b.v))}; }
 
   friend HWY_INLINE Simd where(Mask condition, Simd yes, Simd no) {
     return hn::IfThenElse(condition.m, yes.v, no.v);

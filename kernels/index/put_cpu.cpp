@@ -82,6 +82,7 @@ IndexWalk walk_of_share(const IndexWalk& walk, const Share& share) {
 }
 
 // Calls visit(element of self, element of source) in row-major order of a share of the walk.
+// `visit` goes by value: what it holds cannot then change with what is written to self.
 template <class T, class Visit>
 void visit_share(const IndexWalk& walk,
                  const Share& share,
@@ -149,7 +150,7 @@ void put_all(const IndexWalk& walk,
   for_shares(walk, [&](const Share& share) {
     visit_share(walk, share, static_cast<T*>(args.self), offsets,
                 static_cast<const T*>(args.source),
-                [&](T& self, const T& value) { self = combine(self, value); });
+                [combine](T& self, const T& value) { self = combine(self, value); });
   });
 }
 

@@ -4,6 +4,7 @@
 #include "taut/core/tensor.h"
 #include "taut/ops/copy.h"
 #include "taut/ops/creation.h"
+#include "taut/ops/indexing.h"
 #include "taut/ops/join.h"
 #include "taut/ops/matmul.h"
 #include "taut/ops/operators.h"
