@@ -3,7 +3,7 @@
 #include "op_rows.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/loss.h"
-#include "taut/nn/functional/normalization.h"
+#include "taut/nn/functional/norm.h"
 #include "taut/nn/functional/softmax.h"
 #include "taut/ops/matmul.h"
 #include "taut/ops/random.h"
