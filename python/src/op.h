@@ -204,6 +204,19 @@ struct Argument<std::vector<T>> : SequenceArgument<T> {
   int64_t work() const { return 0; }
 };
 template <>
+struct Argument<std::vector<std::optional<Tensor>>> : SequenceArgument<std::optional<Tensor>> {
+  bool load(PyObject* object, const Parameter&) {
+    return load_items(object, [](PyObject* item, std::optional<Tensor>& tensor) {
+      if (item == Py_None) return true;
+      if (!is_tensor(item)) return false;
+      tensor = tensor_of(item);
+      return true;
+    });
+  }
+  const std::vector<std::optional<Tensor>>& get() const { return value; }
+  int64_t work() const { return 0; }
+};
+template <>
 struct Argument<std::span<const int64_t>> : Argument<std::vector<int64_t>> {
   std::span<const int64_t> get() const { return this->value; }
 };
@@ -276,6 +289,7 @@ TAUT_ANNOTATION(std::vector<double>, "Sequence[float]")
 TAUT_ANNOTATION(std::vector<Dims>, "Sequence[int] | int")
 TAUT_ANNOTATION(pybind11::object, "Any")
 TAUT_ANNOTATION(pybind11::handle, "Any")
+TAUT_ANNOTATION(std::vector<std::optional<Tensor>>, "Sequence[Tensor | None]")
 TAUT_ANNOTATION(Generator*, "Generator | None")
 TAUT_ANNOTATION(void, "None")
 #undef TAUT_ANNOTATION

@@ -19,10 +19,25 @@ inline Tensor maybe_in_place(const Tensor& input, Tensor result, bool in_place) 
   return in_place ? input.copy_(result) : result;
 }
 
+/// A tensor, or two when the caller asked for the second: what functions with return_indices give.
+struct TensorOrPair {
+  Tensor first;
+  Tensor second;
+};
+inline PyObject* to_python(TensorOrPair&& result, const Overload& overload) {
+  if (!result.second.defined()) return wrap(std::move(result.first));
+  return to_python(std::pair(result.first, result.second), overload);
+}
+template <>
+struct ResultName<TensorOrPair> {
+  static std::string get() { return "Any"; }
+};
+
 void add_view_rows(Rows& rows);
 void add_reduce_rows(Rows& rows);
 void add_tensor_rows(Rows& rows);
 void add_linalg_rows(Rows& rows);
+void add_index_rows(Rows& rows);
 void add_join_rows(Rows& rows);
 void add_matmul_rows(Rows& rows);
 void add_random_rows(Rows& rows);

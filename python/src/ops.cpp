@@ -301,6 +301,7 @@ void bind_ops(py::module_& module) {
   add_creation_rows(rows);
   add_view_rows(rows);
   add_reduce_rows(rows);
+  add_index_rows(rows);
   add_join_rows(rows);
   add_matmul_rows(rows);
   add_random_rows(rows);

@@ -3,6 +3,7 @@
 #include "op_rows.h"
 #include "taut/core/generator.h"
 #include "taut/nn/functional/softmax.h"
+#include "taut/ops/indexing.h"
 #include "taut/ops/join.h"
 #include "taut/ops/matmul.h"
 #include "taut/ops/random.h"
@@ -10,6 +11,31 @@
 namespace py = pybind11;
 
 namespace taut::python {
+namespace {
+
+/// scatter calls them add and multiply, scatter_reduce sum and prod.
+std::string_view reduction_word(std::string_view word) {
+  if (word == "add") return "sum";
+  TAUT_CHECK(word == "multiply", ValueError, "scatter: reduce must be 'add' or 'multiply'; got '",
+             word, "'");
+  return "prod";
+}
+
+struct TensorOrTensors {
+  Tensor tensor;
+  Tensors tensors;
+  bool is_tuple;
+};
+PyObject* to_python(TensorOrTensors&& result, const Overload& overload) {
+  return result.is_tuple ? to_python(result.tensors, overload) : wrap(std::move(result.tensor));
+}
+
+}  // namespace
+
+template <>
+struct ResultName<TensorOrTensors> {
+  static std::string get() { return "Any"; }
+};
 
 void add_join_rows(Rows& rows) {
   rows.function("cat(tensors, dim=0)", fn<Tensor(TensorList, int64_t)>(cat));
@@ -61,6 +87,75 @@ void add_join_rows(Rows& rows) {
             fn<Tensor(T, T, int64_t, int64_t, int64_t)>(diagonal_scatter));
   rows.function("constant_pad_nd(input, pad, value=0)",
                 fn<Tensor(T, const std::vector<int64_t>&, S)>(constant_pad_nd));
+}
+
+void add_index_rows(Rows& rows) {
+  rows.both("gather(input, dim, index, *, sparse_grad=False)",
+            [](T x, int64_t dim, T index, bool) { return gather(x, dim, index); });
+  rows.both("scatter(input, dim, index, src)", fn<Tensor(T, int64_t, T, T)>(scatter));
+  rows.both("scatter(input, dim, index, value)", fn<Tensor(T, int64_t, T, S)>(scatter));
+  rows.both("scatter(input, dim, index, src, *, reduce)",
+            [](T x, int64_t dim, T index, T src, std::string_view reduce) {
+              return scatter_reduce(x, dim, index, src, reduction_word(reduce));
+            });
+  rows.method("scatter_(input, dim, index, src)", fn<const Tensor&(T, int64_t, T, T)>(scatter_));
+  rows.method("scatter_(input, dim, index, value)", fn<const Tensor&(T, int64_t, T, S)>(scatter_));
+  rows.method("scatter_(input, dim, index, src, *, reduce)",
+              [](T x, int64_t dim, T index, T src, std::string_view reduce) -> const Tensor& {
+                return scatter_reduce_(x, dim, index, src, reduction_word(reduce));
+              });
+  rows.both("scatter_add(input, dim, index, src)", fn<Tensor(T, int64_t, T, T)>(scatter_add));
+  rows.method("scatter_add_(input, dim, index, src)",
+              fn<const Tensor&(T, int64_t, T, T)>(scatter_add_));
+  rows.both("scatter_reduce(input, dim, index, src, reduce, *, include_self=True)",
+            fn<Tensor(T, int64_t, T, T, std::string_view, bool)>(scatter_reduce));
+  rows.method("scatter_reduce_(input, dim, index, src, reduce, *, include_self=True)",
+              fn<const Tensor&(T, int64_t, T, T, std::string_view, bool)>(scatter_reduce_));
+  rows.both("index_select(input, dim, index)", fn<Tensor(T, int64_t, T)>(index_select));
+  rows.both("index_add(input, dim, index, source, *, alpha=1)",
+            fn<Tensor(T, int64_t, T, T, S)>(index_add));
+  rows.method("index_add_(input, dim, index, source, *, alpha=1)",
+              fn<const Tensor&(T, int64_t, T, T, S)>(index_add_));
+  rows.both("index_copy(input, dim, index, source)", fn<Tensor(T, int64_t, T, T)>(index_copy));
+  rows.method("index_copy_(input, dim, index, source)",
+              fn<const Tensor&(T, int64_t, T, T)>(index_copy_));
+  rows.both("index_fill(input, dim, index, value)", fn<Tensor(T, int64_t, T, S)>(index_fill));
+  rows.method("index_fill_(input, dim, index, value)",
+              fn<const Tensor&(T, int64_t, T, S)>(index_fill_));
+  const auto as_indices = [](const std::vector<std::optional<Tensor>>& indices) {
+    std::vector<TensorIndex> result;
+    for (const auto& index : indices) {
+      if (index) {
+        result.emplace_back(*index);
+      } else {
+        result.emplace_back(indexing::Slice());
+      }
+    }
+    return result;
+  };
+  static const auto indices_of = as_indices;
+  using Indices = const std::vector<std::optional<Tensor>>&;
+  rows.both("index_put(input, indices, values, accumulate=False)",
+            [](T x, Indices indices, T values, bool accumulate) {
+              return index_put(x, indices_of(indices), values, accumulate);
+            });
+  rows.both("index_put_(input, indices, values, accumulate=False)",
+            [](T x, Indices indices, T values, bool accumulate) -> const Tensor& {
+              return index_put_(x, indices_of(indices), values, accumulate);
+            });
+  rows.both("take(input, index)", fn<Tensor(T, T)>(take));
+  rows.both("take_along_dim(input, indices, dim=None)", fn<Tensor(T, T, DimOpt)>(take_along_dim));
+  rows.both("masked_select(input, mask)", fn<Tensor(T, T)>(masked_select));
+  rows.both("masked_scatter(input, mask, source)", fn<Tensor(T, T, T)>(masked_scatter));
+  rows.method("masked_scatter_(input, mask, source)", [](T x, T mask, T source) -> const Tensor& {
+    return x.copy_(masked_scatter(x, mask, source));
+  });
+  rows.both("nonzero(input, *, as_tuple=False)", [](T x, bool as_tuple) -> TensorOrTensors {
+    if (as_tuple) return {{}, nonzero_as_tuple(x), true};
+    return {nonzero(x), {}, false};
+  });
+  rows.both("argwhere(input)", fn<Tensor(T)>(argwhere));
+  rows.function("where(condition)", fn<Tensors(T)>(nonzero_as_tuple));
 }
 
 void add_matmul_rows(Rows& rows) {

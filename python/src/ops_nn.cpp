@@ -2,9 +2,12 @@
 
 #include "op_rows.h"
 #include "taut/nn/functional/activation.h"
+#include "taut/nn/functional/conv.h"
 #include "taut/nn/functional/loss.h"
 #include "taut/nn/functional/norm.h"
+#include "taut/nn/functional/pool.h"
 #include "taut/nn/functional/softmax.h"
+#include "taut/ops/indexing.h"
 #include "taut/ops/matmul.h"
 #include "taut/ops/random.h"
 
@@ -164,7 +167,116 @@ void add_normalization_rows(Rows& rows) {
       });
 }
 
+/// PyTorch takes 'same' and 'valid' in the place of the padding.
+Dims padding_of(const std::string_view word, T weight, D stride, D dilation) {
+  if (word == "valid") return {0};
+  TAUT_CHECK(word == "same", ValueError, "conv: padding must be numbers, 'valid' or 'same'; got '",
+             word, "'");
+  Dims padding;
+  for (int i = 2; i < weight.dim(); ++i) {
+    const int64_t step = dilation[dilation.rank() == 1 ? 0 : i - 2];
+    const int64_t total = step * (weight.shape()[i] - 1);
+    TAUT_CHECK(total % 2 == 0, NotImplementedError,
+               "conv: padding='same' needs an odd kernel here; got ", weight.shape()[i],
+               "; pad the input by hand");
+    padding.push_back(total / 2);
+  }
+  for (int64_t step : stride) {
+    TAUT_CHECK(step == 1, ValueError, "conv: padding='same' is for stride 1; got ", stride);
+  }
+  return padding;
+}
+
+void add_conv_rows(Rows& rows) {
+#define TAUT_CONV(name)                                                                        \
+  rows.function(#name                                                                          \
+                "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",       \
+                fn<Tensor(T, T, T, D, D, D, int64_t)>(F::name));                               \
+  rows.function(#name                                                                          \
+                "(input, weight, bias=None, stride=1, padding='valid', dilation=1, groups=1)", \
+                [](T x, T weight, T bias, D stride, Word padding, D dilation, int64_t groups) { \
+                  return F::name(x, weight, bias, stride,                                      \
+                                 padding_of(padding, weight, stride, dilation), dilation,      \
+                                 groups);                                                      \
+                });
+  TAUT_CONV(conv1d)
+  TAUT_CONV(conv2d)
+  TAUT_CONV(conv3d)
+#undef TAUT_CONV
+#define TAUT_CONV_TRANSPOSE(name)                                                           \
+  rows.function(#name                                                                       \
+                "(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, " \
+                "dilation=1)",                                                              \
+                fn<Tensor(T, T, T, D, D, D, int64_t, D)>(F::name));
+  TAUT_CONV_TRANSPOSE(conv_transpose1d)
+  TAUT_CONV_TRANSPOSE(conv_transpose2d)
+  TAUT_CONV_TRANSPOSE(conv_transpose3d)
+#undef TAUT_CONV_TRANSPOSE
+  rows.function("unfold(input, kernel_size, dilation=1, padding=0, stride=1)",
+                fn<Tensor(T, D, D, D, D)>(F::unfold));
+  rows.function("fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1)",
+                fn<Tensor(T, D, D, D, D, D)>(F::fold));
+}
+
+using DimsOpt = const std::optional<Dims>&;
+
+void add_pool_rows(Rows& rows) {
+#define TAUT_MAX_POOL(name, dims)                                                             \
+  rows.function(#name                                                                         \
+                "(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, "  \
+                "return_indices=False)",                                                      \
+                [](T x, D kernel, DimsOpt stride, D padding, D dilation, bool ceil_mode,      \
+                   bool return_indices) -> TensorOrPair {                                     \
+                  if (!return_indices) {                                                      \
+                    return {F::name(x, kernel, stride, padding, dilation, ceil_mode), {}};    \
+                  }                                                                           \
+                  auto [values, indices] = F::max_pool_with_indices(                          \
+                      dims, x, kernel, stride, padding, dilation, ceil_mode);                 \
+                  return {values, indices};                                                   \
+                });
+  TAUT_MAX_POOL(max_pool1d, 1)
+  TAUT_MAX_POOL(max_pool2d, 2)
+  TAUT_MAX_POOL(max_pool3d, 3)
+#undef TAUT_MAX_POOL
+  rows.function(
+      "avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, "
+      "count_include_pad=True)",
+      fn<Tensor(T, D, DimsOpt, D, bool, bool)>(F::avg_pool1d));
+  rows.function(
+      "avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, "
+      "count_include_pad=True, divisor_override=None)",
+      fn<Tensor(T, D, DimsOpt, D, bool, bool, DimOpt)>(F::avg_pool2d));
+  rows.function(
+      "avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, "
+      "count_include_pad=True, divisor_override=None)",
+      fn<Tensor(T, D, DimsOpt, D, bool, bool, DimOpt)>(F::avg_pool3d));
+  rows.function("adaptive_avg_pool1d(input, output_size)", fn<Tensor(T, D)>(F::adaptive_avg_pool1d));
+  rows.function("adaptive_avg_pool2d(input, output_size)", fn<Tensor(T, D)>(F::adaptive_avg_pool2d));
+  rows.function("adaptive_avg_pool3d(input, output_size)", fn<Tensor(T, D)>(F::adaptive_avg_pool3d));
+#define TAUT_ADAPTIVE_MAX_POOL(name, dims)                                                    \
+  rows.function(#name "(input, output_size, return_indices=False)",                           \
+                [](T x, D size, bool return_indices) -> TensorOrPair {                        \
+                  if (!return_indices) return {F::name(x, size), {}};                         \
+                  auto [values, indices] = F::adaptive_max_pool_with_indices(dims, x, size);  \
+                  return {values, indices};                                                   \
+                });
+  TAUT_ADAPTIVE_MAX_POOL(adaptive_max_pool1d, 1)
+  TAUT_ADAPTIVE_MAX_POOL(adaptive_max_pool2d, 2)
+  TAUT_ADAPTIVE_MAX_POOL(adaptive_max_pool3d, 3)
+#undef TAUT_ADAPTIVE_MAX_POOL
+}
+
 void add_layer_rows(Rows& rows) {
+  rows.function(
+      "embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, "
+      "scale_grad_by_freq=False, sparse=False)",
+      [](T x, T weight, DimOpt padding_idx, std::optional<double> max_norm, double, bool by_freq,
+         bool sparse) {
+        TAUT_CHECK(!max_norm && !sparse, NotImplementedError,
+                   "embedding: max_norm and sparse gradients are not there yet");
+        return F::embedding(x, weight, padding_idx, by_freq);
+      });
+  rows.function("one_hot(tensor, num_classes=-1)", fn<Tensor(T, int64_t)>(F::one_hot));
   rows.function("linear(input, weight, bias=None)", fn<Tensor(T, T, T)>(F::linear));
   rows.function("dropout(input, p=0.5, training=True, inplace=False)",
                 [](T x, double p, bool training, bool inplace) {
@@ -182,6 +294,8 @@ void add_functional_rows(Rows& rows) {
   add_activation_rows(rows);
   add_loss_rows(rows);
   add_normalization_rows(rows);
+  add_conv_rows(rows);
+  add_pool_rows(rows);
   add_layer_rows(rows);
 }
 
