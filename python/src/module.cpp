@@ -194,7 +194,7 @@ PYBIND11_MODULE(_C, module) {
   bind_values(module);
   bind_errors(module);
   bind_tensor_type(module);
-  bind_op_types(module);
+  bind_op_types();
   bind_ops(module);
   bind_autograd(module);
   bind_settings(module);

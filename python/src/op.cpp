@@ -372,8 +372,11 @@ PyObject* method_get(PyObject* self, PyObject* instance, PyObject*) {
 PyObject* op_name(PyObject* self, void*) {
   return PyUnicode_FromString(family_of(self).name.c_str());
 }
+/// The name within its module: add, Tensor.add.
 PyObject* op_qualname(PyObject* self, void*) {
-  return PyUnicode_FromString(family_of(self).qualname.c_str());
+  const Family& family = family_of(self);
+  const bool is_method = Py_TYPE(self) == method_type;
+  return PyUnicode_FromString(is_method ? family.qualname.c_str() : family.name.c_str());
 }
 PyObject* op_module(PyObject* self, void*) {
   const std::string& qualname = family_of(self).qualname;
@@ -401,13 +404,8 @@ PyObject* op_doc(PyObject* self, void*) {
     return nullptr;
   }
 }
-PyObject* op_reduce(PyObject* self, PyObject*) {
-  py::object holder = py::module_::import("taut");
-  if (Py_TYPE(self) == method_type) holder = holder.attr("Tensor");
-  return Py_BuildValue("O(Os)", py::module_::import("taut._C").attr("_op").ptr(), holder.ptr(),
-                       Py_TYPE(self) == method_type ? family_of(self).name.c_str()
-                                                    : family_of(self).qualname.c_str());
-}
+/// Pickled by name.
+PyObject* op_reduce(PyObject* self, PyObject*) { return op_qualname(self, nullptr); }
 
 PyGetSetDef op_members[] = {{"__name__", op_name, nullptr, nullptr, nullptr},
                             {"__qualname__", op_qualname, nullptr, nullptr, nullptr},
@@ -506,19 +504,9 @@ void Rows::alias(const char* name, const char* existing) {
   }
 }
 
-void bind_op_types(py::module_& module) {
+void bind_op_types() {
   function_type = make_op_type("taut.function", false);
   method_type = make_op_type("taut.method", true);
-  // Finds an op again by its name, for pickling.
-  module.def("_op", [](py::object holder, const std::string& qualname) {
-    size_t start = 0;
-    while (start <= qualname.size()) {
-      const size_t dot = std::min(qualname.find('.', start), qualname.size());
-      holder = holder.attr(qualname.substr(start, dot - start).c_str());
-      start = dot + 1;
-    }
-    return holder;
-  });
 }
 
 }  // namespace taut::python

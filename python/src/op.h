@@ -458,6 +458,7 @@ inline TensorOptions make_options(std::optional<DType> dtype, std::optional<Devi
   return TensorOptions().dtype(dtype).device(device).requires_grad(requires_grad);
 }
 
-void bind_op_types(pybind11::module_& module);
+/// Creates the Python types of functions and methods; before any row.
+void bind_op_types();
 
 }  // namespace taut::python

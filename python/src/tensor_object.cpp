@@ -43,15 +43,21 @@ PyObject* new_object(PyTypeObject* type, Tensor tensor) {
 }
 
 /// Called by a TensorImpl that goes and still keeps its Python object.
-void release_kept(void* python_object) noexcept {
-  if (Py_IsInitialized() == 0) return;
+bool release_kept(TensorImpl* impl) noexcept {
+  if (Py_IsInitialized() == 0) return false;
   const Locked locked;
-  auto* object = static_cast<PyObject*>(python_object);
+  auto* object = static_cast<PyObject*>(impl->python_object);
   TensorObject* self = as_object(object);
   self->kept = false;
-  // The object owned no reference, so that it must not give one back.
-  new (&self->tensor) Tensor();
+  const bool is_held = Py_REFCNT(object) > 1;  // somebody got hold of it through a weak reference
+  if (is_held) {
+    if (impl->use_count() == 0) impl->retain();
+  } else {
+    new (&self->tensor) Tensor();  // it owned no reference, so that none is given back
+    impl->python_object = nullptr;
+  }
   Py_DECREF(object);
+  return is_held;
 }
 
 bool has_state(TensorObject* self) {
@@ -101,6 +107,17 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     if (type == tensor_type) return new_reference(made.ptr());
     return new_object(type, tensor.detach());
   });
+}
+
+/// CPython finalizes an object of a subclass once only, so that one that was kept before gives its state to
+/// a new one, which can be kept again.
+PyObject* renewed(PyObject* old) {
+  TensorObject* before = as_object(old);
+  PyObject* object = new_object(Py_TYPE(old), before->tensor);
+  if (object == nullptr) return old;
+  std::swap(as_object(object)->dict, before->dict);
+  Py_DECREF(old);
+  return object;
 }
 
 /// Arguments of a subclass's constructor are its own business.
@@ -564,7 +581,7 @@ PyObject* wrap(Tensor tensor) {
   // The impl's reference to the object becomes the caller's, and the object owns the tensor again.
   self->kept = false;
   self->tensor.impl()->retain();
-  return object;
+  return PyObject_GC_IsFinalized(object) != 0 && Py_REFCNT(object) == 1 ? renewed(object) : object;
 }
 
 PyObject* wrap_as(PyTypeObject* type, Tensor tensor) {

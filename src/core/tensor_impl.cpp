@@ -7,10 +7,10 @@
 namespace taut {
 
 namespace {
-void (*python_object_release)(void* python_object) noexcept = nullptr;
+detail::PythonObjectRelease python_object_release = nullptr;
 }  // namespace
 
-void detail::set_python_object_release(void (*release)(void* python_object) noexcept) {
+void detail::set_python_object_release(PythonObjectRelease release) {
   python_object_release = release;
 }
 
@@ -37,7 +37,7 @@ void TensorImpl::set_layout(const Layout& new_layout) {
 }
 
 void TensorImpl::destroy() noexcept {
-  if (TAUT_UNLIKELY(python_object != nullptr)) python_object_release(python_object);
+  if (TAUT_UNLIKELY(python_object != nullptr) && python_object_release(this)) return;
   this->~TensorImpl();
   detail::pool_free(this, sizeof(TensorImpl));
 }

@@ -49,8 +49,10 @@ class TAUT_API TensorImpl final : public RefCounted {
 };
 
 namespace detail {
-/// What a TensorImpl that goes does with a Python object that it owns; the Python package sets it.
-TAUT_API void set_python_object_release(void (*release)(void* python_object) noexcept);
+/// Called for a TensorImpl that goes while it owns a Python object; true when that object took the
+/// tensor over, so that it stays. The Python package sets it.
+using PythonObjectRelease = bool (*)(TensorImpl* impl) noexcept;
+TAUT_API void set_python_object_release(PythonObjectRelease release);
 }  // namespace detail
 
 }  // namespace taut
