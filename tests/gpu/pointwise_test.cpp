@@ -87,7 +87,7 @@ TEST_P(CudaPointwise, WritesInPlace) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Exponential, CudaPointwise, ::testing::ValuesIn(kOps),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& param_info) { return std::string(param_info.param.name); });
 
 TEST(Cuda, CopiesBetweenDevicesLayoutsAndDtypes) {
   if (!cuda::is_available()) GTEST_SKIP() << "no GPU";

@@ -10,7 +10,8 @@ start=$SECONDS
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAUT_WITH_CUDA=ON -DTAUT_WITH_PYTHON=OFF \
   -DTAUT_BUILD_EXAMPLES=OFF -DCMAKE_CUDA_ARCHITECTURES=native -DTAUT_WERROR=ON "$@" >"$build.log" 2>&1 ||
   { cat "$build.log"; exit 1; }
-cmake --build "$build" --target taut taut_test_gpu benchmark_gpu_pointwise
+cmake --build "$build" --target taut taut_test_gpu benchmark_gpu_pointwise >"$build.log" 2>&1 ||
+  { tail -n 60 "$build.log"; exit 1; }
 echo "built in $((SECONDS - start)) s"
 
 "$build/tests/taut_test_gpu" --gtest_brief=1
