@@ -17,6 +17,7 @@
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
 #include "taut/core/generator.h"
+#include "taut/core/storage.h"
 #include "taut/core/tensor.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/conv.h"
