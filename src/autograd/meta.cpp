@@ -3,7 +3,7 @@
 #include <mutex>
 #include <new>
 
-#include "src/autograd/copy_slices.h"
+#include "src/autograd/view_history.h"
 #include "taut/autograd/record.h"
 #include "taut/base/pool.h"
 

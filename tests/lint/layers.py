@@ -69,6 +69,9 @@ def floor_of(path):
     floor, stem = rest[0], path.stem
     if floor == "ops" and rest[1] == "lists":
         return "ops/lists"
+    # nn.functional holds ops under another name: functions of tensors, without modules.
+    if rest[:2] == ("nn", "functional"):
+        return "ops"
     if floor == "autograd":
         return "autograd" if stem in ABOVE_OPS else "autograd/graph"
     if floor == "distributed":
