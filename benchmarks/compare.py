@@ -116,7 +116,7 @@ def _(lib):
 # ---- Memory-bound ops -----------------------------------------------------------------------------------------------
 MILLION = 16 << 20  # floats: 64 MiB
 LARGE = {
-    "add": lambda lib, flat, rows: lambda: flat + flat,
+    "add": lambda lib, flat, rows: lambda other=lib.rand(MILLION): flat + other,
     "exp": lambda lib, flat, rows: lambda: lib.exp(flat),
     "relu": lambda lib, flat, rows: lambda: lib.relu(flat),
     "gelu": lambda lib, flat, rows: lambda: lib.nn.functional.gelu(flat),
