@@ -47,9 +47,6 @@ AutogradMeta& ensure_meta(const Tensor& tensor);
 /// The accumulator of a leaf, made at first need.
 Ref<Node> accumulator_of(const Tensor& leaf);
 
-/// Where the gradient of `tensor` goes; empty when it needs none.
-Edge gradient_edge(const Tensor& tensor);
-
 /// Makes `node`'s output `slot` the history of `tensor`.
 void set_history(const Tensor& tensor, Ref<Node> node, uint32_t slot);
 
