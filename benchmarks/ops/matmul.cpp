@@ -1,6 +1,7 @@
 // Matrix products by turns with a bare call of OpenBLAS on the same memory.
 
 #include <cblas.h>
+#include <omp.h>
 #include <taut/taut.h>
 
 #include "benchmarks/ops/alternate.h"
@@ -11,7 +12,9 @@ using taut::Tensor;
 
 void square(benchmark::State& state) {
   const int64_t n = state.range(0);
-  taut::set_num_threads(static_cast<int>(state.range(1)));
+  const int threads = static_cast<int>(state.range(1));
+  taut::set_num_threads(threads);
+  omp_set_num_threads(threads);  // OpenBLAS asks OpenMP
   const Tensor a = taut::rand({n, n}), b = taut::rand({n, n}), c = taut::empty({n, n});
   const int size = static_cast<int>(n);
   const double operations = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);

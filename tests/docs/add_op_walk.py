@@ -3,9 +3,9 @@
 The page's own code blocks are what is applied, so page and tree cannot part. The words after the language say what a
 block is for:
 
-    cpp append FILE              the block goes to the end of FILE
-    cpp insert FILE after WORD   it goes after the one line of FILE in which WORD stands
-    cpp no-run walk              the program that tries the new op; it is compiled against the copy and run
+    append FILE              the block goes to the end of FILE
+    insert FILE after WORD   it goes after the one line of FILE in which WORD stands
+    no-run walk              the program that tries the new op; it is compiled against the copy and run
 
 The copy stays in the build folder between runs, so that only what changed is compiled again; it is built without
 optimisation and for one instruction set.
@@ -21,7 +21,7 @@ from pathlib import Path
 from run_docs import blocks
 
 PAGE = "docs/contributing.md"
-PARTS = ("CMakeLists.txt", "cmake", "include", "kernels", "src")
+PARTS = ("CMakeLists.txt", "cmake", "include", "kernels", "src", "tests/ops/references.h")
 
 
 def fail(message):
@@ -86,7 +86,7 @@ def main():
     arguments = parser.parse_args()
     root, tree, build = arguments.root, arguments.work / "tree", arguments.work / "build"
 
-    found = [block for block in blocks(root / PAGE) if block[0][:1] == ["cpp"] and len(block[0]) > 1]
+    found = [block for block in blocks(root / PAGE) if len(block[0]) > 1]
     steps = [block for block in found if block[0][1] in ("append", "insert")]
     programs = [block for block in found if block[0][1:] == ["no-run", "walk"]]
     if not steps or len(programs) != 1:
@@ -111,7 +111,7 @@ def main():
     _, start, text = programs[0]
     source, program, library = arguments.work / "walk.cpp", arguments.work / "walk", build / "lib"
     source.write_text(f'#line {start} "{PAGE}"\n{text}', encoding="utf-8")
-    run([arguments.compiler, "-std=c++20", source, "-o", program, f"-I{tree / 'include'}", f"-I{build / 'include'}",
+    run([arguments.compiler, "-std=c++20", source, "-o", program, f"-I{tree}", f"-I{tree / 'include'}", f"-I{build / 'include'}",
          f"-L{library}", "-ltaut", f"-Wl,-rpath,{library}"])  # fmt: skip
     print(run([program]), end="")
     print(f"walk: {len(steps)} step(s) of {PAGE} applied, built and run")
