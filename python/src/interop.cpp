@@ -413,7 +413,7 @@ Tensor from_dlpack(const py::object& source, DeviceOpt device, std::optional<boo
 
 Tensor scalar_of(const py::handle& data) {
   Scalar number;
-  if (read(data.ptr(), number)) return scalar_tensor(number);
+  if (read(data.ptr(), number)) return tensor(number);
   if (PyErr_Occurred() != nullptr) throw py::error_already_set();
   throw py::type_error(std::string("tensor: numbers, lists and arrays make a tensor; got a ") +
                        Py_TYPE(data.ptr())->tp_name);
