@@ -5,6 +5,7 @@
 // reverse of the order it was taken in. Nothing recurses.
 
 #include <algorithm>
+#include <mutex>
 #include <queue>
 
 #include "src/autograd/meta.h"
@@ -140,6 +141,18 @@ void add_to(Tensor& sum, Tensor grad) {
     sum = std::move(grad);
   } else {
     sum = add(sum, grad);
+  }
+}
+
+// A first gradient is kept as it is when nobody else has it, and copied otherwise.
+void add_to_leaf(LeafState& leaf, Tensor grad) {
+  const std::lock_guard lock(leaf.mutex);
+  if (!leaf.grad.defined()) {
+    leaf.grad = owned_by_walk(grad) || is_grad_enabled() ? std::move(grad) : clone(grad);
+  } else if (is_grad_enabled()) {
+    leaf.grad = add(leaf.grad, grad);
+  } else {
+    add_(leaf.grad, grad);
   }
 }
 
@@ -332,16 +345,7 @@ class Walk {
 
   void accumulate(Node& leaf, Tensor grad) {
     grads_.clear();
-    const Tensor present = accumulated_grad(leaf);
-    if (!present.defined()) {
-      // The leaf keeps the gradient: a buffer of its own, unless nobody else has it.
-      const bool keep = owned_by_walk(grad) || is_grad_enabled();
-      set_accumulated_grad(leaf, keep ? std::move(grad) : clone(grad));
-    } else if (is_grad_enabled()) {
-      set_accumulated_grad(leaf, add(present, grad));
-    } else {
-      add_(present, grad);
-    }
+    add_to_leaf(leaf_state(leaf), std::move(grad));
     if (leaf.hooks() == nullptr) return;
     std::vector<RegisteredHook<Callback<void()>>> copies;
     {

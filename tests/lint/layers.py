@@ -23,7 +23,7 @@ FLOORS = {
     "ops": ["autograd/graph", "core", "kernels/api", "kernels/family header"],
     "autograd": ["ops", "autograd/graph"],
     "nn": ["ops", "autograd"],
-    "optim": ["ops", "autograd"],
+    "optim": ["ops", "autograd", "kernels/api"],
     "amp": ["ops", "autograd"],
     "data": ["core"],
     "io": ["core"],

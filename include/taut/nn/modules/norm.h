@@ -1,0 +1,172 @@
+#pragma once
+// Normalisation layers. The functions and their sources: taut/nn/functional/norm.h.
+
+#include <optional>
+
+#include "taut/nn/module.h"
+#include "taut/nn/modules/size_arg.h"
+
+namespace taut::nn {
+
+/// What batch norm layers have in common: in training they normalise with the batch's statistics and
+/// move running_mean and running_var by `momentum` (by 1 / number of batches when it is empty, so
+/// that they are plain averages); in eval mode they use those, or the batch's without
+/// track_running_stats.
+class TAUT_API BatchNormBase : public Module {
+ public:
+  Tensor forward(const Tensor& input) override;
+  std::string extra_repr() const override;
+  void reset_running_stats();
+  void reset_parameters();
+
+  int64_t num_features;
+  double eps;
+  std::optional<double> momentum;
+  bool affine;
+  bool track_running_stats;
+  Tensor weight;  // undefined unless affine; starts at 1
+  Tensor bias;    // undefined unless affine; starts at 0
+  Tensor running_mean;         // undefined unless track_running_stats
+  Tensor running_var;          // undefined unless track_running_stats
+  Tensor num_batches_tracked;  // int64, without dims; undefined unless track_running_stats
+
+ protected:
+  BatchNormBase(int64_t num_features, double eps, std::optional<double> momentum, bool affine,
+                bool track_running_stats, const TensorOptions& options);
+  /// @throws ShapeError unless the input's rank is one that the layer takes.
+  virtual void check_input(const Tensor& input) const = 0;
+};
+
+/// (batch, features) or (batch, features, length).
+class TAUT_API BatchNorm1d : public BatchNormBase {
+ public:
+  explicit BatchNorm1d(int64_t num_features, double eps = 1e-5,
+                       std::optional<double> momentum = 0.1, bool affine = true,
+                       bool track_running_stats = true, const TensorOptions& options = {});
+
+ protected:
+  void check_input(const Tensor& input) const override;
+};
+
+/// (batch, features, height, width).
+class TAUT_API BatchNorm2d : public BatchNormBase {
+ public:
+  explicit BatchNorm2d(int64_t num_features, double eps = 1e-5,
+                       std::optional<double> momentum = 0.1, bool affine = true,
+                       bool track_running_stats = true, const TensorOptions& options = {});
+
+ protected:
+  void check_input(const Tensor& input) const override;
+};
+
+/// (batch, features, depth, height, width).
+class TAUT_API BatchNorm3d : public BatchNormBase {
+ public:
+  explicit BatchNorm3d(int64_t num_features, double eps = 1e-5,
+                       std::optional<double> momentum = 0.1, bool affine = true,
+                       bool track_running_stats = true, const TensorOptions& options = {});
+
+ protected:
+  void check_input(const Tensor& input) const override;
+};
+
+/// Over the last dims, whose sizes are normalized_shape.
+class TAUT_API LayerNorm : public Module {
+ public:
+  explicit LayerNorm(const SizeArg& normalized_shape, double eps = 1e-5,
+                     bool elementwise_affine = true, bool bias = true,
+                     const TensorOptions& options = {});
+  /// For LayerNorm({3, 4}), which would otherwise also read as a copy of LayerNorm(3, 4).
+  LayerNorm(std::initializer_list<int64_t> shape, double eps_in = 1e-5, bool affine = true,
+            bool with_bias = true, const TensorOptions& options = {})
+      : LayerNorm(SizeArg(shape), eps_in, affine, with_bias, options) {}
+  Tensor forward(const Tensor& input) override;
+  std::string extra_repr() const override;
+  void reset_parameters();
+
+  Dims normalized_shape;
+  double eps;
+  bool elementwise_affine;
+  Tensor weight;
+  Tensor bias;
+};
+
+/// Over the last dims, by their root mean square.
+class TAUT_API RMSNorm : public Module {
+ public:
+  explicit RMSNorm(const SizeArg& normalized_shape, std::optional<double> eps = {},
+                   bool elementwise_affine = true, const TensorOptions& options = {});
+  RMSNorm(std::initializer_list<int64_t> shape, std::optional<double> eps_in = {},
+          bool affine = true, const TensorOptions& options = {})
+      : RMSNorm(SizeArg(shape), eps_in, affine, options) {}
+  Tensor forward(const Tensor& input) override;
+  std::string extra_repr() const override;
+  void reset_parameters();
+
+  Dims normalized_shape;
+  std::optional<double> eps;
+  bool elementwise_affine;
+  Tensor weight;
+};
+
+/// Over num_groups groups of channels and what follows.
+class TAUT_API GroupNorm : public Module {
+ public:
+  GroupNorm(int64_t num_groups, int64_t num_channels, double eps = 1e-5, bool affine = true,
+            const TensorOptions& options = {});
+  Tensor forward(const Tensor& input) override;
+  std::string extra_repr() const override;
+  void reset_parameters();
+
+  int64_t num_groups;
+  int64_t num_channels;
+  double eps;
+  bool affine;
+  Tensor weight;
+  Tensor bias;
+};
+
+/// Each channel of each sample by itself. Running statistics are not there: to ask for them is a
+/// NotImplementedError.
+class TAUT_API InstanceNormBase : public Module {
+ public:
+  Tensor forward(const Tensor& input) override;
+  std::string extra_repr() const override;
+
+  int64_t num_features;
+  double eps;
+  double momentum;  // without use, as there are no running statistics
+  bool affine;
+  Tensor weight;
+  Tensor bias;
+
+ protected:
+  InstanceNormBase(int spatial, int64_t num_features, double eps, double momentum, bool affine,
+                   bool track_running_stats, const TensorOptions& options);
+
+ private:
+  int spatial_;
+};
+
+class TAUT_API InstanceNorm1d : public InstanceNormBase {
+ public:
+  explicit InstanceNorm1d(int64_t num_features, double eps = 1e-5, double momentum = 0.1,
+                          bool affine = false, bool track_running_stats = false,
+                          const TensorOptions& options = {});
+};
+
+class TAUT_API InstanceNorm2d : public InstanceNormBase {
+ public:
+  explicit InstanceNorm2d(int64_t num_features, double eps = 1e-5, double momentum = 0.1,
+                          bool affine = false, bool track_running_stats = false,
+                          const TensorOptions& options = {});
+};
+
+class TAUT_API InstanceNorm3d : public InstanceNormBase {
+ public:
+  explicit InstanceNorm3d(int64_t num_features, double eps = 1e-5, double momentum = 0.1,
+                          bool affine = false, bool track_running_stats = false,
+                          const TensorOptions& options = {});
+};
+
+}  // namespace taut::nn

@@ -1,0 +1,103 @@
+#pragma once
+// The optimizers. Formulas and defaults are PyTorch's; kernels/api/optim.h has the formulas in full.
+
+#include "taut/optim/optimizer.h"
+
+namespace taut::optim {
+
+struct SGDOptions {
+  double lr = 1e-3;
+  double momentum = 0.0;
+  double dampening = 0.0;
+  double weight_decay = 0.0;
+  bool nesterov = false;
+  bool maximize = false;
+};
+
+/// Stochastic gradient descent, with momentum (Sutskever et al., 2013).
+class TAUT_API SGD : public Optimizer {
+ public:
+  explicit SGD(Tensors params, const SGDOptions& options = {})
+      : SGD(one_group(std::move(params)), options) {}
+  explicit SGD(std::vector<ParamGroup> groups, const SGDOptions& options = {});
+  using Optimizer::step;
+  void step() override;
+};
+
+struct AdamOptions {
+  double lr = 1e-3;
+  std::pair<double, double> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+  bool amsgrad = false;
+  bool maximize = false;
+  bool decoupled_weight_decay = false;  // as in AdamW
+};
+
+/// Kingma and Ba, Adam, 2014; amsgrad: Reddi et al., 2018.
+class TAUT_API Adam : public Optimizer {
+ public:
+  explicit Adam(Tensors params, const AdamOptions& options = {})
+      : Adam(one_group(std::move(params)), options) {}
+  explicit Adam(std::vector<ParamGroup> groups, const AdamOptions& options = {});
+  using Optimizer::step;
+  void step() override;
+};
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  std::pair<double, double> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 1e-2;
+  bool amsgrad = false;
+  bool maximize = false;
+};
+
+/// Adam whose weight decay does not pass through the moments. Loshchilov and Hutter, 2017.
+class TAUT_API AdamW : public Adam {
+ public:
+  explicit AdamW(Tensors params, const AdamWOptions& options = {})
+      : AdamW(one_group(std::move(params)), options) {}
+  explicit AdamW(std::vector<ParamGroup> groups, const AdamWOptions& options = {});
+};
+
+struct RMSpropOptions {
+  double lr = 1e-2;
+  double alpha = 0.99;
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+  double momentum = 0.0;
+  bool centered = false;
+  bool maximize = false;
+};
+
+/// Hinton, Neural Networks for Machine Learning, lecture 6e, 2012; centered: Graves, 2013.
+class TAUT_API RMSprop : public Optimizer {
+ public:
+  explicit RMSprop(Tensors params, const RMSpropOptions& options = {})
+      : RMSprop(one_group(std::move(params)), options) {}
+  explicit RMSprop(std::vector<ParamGroup> groups, const RMSpropOptions& options = {});
+  using Optimizer::step;
+  void step() override;
+};
+
+struct AdagradOptions {
+  double lr = 1e-2;
+  double lr_decay = 0.0;
+  double weight_decay = 0.0;
+  double initial_accumulator_value = 0.0;
+  double eps = 1e-10;
+  bool maximize = false;
+};
+
+/// Duchi, Hazan and Singer, Adaptive Subgradient Methods, 2011.
+class TAUT_API Adagrad : public Optimizer {
+ public:
+  explicit Adagrad(Tensors params, const AdagradOptions& options = {})
+      : Adagrad(one_group(std::move(params)), options) {}
+  explicit Adagrad(std::vector<ParamGroup> groups, const AdagradOptions& options = {});
+  using Optimizer::step;
+  void step() override;
+};
+
+}  // namespace taut::optim

@@ -1,0 +1,187 @@
+#include "taut/optim/optimizers.h"
+
+#include "src/ops/dispatch.h"
+#include "src/optim/step_lists.h"
+#include "taut/autograd/grad_mode.h"
+
+namespace taut::optim {
+namespace {
+
+void check_not_negative(const char* optimizer, const char* option, double value) {
+  TAUT_CHECK(value >= 0, ValueError, optimizer, ": ", option, " cannot be negative; got ", value);
+}
+
+void check_betas(const char* optimizer, const std::pair<double, double>& betas) {
+  for (double beta : {betas.first, betas.second}) {
+    TAUT_CHECK(beta >= 0 && beta < 1, ValueError, optimizer, ": betas must be in [0, 1); got ",
+               beta);
+  }
+}
+
+Values values_of(const AdamOptions& options) {
+  return {{"lr", options.lr},
+          {"betas", std::vector<double>{options.betas.first, options.betas.second}},
+          {"eps", options.eps},
+          {"weight_decay", options.weight_decay},
+          {"amsgrad", options.amsgrad},
+          {"maximize", options.maximize},
+          {"decoupled_weight_decay", options.decoupled_weight_decay}};
+}
+
+int64_t has_momentum_buffer(const Values& state) { return state.contains("momentum_buffer"); }
+
+}  // namespace
+
+SGD::SGD(std::vector<ParamGroup> groups, const SGDOptions& options)
+    : Optimizer(std::move(groups), {{"lr", options.lr},
+                                    {"momentum", options.momentum},
+                                    {"dampening", options.dampening},
+                                    {"weight_decay", options.weight_decay},
+                                    {"nesterov", options.nesterov},
+                                    {"maximize", options.maximize}}) {
+  check_not_negative("SGD", "lr", options.lr);
+  check_not_negative("SGD", "momentum", options.momentum);
+  check_not_negative("SGD", "weight_decay", options.weight_decay);
+  TAUT_CHECK(!options.nesterov || (options.momentum > 0 && options.dampening == 0), ValueError,
+             "SGD: nesterov needs momentum and no dampening");
+}
+
+void SGD::step() {
+  const NoGradGuard no_grad;
+  for (const ParamGroup& group : param_groups()) {
+    kernels::SgdArgs args;
+    args.lr = group.options.number("lr");
+    args.momentum = group.options.number("momentum");
+    args.dampening = group.options.number("dampening");
+    args.weight_decay = group.options.number("weight_decay");
+    args.nesterov = group.options.flag("nesterov");
+    args.maximize = group.options.flag("maximize");
+    // A first step writes the momentum buffers, later ones read them: parameters that joined late are
+    // a list of their own.
+    for (StepList& list : make_step_lists(*this, group, has_momentum_buffer)) {
+      list.fill(args);
+      args.is_first_step = list.key() == 0;
+      args.momentum_buffers = args.momentum == 0 ? nullptr : list.slot("momentum_buffer");
+      ops::kernels_of(list.device()).optim.sgd(args);
+      list.finish();
+    }
+  }
+}
+
+Adam::Adam(std::vector<ParamGroup> groups, const AdamOptions& options)
+    : Optimizer(std::move(groups), values_of(options)) {
+  check_not_negative("Adam", "lr", options.lr);
+  check_not_negative("Adam", "eps", options.eps);
+  check_not_negative("Adam", "weight_decay", options.weight_decay);
+  check_betas("Adam", options.betas);
+}
+
+void Adam::step() {
+  const NoGradGuard no_grad;
+  for (const ParamGroup& group : param_groups()) {
+    const std::vector<double>& betas = group.options.numbers("betas");
+    TAUT_CHECK(betas.size() == 2, ValueError, "Adam: expected 2 betas; got ", betas.size());
+    kernels::AdamArgs args;
+    args.lr = group.options.number("lr");
+    args.beta1 = betas[0];
+    args.beta2 = betas[1];
+    args.eps = group.options.number("eps");
+    args.weight_decay = group.options.number("weight_decay");
+    args.amsgrad = group.options.flag("amsgrad");
+    args.maximize = group.options.flag("maximize");
+    args.decoupled = group.options.flag("decoupled_weight_decay");
+    for (StepList& list : make_step_lists(*this, group)) {
+      list.fill(args);
+      args.steps = list.count_steps();
+      args.exp_avgs = list.slot("exp_avg");
+      args.exp_avg_sqs = list.slot("exp_avg_sq");
+      args.max_exp_avg_sqs = args.amsgrad ? list.slot("max_exp_avg_sq") : nullptr;
+      ops::kernels_of(list.device()).optim.adam(args);
+      list.finish();
+    }
+  }
+}
+
+AdamW::AdamW(std::vector<ParamGroup> groups, const AdamWOptions& options)
+    : Adam(std::move(groups), AdamOptions{.lr = options.lr,
+                                          .betas = options.betas,
+                                          .eps = options.eps,
+                                          .weight_decay = options.weight_decay,
+                                          .amsgrad = options.amsgrad,
+                                          .maximize = options.maximize,
+                                          .decoupled_weight_decay = true}) {}
+
+RMSprop::RMSprop(std::vector<ParamGroup> groups, const RMSpropOptions& options)
+    : Optimizer(std::move(groups), {{"lr", options.lr},
+                                    {"momentum", options.momentum},
+                                    {"alpha", options.alpha},
+                                    {"eps", options.eps},
+                                    {"centered", options.centered},
+                                    {"weight_decay", options.weight_decay},
+                                    {"maximize", options.maximize}}) {
+  check_not_negative("RMSprop", "lr", options.lr);
+  check_not_negative("RMSprop", "eps", options.eps);
+  check_not_negative("RMSprop", "momentum", options.momentum);
+  check_not_negative("RMSprop", "weight_decay", options.weight_decay);
+  check_not_negative("RMSprop", "alpha", options.alpha);
+}
+
+void RMSprop::step() {
+  const NoGradGuard no_grad;
+  for (const ParamGroup& group : param_groups()) {
+    kernels::RmspropArgs args;
+    args.lr = group.options.number("lr");
+    args.alpha = group.options.number("alpha");
+    args.eps = group.options.number("eps");
+    args.weight_decay = group.options.number("weight_decay");
+    args.momentum = group.options.number("momentum");
+    args.centered = group.options.flag("centered");
+    args.maximize = group.options.flag("maximize");
+    for (StepList& list : make_step_lists(*this, group)) {
+      list.fill(args);
+      list.count_steps();
+      args.square_avgs = list.slot("square_avg");
+      args.grad_avgs = args.centered ? list.slot("grad_avg") : nullptr;
+      args.momentum_buffers = args.momentum > 0 ? list.slot("momentum_buffer") : nullptr;
+      ops::kernels_of(list.device()).optim.rmsprop(args);
+      list.finish();
+    }
+  }
+}
+
+Adagrad::Adagrad(std::vector<ParamGroup> groups, const AdagradOptions& options)
+    : Optimizer(std::move(groups),
+                {{"lr", options.lr},
+                 {"lr_decay", options.lr_decay},
+                 {"eps", options.eps},
+                 {"weight_decay", options.weight_decay},
+                 {"initial_accumulator_value", options.initial_accumulator_value},
+                 {"maximize", options.maximize}}) {
+  check_not_negative("Adagrad", "lr", options.lr);
+  check_not_negative("Adagrad", "lr_decay", options.lr_decay);
+  check_not_negative("Adagrad", "weight_decay", options.weight_decay);
+  check_not_negative("Adagrad", "initial_accumulator_value", options.initial_accumulator_value);
+  check_not_negative("Adagrad", "eps", options.eps);
+}
+
+void Adagrad::step() {
+  const NoGradGuard no_grad;
+  for (const ParamGroup& group : param_groups()) {
+    kernels::AdagradArgs args;
+    args.lr = group.options.number("lr");
+    args.lr_decay = group.options.number("lr_decay");
+    args.eps = group.options.number("eps");
+    args.weight_decay = group.options.number("weight_decay");
+    args.maximize = group.options.flag("maximize");
+    const double start = group.options.number("initial_accumulator_value");
+    for (StepList& list : make_step_lists(*this, group)) {
+      list.fill(args);
+      args.steps = list.count_steps();
+      args.state_sums = list.slot("sum", start);
+      ops::kernels_of(list.device()).optim.adagrad(args);
+      list.finish();
+    }
+  }
+}
+
+}  // namespace taut::optim

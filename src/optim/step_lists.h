@@ -1,0 +1,55 @@
+#pragma once
+// What the kernels of optimizer steps take: the parameters of a group as lists of pointers.
+
+#include <vector>
+
+#include "kernels/api/optim.h"
+#include "taut/optim/optimizer.h"
+
+namespace taut::optim {
+
+/// The parameters of a group that have a gradient and share dtype, device and `key`, for one call of a
+/// kernel. A parameter that does not lie in one piece is worked on in a copy, which finish() writes
+/// back.
+class StepList {
+ public:
+  StepList(DType dtype, Device device, int64_t key) : dtype_(dtype), device_(device), key_(key) {}
+
+  bool fits(const Tensor& param, int64_t key) const {
+    return param.dtype() == dtype_ && param.device() == device_ && key == key_;
+  }
+  void add(const Tensor& param, const Tensor& grad, Values& state);
+
+  Device device() const { return device_; }
+  int64_t key() const { return key_; }
+  const std::vector<Values*>& states() const { return states_; }
+  const Tensors& params() const { return params_; }
+  /// Fills the fields that all steps share.
+  void fill(kernels::ParamList& list);
+  /// Pointers to one state tensor of every parameter, made by `start` (zeros) where it is not there.
+  void* const* slot(const char* name, double start = 0.0);
+  /// Counts one more step of every parameter, and returns the counts.
+  const int64_t* count_steps();
+  /// Writes copies back and raises the versions of the parameters.
+  void finish();
+
+ private:
+  DType dtype_;
+  Device device_;
+  int64_t key_;
+  Tensors originals_;
+  Tensors params_;  // contiguous
+  Tensors grads_;   // contiguous, of the parameters' dtype
+  std::vector<Values*> states_;
+  std::vector<void*> param_pointers_;
+  std::vector<const void*> grad_pointers_;
+  std::vector<int64_t> sizes_;
+  std::vector<int64_t> steps_;
+  std::vector<std::vector<void*>> slots_;
+};
+
+/// Sorts the parameters of a group that have a gradient into lists. key_of says what else must agree.
+std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& group,
+                                      int64_t (*key_of)(const Values& state) = nullptr);
+
+}  // namespace taut::optim

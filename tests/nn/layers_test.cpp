@@ -1,0 +1,159 @@
+// Layers against numbers and properties that their definitions give.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "taut/taut.h"
+
+namespace taut::nn {
+namespace {
+
+TEST(Init, LinearStartsWithinItsBounds) {
+  manual_seed(1);
+  const Linear layer(400, 300);
+  const double bound = 1.0 / std::sqrt(400.0);
+  const double most = layer.weight.detach().abs().max().item<double>();
+  EXPECT_LE(most, bound);
+  EXPECT_GT(most, 0.99 * bound);
+  EXPECT_NEAR(layer.weight.detach().mean().item<double>(), 0.0, 1e-3);
+  EXPECT_NEAR(taut::std(layer.weight.detach()).item<double>(), bound / std::sqrt(3.0), 1e-3);
+  EXPECT_LE(layer.bias.detach().abs().max().item<double>(), bound);
+}
+
+TEST(Init, Distributions) {
+  manual_seed(2);
+  const Tensor w = empty({200, 300});
+  EXPECT_NEAR(taut::std(init::xavier_normal_(w)).item<double>(), std::sqrt(2.0 / 500), 1e-3);
+  EXPECT_NEAR(init::xavier_uniform_(w).max().item<double>(), std::sqrt(6.0 / 500), 1e-3);
+  EXPECT_NEAR(taut::std(init::kaiming_normal_(w, 0, "fan_out", "relu")).item<double>(), std::sqrt(2.0 / 200), 1e-3);
+  init::trunc_normal_(w, 0.0, 1.0, -1.0, 2.0);
+  EXPECT_GE(w.min().item<double>(), -1.0);
+  EXPECT_LE(w.max().item<double>(), 2.0);
+  EXPECT_NEAR(w.mean().item<double>(), 0.2296, 0.01);  // of the normal distribution cut at -1 and 2
+  EXPECT_TRUE(equal(init::eye_(empty({2, 3})), eye(2, 3)));
+  EXPECT_THROW(init::kaiming_normal_(ones({3})), ValueError);
+  EXPECT_THROW(init::calculate_gain("nothing"), ValueError);
+  const Tensor x = rand({1, 4, 5, 5});
+  EXPECT_TRUE(allclose(functional::conv2d(x, init::dirac_(empty({4, 4, 3, 3})), Tensor(), {1}, {1}), x));
+}
+
+TEST(Conv, SamePaddingKeepsTheSize) {
+  for (int64_t kernel : {1, 2, 3, 4, 5}) {
+    Conv2d layer(2, 3, kernel, {.padding = "same", .dilation = 2});
+    EXPECT_EQ(layer(rand({1, 2, 7, 9})).shape(), (Dims{1, 3, 7, 9})) << kernel;
+  }
+  // One zero more after the input than before it.
+  Conv1d layer(1, 1, 2, {.padding = "same", .bias = false});
+  init::ones_(layer.weight);
+  EXPECT_TRUE(equal(layer(tensor({1.0, 2.0, 3.0}).view({1, 1, 3})).flatten(), tensor({3.0, 5.0, 3.0})));
+  EXPECT_THROW(Conv1d(1, 1, 3, {.stride = 2, .padding = "same"}), ValueError);
+  EXPECT_THROW(Conv1d(1, 1, 3, {.padding = "full"}), ValueError);
+  EXPECT_THROW(Conv1d(1, 1, 3, {.padding_mode = "reflect"}), NotImplementedError);
+  EXPECT_THROW(Conv1d(3, 4, 3, {.groups = 2}), ValueError);
+}
+
+TEST(Conv, TransposeUndoesTheShape) {
+  Conv2d down(3, 8, 3, {.stride = 2, .padding = 1});
+  ConvTranspose2d up(8, 3, 3, {.stride = 2, .padding = 1, .output_padding = 1});
+  EXPECT_EQ(up(down(rand({2, 3, 8, 8}))).shape(), (Dims{2, 3, 8, 8}));
+  ConvTranspose1d line(2, 4, 3, {.groups = 2});
+  EXPECT_EQ(line(rand({1, 2, 5})).shape(), (Dims{1, 4, 7}));
+  EXPECT_EQ(Conv3d(1, 2, 3)(rand({1, 1, 4, 4, 4})).shape(), (Dims{1, 2, 2, 2, 2}));
+}
+
+TEST(BatchNorm, AveragesOverAllBatchesWithoutMomentum) {
+  BatchNorm1d norm(1, 1e-5, std::nullopt);
+  norm(tensor({0.0, 2.0}).view({2, 1}));
+  norm(tensor({4.0, 8.0}).view({2, 1}));
+  EXPECT_FLOAT_EQ(norm.running_mean.item<float>(), 3.5f);   // of 1 and 6
+  EXPECT_FLOAT_EQ(norm.running_var.item<float>(), 5.0f);    // of 2 and 8, each with n - 1
+  EXPECT_EQ(norm.num_batches_tracked.item<int64_t>(), 2);
+  norm.eval();
+  EXPECT_NEAR(norm(tensor({3.5}).view({1, 1})).item<double>(), 0.0, 1e-6);
+  EXPECT_EQ(norm.num_batches_tracked.item<int64_t>(), 2);
+  EXPECT_THROW(norm(ones({2, 1, 3, 3})), ShapeError);
+}
+
+TEST(Norm, GivesMeanZeroAndVarianceOne) {
+  const Tensor x = rand({4, 6, 5, 5}) * 3 + 1;
+  LayerNorm layer({5, 5});
+  const Tensor y = layer(x);
+  EXPECT_NEAR(y.mean({2, 3}).abs().max().item<double>(), 0.0, 1e-5);
+  EXPECT_NEAR(y.var({2, 3}, 0).max().item<double>(), 1.0, 1e-3);
+  EXPECT_TRUE(allclose(GroupNorm(6, 6)(x), InstanceNorm2d(6)(x), 1e-4, 1e-5));
+  EXPECT_TRUE(allclose(InstanceNorm2d(6)(x)[1], InstanceNorm2d(6)(x[1]), 1e-4, 1e-5));
+  EXPECT_NEAR(RMSNorm(5)(x).square().mean().item<double>(), 1.0, 1e-4);
+  EXPECT_THROW(GroupNorm(4, 6), ValueError);
+  EXPECT_THROW(InstanceNorm1d(3, 1e-5, 0.1, false, true), NotImplementedError);
+}
+
+TEST(Dropout, ActsInTrainingOnly) {
+  manual_seed(3);
+  Dropout layer(0.25);
+  const Tensor x = ones({10000});
+  const Tensor y = layer(x);
+  EXPECT_NEAR(y.mean().item<double>(), 1.0, 0.03);
+  EXPECT_NEAR(y.eq(0).to(kFloat32).mean().item<double>(), 0.25, 0.02);
+  layer.eval();
+  EXPECT_TRUE(equal(layer(x), x));
+  EXPECT_THROW(Dropout(1.5), ValueError);
+}
+
+TEST(Embedding, ThePaddingRowIsNotTrained) {
+  Embedding table(5, 3, 2);
+  EXPECT_EQ(table.weight.detach()[2].abs().sum().item<double>(), 0.0);
+  table(tensor({2, 1, 1})).sum().backward();
+  const Tensor grad = table.weight.grad();
+  EXPECT_EQ(grad[2].sum().item<double>(), 0.0);
+  EXPECT_EQ(grad[1].sum().item<double>(), 6.0);
+  EXPECT_THROW(Embedding(5, 3, 5), IndexError);
+}
+
+TEST(Layers, ReshapeAndPool) {
+  EXPECT_EQ(Flatten()(rand({2, 3, 4})).shape(), (Dims{2, 12}));
+  EXPECT_EQ(Unflatten(1, {3, 4})(rand({2, 12})).shape(), (Dims{2, 3, 4}));
+  EXPECT_EQ(MaxPool2d(2)(rand({1, 1, 6, 6})).shape(), (Dims{1, 1, 3, 3}));
+  EXPECT_EQ(AvgPool2d(3, {.stride = 1, .padding = 1})(rand({1, 1, 6, 6})).shape(), (Dims{1, 1, 6, 6}));
+  EXPECT_EQ(AdaptiveAvgPool2d({1, 1})(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 1, 1}));
+  EXPECT_EQ(AdaptiveMaxPool2d(2)(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 2, 2}));
+  EXPECT_EQ(MaxPool1d(2)(rand({1, 1, 6})).shape(), (Dims{1, 1, 3}));
+  EXPECT_EQ(Bilinear(2, 3, 4)(rand({5, 2}), rand({5, 3})).shape(), (Dims{5, 4}));
+}
+
+TEST(Activations, MeanWhatTheirFunctionsMean) {
+  const Tensor x = tensor({-2.0, -0.5, 0.0, 0.5, 2.0});
+  namespace F = functional;
+  EXPECT_TRUE(equal(ReLU()(x), F::relu(x)));
+  EXPECT_TRUE(equal(LeakyReLU(0.2)(x), F::leaky_relu(x, 0.2)));
+  EXPECT_TRUE(equal(GELU()(x), F::gelu(x)));
+  EXPECT_TRUE(equal(Hardtanh(-1, 0.25)(x), F::hardtanh(x, -1, 0.25)));
+  EXPECT_TRUE(equal(PReLU(1, 0.5)(x), F::leaky_relu(x, 0.5)));
+  EXPECT_TRUE(equal(Softmax(0)(x), softmax(x, 0)));
+  EXPECT_TRUE(equal(Softmin(0)(x), F::softmin(x, 0)));
+  EXPECT_TRUE(equal(Threshold(0.1, 20)(x), tensor({20.0, 20.0, 20.0, 0.5, 2.0})));
+  const Tensor y = x.clone();
+  ReLU(true)(y);
+  EXPECT_TRUE(equal(y, F::relu(x)));
+}
+
+TEST(Losses, TakeInputAndTarget) {
+  const Tensor logits = tensor({0.1, 0.7, -0.3, 0.2, 0.0, 0.4}).view({2, 3});
+  const Tensor classes = tensor({1, 2});
+  const double plain = CrossEntropyLoss()(logits, classes).item<double>();
+  EXPECT_NEAR(plain, NLLLoss()(LogSoftmax(1)(logits), classes).item<double>(), 1e-6);
+  EXPECT_GT(CrossEntropyLoss({.label_smoothing = 0.2})(logits, classes).item<double>(), plain);
+  CrossEntropyLoss weighted({.weight = tensor({1.0, 2.0, 3.0}), .reduction = Reduction::sum});
+  EXPECT_EQ(weighted.state_dict().keys(), std::vector<std::string>{"weight"});
+  weighted(logits, classes);
+  EXPECT_EQ(MSELoss(Reduction::none)(logits, logits).shape(), (Dims{2, 3}));
+  EXPECT_EQ(L1Loss()(logits, logits).item<double>(), 0.0);
+  EXPECT_NEAR(BCEWithLogitsLoss()(logits, ones({2, 3})).item<double>(),
+              BCELoss()(Sigmoid()(logits), ones({2, 3})).item<double>(), 1e-6);
+  EXPECT_EQ(TripletMarginLoss()(logits, logits, logits + 100).item<double>(), 0.0);
+  EXPECT_THROW(MSELoss()(logits), NotImplementedError);
+  EXPECT_THROW(MSELoss().call(Tensors{logits}), ValueError);
+}
+
+}  // namespace
+}  // namespace taut::nn
