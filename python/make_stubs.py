@@ -5,6 +5,7 @@ on PYTHONPATH after adding an op. `--check` writes nothing and fails when a stub
 """
 
 import argparse
+import importlib
 import inspect
 import keyword
 import re
@@ -125,6 +126,11 @@ TENSOR_HEAD = '''class Tensor:
     def share_memory_(self) -> Tensor: ...
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
 '''
+EXPORTS = {
+    ".": "autograd config cuda linalg nn random special utils",
+    "._modes": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
+    "._settings": "finfo get_printoptions iinfo set_printoptions",
+}
 OPERATORS = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift", "matmul"]
 
 
@@ -195,10 +201,9 @@ def stub_of_tensor():
 
 def stub_of_package():
     text = HEADER + SHARED + SMALL_CLASSES + "_dtype = dtype\n_device = device\n\n" + stub_of_tensor() + "\n"
-    text += "from . import autograd, config, cuda, linalg, nn, random, utils\n"
-    text += "from ._modes import enable_grad, inference_mode, is_inference_mode_enabled, no_grad, set_grad_enabled\n"
-    text += "from ._settings import finfo, get_printoptions, iinfo, set_printoptions\n\n"
-    done = set(re.findall(r"^class (\w+)", text, re.M)) | set(re.findall(r"[\w]+", text.rsplit("from . import", 1)[1]))
+    for origin, names in EXPORTS.items():
+        text += f"from {origin} import {', '.join(f'{name} as {name}' for name in names.split())}\n"
+    done = set(re.findall(r"^class (\w+)", text, re.M)) | set(" ".join(EXPORTS.values()).split())
     for name in public(vars(taut)):
         item = getattr(taut, name)
         if name in done or inspect.ismodule(item):
@@ -233,9 +238,77 @@ def stub_of_namespace(module, names):
     return text
 
 
+def plain_function(name, function, indent=""):
+    """A Python function with its names and defaults; what is not annotated may be anything."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return f"{indent}def {name}(*args: Any, **kwargs: Any) -> Any: ...\n"
+    texts, starred = [], False
+    for parameter in parameters:
+        if parameter.name in ("self", "cls") and not texts:
+            texts.append(parameter.name)
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
+            texts.append("*")
+        starred = starred or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        default = "" if parameter.default is parameter.empty else " = ..."
+        texts.append(f"{prefix}{parameter.name}: Any{default}")
+    result = "None" if name == "__init__" else "Any"
+    return f"{indent}def {name}({', '.join(texts)}) -> {result}: ...\n"
+
+
+def plain_class(name, item):
+    text = f"class {name}:\n    def __getattr__(self, name: str) -> Any: ...\n"
+    for method, function in vars(item).items():
+        hidden = method.startswith("_") and method not in ("__init__", "__enter__", "__exit__", "__call__")
+        raw = function.__func__ if isinstance(function, (staticmethod, classmethod)) else function
+        if hidden or not inspect.isfunction(raw):
+            continue
+        decorator = {staticmethod: "    @staticmethod\n", classmethod: "    @classmethod\n"}.get(type(function), "")
+        text += decorator + plain_function(method, raw, "    ")
+    if item.__new__ is not object.__new__ and "__init__" not in vars(item):
+        text += "    def __init__(self, *args: Any, **kwargs: Any) -> None: ...\n"
+    if "__call__" not in vars(item) and any("__call__" in vars(base) for base in item.__mro__[1:-1]):
+        text += "    def __call__(self, function: Any) -> Any: ...\n"
+    return text
+
+
+def stub_of_python(module_name):
+    """A module written in Python: its own public functions and classes."""
+    module = importlib.import_module(module_name)
+    source = Path(module.__file__).read_text()
+    text = HEADER.replace("from collections.abc import Callable, Iterator, Sequence\n", "").replace(", SupportsIndex, overload", "")
+    # What it passes on from other modules of the package.
+    for line in re.findall(r"^from \.[\w.]* import [^(\n]*$", source, re.M):
+        origin, names = re.match(r"from (\.[\w.]*) import (.*)", line.split("  #")[0]).groups()
+        origin = origin.removesuffix("_C")  # the package's own stub tells what the C++ half holds
+        names = [name.strip() for name in names.split(",") if not name.strip().startswith("_")]
+        if names:
+            text += f"from {origin} import {', '.join(f'{name} as {name}' for name in names)}\n"
+    for name in public(vars(module)):
+        item = vars(module)[name]
+        if is_op(item):
+            text += f"{name}: Any\n"
+        if getattr(item, "__module__", None) != module_name:
+            continue
+        text += plain_class(name, item) if inspect.isclass(item) else plain_function(name, item)
+    return text
+
+
+PYTHON_MODULES = [
+    "_modes", "_settings", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
+    "cuda", "nn.__init__", "special", "random", "utils.__init__", "utils.checkpoint",
+]
+
+
 def stubs():
     functional = stub_of_namespace(taut.nn.functional, taut.nn.functional.__all__)
-    return {
+    python = {
+        name.replace(".", "/") + ".pyi": stub_of_python("taut." + name.removesuffix(".__init__")) for name in PYTHON_MODULES
+    }
+    return python | {
         "__init__.pyi": stub_of_package(),
         "nn/functional.pyi": functional,
         "linalg.pyi": stub_of_namespace(taut.linalg, taut.linalg.__all__).replace("from .. import", "from . import"),
