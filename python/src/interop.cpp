@@ -411,9 +411,9 @@ Tensor from_dlpack(const py::object& source, DeviceOpt device, std::optional<boo
   return copy.value_or(false) ? tensor.clone() : tensor;
 }
 
-Tensor scalar_of(const py::handle& data) {
+Scalar number_of(const py::handle& data) {
   Scalar number;
-  if (read(data.ptr(), number)) return scalar_tensor(number);
+  if (read(data.ptr(), number)) return number;
   if (PyErr_Occurred() != nullptr) throw py::error_already_set();
   throw py::type_error(std::string("tensor: numbers, lists and arrays make a tensor; got a ") +
                        Py_TYPE(data.ptr())->tp_name);
@@ -449,8 +449,7 @@ Tensor tensor_from(py::handle data, DTypeOpt dtype, DeviceOpt device) {
       return tensor_from(py::list(py::reinterpret_borrow<py::object>(data)), dtype, device);
     }
   }
-  const Tensor scalar = scalar_of(data);
-  return to(scalar, TensorOptions().dtype(dtype.value_or(scalar.dtype())).device(device));
+  return full({}, number_of(data), TensorOptions().dtype(dtype).device(device));
 }
 
 void add_interop_rows(Rows& rows) {

@@ -186,11 +186,8 @@ void bind_settings(py::module_& module) {
 }  // namespace
 }  // namespace taut::python
 
-PYBIND11_MODULE(_C, module) {
+PYBIND11_MODULE(taut_bindings, module) {
   using namespace taut::python;
-  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-    throw py::import_error("taut works in the main interpreter only, not in a sub-interpreter");
-  }
   bind_values(module);
   bind_errors(module);
   bind_tensor_type(module);
@@ -198,4 +195,14 @@ PYBIND11_MODULE(_C, module) {
   bind_ops(module);
   bind_autograd(module);
   bind_settings(module);
+}
+
+/// The module's entry. The types and rows are global, so that there can be one interpreter only; another one
+/// is refused before pybind11 waits for the first one's lock.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__C() {
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    PyErr_SetString(PyExc_ImportError, "taut works in the main interpreter only, not in a sub-interpreter");
+    return nullptr;
+  }
+  return PyInit_taut_bindings();
 }

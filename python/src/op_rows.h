@@ -39,6 +39,7 @@ void add_tensor_rows(Rows& rows);
 void add_linalg_rows(Rows& rows);
 void add_index_rows(Rows& rows);
 void add_join_rows(Rows& rows);
+void add_sort_rows(Rows& rows);
 void add_matmul_rows(Rows& rows);
 void add_random_rows(Rows& rows);
 void add_functional_rows(Rows& rows);

@@ -303,6 +303,7 @@ void bind_ops(py::module_& module) {
   add_reduce_rows(rows);
   add_index_rows(rows);
   add_join_rows(rows);
+  add_sort_rows(rows);
   add_matmul_rows(rows);
   add_random_rows(rows);
   add_tensor_rows(rows);

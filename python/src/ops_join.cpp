@@ -7,6 +7,7 @@
 #include "taut/ops/join.h"
 #include "taut/ops/matmul.h"
 #include "taut/ops/random.h"
+#include "taut/ops/sort.h"
 
 namespace py = pybind11;
 
@@ -30,8 +31,19 @@ PyObject* to_python(TensorOrTensors&& result, const Overload& overload) {
   return result.is_tuple ? to_python(result.tensors, overload) : wrap(std::move(result.tensor));
 }
 
+struct UniqueResult {
+  std::tuple<Tensor, Tensor, Tensor> parts;
+  bool inverse;
+  bool counts;
+};
+PyObject* to_python(UniqueResult&& result, const Overload& overload);
+
 }  // namespace
 
+template <>
+struct ResultName<UniqueResult> {
+  static std::string get() { return "Any"; }
+};
 template <>
 struct ResultName<TensorOrTensors> {
   static std::string get() { return "Any"; }
@@ -185,6 +197,85 @@ void add_matmul_rows(Rows& rows) {
   rows.both("kron(input, other)", fn<Tensor(T, T)>(kron));
   rows.both("softmax(input, dim, dtype=None)", fn<Tensor(T, int64_t, DTypeOpt)>(softmax));
   rows.both("log_softmax(input, dim, dtype=None)", fn<Tensor(T, int64_t, DTypeOpt)>(log_softmax));
+}
+
+namespace {
+/// The parts of (output, inverse, counts) that were asked for, as PyTorch returns them.
+PyObject* to_python(UniqueResult&& result, const Overload& overload) {
+  Tensors parts = {std::get<0>(result.parts)};
+  if (result.inverse) parts.push_back(std::get<1>(result.parts));
+  if (result.counts) parts.push_back(std::get<2>(result.parts));
+  return parts.size() == 1 ? wrap(parts[0]) : to_python(parts, overload);
+}
+}  // namespace
+
+void add_sort_rows(Rows& rows) {
+  using Pair = std::pair<Tensor, Tensor>;
+#define TAUT_PARTS " -> (values, indices)"
+  rows.both("sort(input, dim=-1, descending=False, stable=False)" TAUT_PARTS,
+            [](T x, int64_t dim, bool descending, bool) { return sort(x, dim, descending); });
+  rows.both("sort(input, *, stable=False, dim=-1, descending=False)" TAUT_PARTS,
+            [](T x, std::optional<bool>, int64_t dim, bool descending) {
+              return sort(x, dim, descending);
+            });
+  rows.both("argsort(input, dim=-1, descending=False, stable=False)",
+            [](T x, int64_t dim, bool descending, bool) { return argsort(x, dim, descending); });
+  rows.both("msort(input)", fn<Tensor(T)>(msort));
+  rows.both("topk(input, k, dim=-1, largest=True, sorted=True)" TAUT_PARTS,
+            fn<Pair(T, int64_t, int64_t, bool, bool)>(topk));
+  rows.both("kthvalue(input, k, dim=-1, keepdim=False)" TAUT_PARTS,
+            fn<Pair(T, int64_t, int64_t, bool)>(kthvalue));
+  rows.both("median(input)", fn<Tensor(T)>(median));
+  rows.both("median(input, dim, keepdim=False)" TAUT_PARTS, fn<Pair(T, int64_t, bool)>(median));
+  rows.both("nanmedian(input)", fn<Tensor(T)>(nanmedian));
+  rows.both("nanmedian(input, dim, keepdim=False)" TAUT_PARTS,
+            fn<Pair(T, int64_t, bool)>(nanmedian));
+  rows.both("mode(input, dim=-1, keepdim=False)" TAUT_PARTS, fn<Pair(T, int64_t, bool)>(mode));
+  rows.both("cummax(input, dim)" TAUT_PARTS, fn<Pair(T, int64_t)>(cummax));
+  rows.both("cummin(input, dim)" TAUT_PARTS, fn<Pair(T, int64_t)>(cummin));
+#undef TAUT_PARTS
+  rows.function("searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
+                [](T sequence, T values, bool out_int32, bool right,
+                   std::optional<std::string_view> side) {
+                  return searchsorted(sequence, values, out_int32, side ? *side == "right" : right);
+                });
+  rows.function("searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
+                [](T sequence, S value, bool out_int32, bool right,
+                   std::optional<std::string_view> side) {
+                  const Tensor values = full({}, value, sequence.options());
+                  return searchsorted(sequence, values, out_int32, side ? *side == "right" : right);
+                });
+  rows.function("bucketize(input, boundaries, *, out_int32=False, right=False)",
+                fn<Tensor(T, T, bool, bool)>(bucketize));
+  rows.both("unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None)",
+            [](T x, bool sorted, bool inverse, bool counts, DimOpt dim) {
+              return UniqueResult{unique(x, sorted, inverse, counts, dim), inverse, counts};
+            });
+  rows.both("unique_consecutive(input, return_inverse=False, return_counts=False, dim=None)",
+            [](T x, bool inverse, bool counts, DimOpt dim) {
+              return UniqueResult{unique_consecutive(x, inverse, counts, dim), inverse, counts};
+            });
+  rows.both("bincount(input, weights=None, minlength=0)", fn<Tensor(T, T, int64_t)>(bincount));
+  rows.both("histc(input, bins=100, min=0.0, max=0.0)",
+            fn<Tensor(T, int64_t, double, double)>(histc));
+  rows.function("isin(elements, test_elements, *, assume_unique=False, invert=False)",
+                [](T elements, T tests, bool, bool invert) { return isin(elements, tests, invert); });
+  rows.function("isin(elements, test_element, *, assume_unique=False, invert=False)",
+                [](T elements, S test, bool, bool invert) {
+                  return isin(elements, full({1}, test, elements.options()), invert);
+                });
+  rows.both("cumsum(input, dim, *, dtype=None)", fn<Tensor(T, int64_t, DTypeOpt)>(cumsum));
+  rows.both("cumprod(input, dim, *, dtype=None)", fn<Tensor(T, int64_t, DTypeOpt)>(cumprod));
+  rows.both("logcumsumexp(input, dim)", fn<Tensor(T, int64_t)>(logcumsumexp));
+  rows.both("diff(input, n=1, dim=-1)", fn<Tensor(T, int64_t, int64_t)>(diff));
+  rows.function("trapezoid(y, x, *, dim=-1)", fn<Tensor(T, T, int64_t)>(trapezoid));
+  rows.function("trapezoid(y, *, dx=1.0, dim=-1)", fn<Tensor(T, double, int64_t)>(trapezoid));
+  rows.alias("trapz", "trapezoid");
+  rows.function("cumulative_trapezoid(y, *, dx=1.0, dim=-1)",
+                fn<Tensor(T, double, int64_t)>(cumulative_trapezoid));
+  rows.both("cross(input, other, dim=-1)", fn<Tensor(T, T, int64_t)>(cross));
+  rows.both("multinomial(input, num_samples, replacement=False)",
+            fn<Tensor(T, int64_t, bool)>(multinomial));
 }
 
 void add_random_rows(Rows& rows) {

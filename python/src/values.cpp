@@ -7,6 +7,7 @@
 #include <limits>
 #include <new>
 
+#include "errors.h"
 #include "tensor_object.h"
 #include "taut/base/check.h"
 
@@ -426,8 +427,8 @@ bool read(PyObject* object, Device& device) {
     if (characters == nullptr) return false;
     try {
       device = Device(std::string_view(characters, static_cast<size_t>(length)));
-    } catch (const Error& error) {
-      PyErr_SetString(PyExc_RuntimeError, error.what());
+    } catch (...) {
+      set_python_error();
       return false;
     }
     return true;

@@ -30,7 +30,7 @@ class finfo:
 
 class iinfo:
     def __init__(self, type):
-        if type.is_floating_point or type is _C.bool_:
+        if type.is_floating_point or type is _C.bool:
             raise TypeError(f"iinfo: expected an integer dtype; got {type}; finfo is for floats")
         self.bits = 8 * type.itemsize
         magnitude = self.bits - 1 if type.is_signed else self.bits
