@@ -15,6 +15,8 @@ const KernelTable& cpu_table() {
       .index = index_kernels_cpu(),
       .conv = conv_kernels_cpu(),
       .pool = pool_kernels_cpu(),
+      .scan = scan_kernels_cpu(),
+      .sort = sort_kernels_cpu(),
   };
   return table;
 }

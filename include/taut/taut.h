@@ -1,6 +1,9 @@
 #pragma once
 // All of Taut, for users; the library itself includes what it needs.
-//   #include "taut/autograd/backward.h"
+//   #include <taut/taut.h>
+//   taut::Tensor x = taut::ones({2, 3}).requires_grad_();
+
+#include "taut/autograd/backward.h"
 #include "taut/autograd/checkpoint.h"
 #include "taut/autograd/function.h"
 #include "taut/autograd/functional.h"
@@ -16,6 +19,7 @@
 #include "taut/core/cuda.h"
 #include "taut/core/generator.h"
 #include "taut/core/state_dict.h"
+#include "taut/core/storage.h"
 #include "taut/core/tensor.h"
 #include "taut/data/dataloader.h"
 #include "taut/data/dataset.h"
@@ -49,6 +53,7 @@
 #include "taut/ops/pointwise.h"
 #include "taut/ops/random.h"
 #include "taut/ops/reduce.h"
+#include "taut/ops/sort.h"
 #include "taut/ops/view.h"
 #include "taut/optim/lr_scheduler.h"
 #include "taut/optim/optimizer.h"

@@ -50,5 +50,6 @@ struct CopyKernels {
 };
 
 CopyKernels copy_kernels_cpu();
+CopyKernels copy_kernels_cuda();
 
 }  // namespace taut::kernels

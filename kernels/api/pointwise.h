@@ -69,5 +69,6 @@ struct PointwiseKernels {
 };
 
 PointwiseKernels pointwise_kernels_cpu();
+PointwiseKernels pointwise_kernels_cuda();
 
 }  // namespace taut::kernels

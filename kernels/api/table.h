@@ -12,7 +12,9 @@
 #include "kernels/api/pool.h"
 #include "kernels/api/random.h"
 #include "kernels/api/reduce.h"
+#include "kernels/api/scan.h"
 #include "kernels/api/softmax.h"
+#include "kernels/api/sort.h"
 #include "taut/core/device.h"
 
 namespace taut::kernels {
@@ -29,6 +31,8 @@ struct KernelTable {
   IndexKernels index;
   ConvKernels conv;
   PoolKernels pool;
+  ScanKernels scan;
+  SortKernels sort;
 };
 
 /// The tables of the devices, made at first use.

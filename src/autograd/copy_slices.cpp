@@ -1,4 +1,4 @@
-#include "src/autograd/copy_slices.h"
+#include "src/autograd/view_history.h"
 
 #include <new>
 

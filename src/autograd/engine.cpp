@@ -5,6 +5,7 @@
 // reverse of the order it was taken in. Nothing recurses.
 
 #include <algorithm>
+#include <mutex>
 #include <queue>
 
 #include "src/autograd/meta.h"
@@ -143,6 +144,18 @@ void add_to(Tensor& sum, Tensor grad) {
   }
 }
 
+// A first gradient is kept as it is when nobody else has it, and copied otherwise.
+void add_to_leaf(LeafState& leaf, Tensor grad) {
+  const std::lock_guard lock(leaf.mutex);
+  if (!leaf.grad.defined()) {
+    leaf.grad = owned_by_walk(grad) || is_grad_enabled() ? std::move(grad) : clone(grad);
+  } else if (is_grad_enabled()) {
+    leaf.grad = add(leaf.grad, grad);
+  } else {
+    add_(leaf.grad, grad);
+  }
+}
+
 void check_finite(Node& node, const Tensor& grad, size_t input) {
   if (!grad.defined() || all(isfinite(grad.detach())).item().to_bool()) return;
   const std::string* site = node.call_site();
@@ -207,6 +220,8 @@ class Walk {
       }
     }
   }
+
+  bool reaches(const Edge& target) { return index_.find(target.node.get()) >= 0; }
 
   void run(std::span<const Edge> roots, std::span<const Tensor> grads) {
     for (size_t i = 0; i < roots.size(); ++i) {
@@ -332,16 +347,7 @@ class Walk {
 
   void accumulate(Node& leaf, Tensor grad) {
     grads_.clear();
-    const Tensor present = accumulated_grad(leaf);
-    if (!present.defined()) {
-      // The leaf keeps the gradient: a buffer of its own, unless nobody else has it.
-      const bool keep = owned_by_walk(grad) || is_grad_enabled();
-      set_accumulated_grad(leaf, keep ? std::move(grad) : clone(grad));
-    } else if (is_grad_enabled()) {
-      set_accumulated_grad(leaf, add(present, grad));
-    } else {
-      add_(present, grad);
-    }
+    add_to_leaf(leaf_state(leaf), std::move(grad));
     if (leaf.hooks() == nullptr) return;
     std::vector<RegisteredHook<Callback<void()>>> copies;
     {
@@ -445,16 +451,21 @@ Tensors grad(TensorList outputs, TensorList inputs, TensorList grad_outputs,
   Walk walk(retain_graph.value_or(create_graph), &captures);
   walk.explore(roots);
   walk.restrict_to(targets);
+  const auto check_used = [&](size_t i, bool used) {
+    TAUT_CHECK(used || allow_unused || materialize_grads, AutogradError, "grad: input ", i,
+               " of shape ", inputs[i].shape(),
+               " was not used in the computation; pass allow_unused=True to get none for it");
+  };
+  // What is known to be missing is told before the graph is consumed.
+  for (size_t i = 0; i < targets.size(); ++i) check_used(i, walk.reaches(targets[i]));
   walk.run(roots, grads);
 
   Tensors results;
   for (size_t i = 0; i < captures.size(); ++i) {
+    check_used(i, captures[i].grad.defined());
     if (!captures[i].grad.defined() && materialize_grads) {
       captures[i].grad = zeros_like(inputs[i]);
     }
-    TAUT_CHECK(captures[i].grad.defined() || allow_unused, AutogradError, "grad: input ", i,
-               " of shape ", inputs[i].shape(),
-               " was not used in the computation; pass allow_unused=True to get none for it");
     results.push_back(std::move(captures[i].grad));
   }
   return results;

@@ -3,21 +3,12 @@
 #include <mutex>
 #include <new>
 
-#include "src/autograd/copy_slices.h"
+#include "src/autograd/view_history.h"
 #include "taut/autograd/record.h"
 #include "taut/base/pool.h"
 
 namespace taut::autograd {
 namespace {
-
-struct LeafState {
-  std::mutex mutex;
-  Tensor grad;
-};
-
-LeafState& state_of(Node& accumulator) {
-  return *static_cast<LeafState*>(accumulator.attributes());
-}
 
 void destroy_leaf_state(void* attributes) noexcept {
   static_cast<LeafState*>(attributes)->~LeafState();
@@ -103,14 +94,18 @@ void set_history(const Tensor& tensor, Ref<Node> node, uint32_t slot) {
   meta.requires_grad = false;
 }
 
+LeafState& leaf_state(Node& accumulator) {
+  return *static_cast<LeafState*>(accumulator.attributes());
+}
+
 Tensor accumulated_grad(Node& accumulator) {
-  LeafState& state = state_of(accumulator);
+  LeafState& state = leaf_state(accumulator);
   const std::lock_guard lock(state.mutex);
   return state.grad;
 }
 
 void set_accumulated_grad(Node& accumulator, Tensor grad) {
-  LeafState& state = state_of(accumulator);
+  LeafState& state = leaf_state(accumulator);
   const std::lock_guard lock(state.mutex);
   std::swap(state.grad, grad);
 }

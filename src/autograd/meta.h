@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 
 #include "taut/autograd/node.h"
 
@@ -47,13 +48,17 @@ AutogradMeta& ensure_meta(const Tensor& tensor);
 /// The accumulator of a leaf, made at first need.
 Ref<Node> accumulator_of(const Tensor& leaf);
 
-/// Where the gradient of `tensor` goes; empty when it needs none.
-Edge gradient_edge(const Tensor& tensor);
-
 /// Makes `node`'s output `slot` the history of `tensor`.
 void set_history(const Tensor& tensor, Ref<Node> node, uint32_t slot);
 
-/// The state of an accumulator: the leaf's gradient. Guarded by a mutex inside.
+/// The state of an accumulator: the leaf's gradient, which two walks may add to at once.
+struct LeafState {
+  std::mutex mutex;
+  Tensor grad;
+};
+LeafState& leaf_state(Node& accumulator);
+
+/// The gradient, read and replaced under the mutex.
 Tensor accumulated_grad(Node& accumulator);
 void set_accumulated_grad(Node& accumulator, Tensor grad);
 

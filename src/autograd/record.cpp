@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "src/autograd/copy_slices.h"
+#include "src/autograd/view_history.h"
 #include "src/autograd/meta.h"
 #include "taut/autograd/backward.h"
 

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
+#include <vector>
 
 #include "taut/base/check.h"
 
@@ -50,44 +51,104 @@ struct FreeBlock {
   FreeBlock* next;
 };
 
+// Counters of one thread, which alone writes them: plain loads and stores, no locked instruction. What
+// a thread holds is a difference, since blocks may be freed on another thread than they came from.
+struct ThreadCounters {
+  std::atomic<int64_t> allocated{0};
+  std::atomic<int64_t> allocations{0};
+  int64_t unpublished = 0;  // change of `allocated` since the peak was last looked at
+
+  void add(int64_t bytes) {
+    allocated.store(allocated.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+    unpublished += bytes;
+  }
+  void count() {
+    allocations.store(allocations.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+};
+
+// The peak is kept to within this many bytes for each thread.
+constexpr int64_t kPeakGrain = int64_t{64} << 10;
+
 class Statistics {
  public:
-  void add_allocation(size_t bytes) {
-    allocations_.fetch_add(1, std::memory_order_relaxed);
-    const int64_t now = allocated_.fetch_add(static_cast<int64_t>(bytes)) +
-                        static_cast<int64_t>(bytes);
-    int64_t peak = peak_.load(std::memory_order_relaxed);
-    while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
-    }
+  void add_allocation(ThreadCounters& mine, size_t bytes) {
+    mine.count();
+    mine.add(static_cast<int64_t>(bytes));
+    if (mine.unpublished >= kPeakGrain) publish(mine);
   }
-  void remove_allocation(size_t bytes) { allocated_.fetch_sub(static_cast<int64_t>(bytes)); }
+  void remove_allocation(ThreadCounters& mine, size_t bytes) {
+    mine.add(-static_cast<int64_t>(bytes));
+    if (mine.unpublished <= -kPeakGrain) publish(mine);
+  }
   void add_system(size_t bytes) {
     system_allocations_.fetch_add(1, std::memory_order_relaxed);
     reserved_.fetch_add(static_cast<int64_t>(bytes));
   }
   void remove_system(size_t bytes) { reserved_.fetch_sub(static_cast<int64_t>(bytes)); }
-  void reset_peak() { peak_.store(allocated_.load()); }
 
-  int64_t cached() const { return reserved_.load() - allocated_.load(); }
+  void join(ThreadCounters* counters) {
+    const std::lock_guard lock(mutex_);
+    threads_.push_back(counters);
+  }
+  void leave(ThreadCounters* counters) {
+    const std::lock_guard lock(mutex_);
+    gone_allocated_ += counters->allocated.load();
+    gone_allocations_ += counters->allocations.load();
+    published_.fetch_add(counters->unpublished);
+    counters->unpublished = 0;
+    std::erase(threads_, counters);
+  }
+  /// For a thread whose counters are gone already.
+  void add_late(int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    gone_allocated_ += bytes;
+    published_.fetch_add(bytes);
+  }
+  void reset_peak() { peak_.store(read().allocated); }
+
+  /// Blocks kept for reuse, to within what threads have not published.
+  int64_t cached() const { return reserved_.load() - published_.load(); }
   int64_t peak() const { return peak_.load(std::memory_order_relaxed); }
   MemoryStats read() const {
-    return {.allocated = allocated_.load(),
-            .reserved = reserved_.load(),
-            .max_allocated = peak_.load(),
-            .allocations = allocations_.load(),
-            .system_allocations = system_allocations_.load()};
+    const std::lock_guard lock(mutex_);
+    MemoryStats stats;
+    stats.allocated = gone_allocated_;
+    stats.allocations = gone_allocations_;
+    for (const ThreadCounters* thread : threads_) {
+      stats.allocated += thread->allocated.load(std::memory_order_relaxed);
+      stats.allocations += thread->allocations.load(std::memory_order_relaxed);
+    }
+    stats.reserved = reserved_.load();
+    stats.max_allocated = std::max(peak_.load(), stats.allocated);
+    stats.system_allocations = system_allocations_.load();
+    return stats;
   }
 
  private:
-  std::atomic<int64_t> allocated_{0};
+  void publish(ThreadCounters& mine) {
+    const int64_t now = published_.fetch_add(mine.unpublished) + mine.unpublished;
+    mine.unpublished = 0;
+    int64_t peak = peak_.load(std::memory_order_relaxed);
+    while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
+    }
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<ThreadCounters*> threads_;
+  int64_t gone_allocated_ = 0;
+  int64_t gone_allocations_ = 0;
+  std::atomic<int64_t> published_{0};
   std::atomic<int64_t> reserved_{0};
   std::atomic<int64_t> peak_{0};
-  std::atomic<int64_t> allocations_{0};
   std::atomic<int64_t> system_allocations_{0};
 };
 
-// Trivially destroyed, so that tensors of static storage may still be freed at exit.
-Statistics statistics;
+// Never destroyed, so that tensors of static storage may still be freed at exit.
+Statistics& statistics() {
+  static Statistics& instance = *new Statistics;
+  return instance;
+}
 
 void* system_allocate(size_t bytes) {
   if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
@@ -99,7 +160,7 @@ void* system_allocate(size_t bytes) {
 
 void system_release(void* memory, size_t bytes) {
   std::free(memory);
-  statistics.remove_system(bytes);
+  statistics().remove_system(bytes);
 }
 
 // Freed blocks of all threads, by class. Never destroyed: see Statistics.
@@ -152,8 +213,9 @@ constexpr int kThreadClasses = kLinearClasses + (6 << kStepsLog2);  // up to kTh
 struct ThreadCache {
   FreeBlock* heads[kThreadClasses] = {};
   size_t kept[kThreadClasses] = {};  // bytes
+  ThreadCounters counters;
 
-  ThreadCache() = default;
+  ThreadCache() { statistics().join(&counters); }
   ThreadCache(const ThreadCache&) = delete;
   ThreadCache& operator=(const ThreadCache&) = delete;
   ~ThreadCache();
@@ -175,10 +237,27 @@ thread_local ThreadCache thread_cache;
 ThreadCache::~ThreadCache() {
   cache_is_gone = true;
   hand_over();
+  statistics().leave(&counters);
+}
+
+void count_allocation(size_t bytes) {
+  if (TAUT_UNLIKELY(cache_is_gone)) {
+    statistics().add_late(static_cast<int64_t>(bytes));
+  } else {
+    statistics().add_allocation(thread_cache.counters, bytes);
+  }
+}
+
+void count_release(size_t bytes) {
+  if (TAUT_UNLIKELY(cache_is_gone)) {
+    statistics().add_late(-static_cast<int64_t>(bytes));
+  } else {
+    statistics().remove_allocation(thread_cache.counters, bytes);
+  }
 }
 
 [[noreturn, gnu::cold]] void raise_out_of_memory(size_t bytes) {
-  const MemoryStats now = statistics.read();
+  const MemoryStats now = statistics().read();
   detail::raise<OutOfMemoryError>("cpu: cannot allocate ", bytes, " bytes; ", now.allocated,
                                   " bytes are in tensors and ", now.reserved - now.allocated,
                                   " are cached");
@@ -191,7 +270,7 @@ ThreadCache::~ThreadCache() {
     memory = system_allocate(size.bytes);
     if (memory == nullptr) raise_out_of_memory(requested);
   }
-  statistics.add_system(size.bytes);
+  statistics().add_system(size.bytes);
   return memory;
 }
 
@@ -214,14 +293,14 @@ void* allocate(size_t bytes) {
   if (memory == nullptr) memory = shared_cache().take(size.index);
 #endif
   if (memory == nullptr) memory = allocate_from_system(bytes, size);
-  statistics.add_allocation(size.bytes);
+  count_allocation(size.bytes);
   return memory;
 }
 
 void release(void* data, size_t bytes, void*) noexcept {
   if (data == nullptr) return;
   const SizeClass size = classify(bytes);
-  statistics.remove_allocation(size.bytes);
+  count_release(size.bytes);
 #if defined(__SANITIZE_ADDRESS__)
   system_release(data, size.bytes);
 #else
@@ -235,7 +314,7 @@ void release(void* data, size_t bytes, void*) noexcept {
       return;
     }
   }
-  if (statistics.cached() > kCacheAllowance + statistics.peak()) {
+  if (statistics().cached() > kCacheAllowance + statistics().peak()) {
     system_release(data, size.bytes);
     return;
   }
@@ -243,9 +322,9 @@ void release(void* data, size_t bytes, void*) noexcept {
 #endif
 }
 
-MemoryStats memory_stats() { return statistics.read(); }
+MemoryStats memory_stats() { return statistics().read(); }
 
-void reset_peak_memory_stats() { statistics.reset_peak(); }
+void reset_peak_memory_stats() { statistics().reset_peak(); }
 
 void empty_cache() {
   if (!cache_is_gone) thread_cache.hand_over();

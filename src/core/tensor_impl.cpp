@@ -6,6 +6,14 @@
 
 namespace taut {
 
+namespace {
+detail::PythonObjectRelease python_object_release = nullptr;
+}  // namespace
+
+void detail::set_python_object_release(PythonObjectRelease release) {
+  python_object_release = release;
+}
+
 TensorImpl::TensorImpl(Storage storage_in, const Layout& layout_in, DType dtype_in)
     : storage(std::move(storage_in)),
       layout(layout_in),
@@ -29,6 +37,7 @@ void TensorImpl::set_layout(const Layout& new_layout) {
 }
 
 void TensorImpl::destroy() noexcept {
+  if (TAUT_UNLIKELY(python_object != nullptr) && python_object_release(this)) return;
   this->~TensorImpl();
   detail::pool_free(this, sizeof(TensorImpl));
 }

@@ -94,8 +94,30 @@ Dims common_shape(const FunctorInfo& info, Inputs inputs) {
   return shape;
 }
 
+// Tensors of one floating dtype and shape on the CPU need no promotion and no broadcasting: the common
+// case, told apart by a few comparisons.
+bool is_uniform(Inputs inputs) {
+  if (inputs[0].is_scalar() || !inputs[0].tensor().defined()) return false;
+  const Tensor& first = inputs[0].tensor();
+  const DType dtype = first.dtype();
+  if (dtype > DType::float64 || !first.device().is_cpu()) return false;
+  for (size_t i = 1; i < inputs.size(); ++i) {
+    if (inputs[i].is_scalar()) return false;
+    const Tensor& other = inputs[i].tensor();
+    if (!other.defined() || other.dtype() != dtype || !other.device().is_cpu() ||
+        !(other.shape() == first.shape())) {
+      return false;
+    }
+  }
+  return true;
+}
+
 Call prepare(Pointwise op, Inputs inputs) {
   const FunctorInfo& info = functor_info(op);
+  if (TAUT_LIKELY(is_uniform(inputs)) && info.domain < Domain::integral) {
+    const Tensor& first = inputs[0].tensor();
+    return {info, inputs, first.dtype(), first.dtype(), first.dtype(), kCPU, first.shape()};
+  }
   const Device device = common_device(info, inputs);
   const DType common = computing_dtype(info, result_type(inputs));
   const DType output = info.domain == Domain::compare ? DType::bool_ : common;

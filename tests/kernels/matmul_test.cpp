@@ -227,6 +227,7 @@ TEST_F(MatmulTest, Dot) {
     DotArgs args{dtype, n, a.data(), a_stride, b.data(), b_stride, out.data()};
     set_num_threads(round % 2 == 0 ? 1 : 3);
     kernels.dot(args);
+    if (out.get(0) == want.get(0)) continue;  // among them sums too large for float16
     EXPECT_NEAR(out.get(0), want.get(0),
                 tolerance(dtype) * (1 + std::abs(sum) + std::sqrt(static_cast<double>(n))))
         << name(dtype) << " " << n;

@@ -23,7 +23,7 @@ FLOORS = {
     "ops": ["autograd/graph", "core", "kernels/api", "kernels/family header"],
     "autograd": ["ops", "autograd/graph"],
     "nn": ["ops", "autograd"],
-    "optim": ["ops", "autograd"],
+    "optim": ["ops", "autograd", "kernels/api"],
     "amp": ["ops", "autograd"],
     # A dataset shuffles, stacks and selects rows.
     "data": ["ops"],
@@ -70,6 +70,9 @@ def floor_of(path):
     floor, stem = rest[0], path.stem
     if floor == "ops" and rest[1] == "lists":
         return "ops/lists"
+    # nn.functional holds ops under another name: functions of tensors, without modules.
+    if rest[:2] == ("nn", "functional"):
+        return "ops"
     if floor == "autograd":
         return "autograd" if stem in ABOVE_OPS else "autograd/graph"
     if floor == "distributed":

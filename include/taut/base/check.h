@@ -42,8 +42,12 @@ inline void append(std::string& message, const std::string& text) {
   append(message, std::string_view(text));
 }
 
+/// What can stand in a message.
+template <class T>
+concept Printable = requires(std::string& message, const T& value) { append(message, value); };
+
 /// The printed forms of the arguments, one after the other.
-template <class... Parts>
+template <Printable... Parts>
 std::string concat(const Parts&... parts) {
   std::string message;
   (append(message, parts), ...);

@@ -37,7 +37,8 @@ class TAUT_API TensorImpl final : public RefCounted {
   /// tensor that owns its elements and for detached ones.
   Ref<TensorImpl> view_base;
   autograd::AutogradMeta* autograd = nullptr;
-  /// The live Python object of this tensor, not owned; guarded by the interpreter's lock.
+  /// The live Python object of this tensor, guarded by the interpreter's lock. Owned only after
+  /// Python dropped an object with state of its own; see the Python package.
   void* python_object = nullptr;
 
   void destroy() noexcept;
@@ -46,5 +47,12 @@ class TAUT_API TensorImpl final : public RefCounted {
   TensorImpl(Storage storage, const Layout& layout, DType dtype);
   ~TensorImpl();
 };
+
+namespace detail {
+/// Called for a TensorImpl that goes while it owns a Python object; true when that object took the
+/// tensor over, so that it stays. The Python package sets it.
+using PythonObjectRelease = bool (*)(TensorImpl* impl) noexcept;
+TAUT_API void set_python_object_release(PythonObjectRelease release);
+}  // namespace detail
 
 }  // namespace taut

@@ -11,4 +11,5 @@
 #include "taut/ops/pointwise.h"
 #include "taut/ops/random.h"
 #include "taut/ops/reduce.h"
+#include "taut/ops/sort.h"
 #include "taut/ops/view.h"

@@ -1,0 +1,11 @@
+#pragma once
+// The parts of taut._C, each in its own file.
+
+#include <pybind11/pybind11.h>
+
+namespace taut::python {
+
+void bind_ops(pybind11::module_& module);
+void bind_autograd(pybind11::module_& module);
+
+}  // namespace taut::python

@@ -1,0 +1,96 @@
+"""Running the tape backwards, and functions with derivatives of your own."""
+
+import sys as _sys
+
+from .. import _C
+from .._C import Node, Tensor
+from .._modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from .function import Function
+from . import function, functional, graph
+
+__all__ = [
+    "Function", "Node", "backward", "detect_anomaly", "enable_grad", "function", "functional", "grad",
+    "gradcheck", "gradgradcheck", "graph", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled",
+]
+
+
+def _as_tuple(tensors):
+    if tensors is None:
+        return ()
+    return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    inputs = _as_tuple(inputs) if inputs is not None else None
+    if inputs == ():
+        raise RuntimeError("backward: inputs cannot be empty")
+    _C._backward(_as_tuple(tensors), _as_tuple(grad_tensors), retain_graph, create_graph, inputs or ())
+
+
+def grad(
+    outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, *,
+    is_grads_batched=False, materialize_grads=False,
+):
+    if is_grads_batched:
+        raise NotImplementedError("grad: is_grads_batched is not there yet; loop over the rows")
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    elif not allow_unused and materialize_grads:
+        raise ValueError("grad: materialize_grads gives zeros for unused inputs, which allow_unused=False forbids")
+    return _C._grad(
+        _as_tuple(outputs), _as_tuple(inputs), _as_tuple(grad_outputs), retain_graph, create_graph,
+        allow_unused, materialize_grads,
+    )
+
+
+def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
+    return _C._gradcheck(func, _as_tuple(inputs), eps, atol, rtol, raise_exception)
+
+
+def gradgradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
+    return _C._gradgradcheck(func, _as_tuple(inputs), eps, atol, rtol, raise_exception)
+
+
+class set_detect_anomaly:
+    """Switches anomaly mode at once, and back on leaving a `with`."""
+
+    def __init__(self, mode, check_nan=True):
+        # The guard switches back when it goes.
+        self._guard = _C._AnomalyMode(mode, check_nan)
+        _guards.append(self._guard)
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *_):
+        _guards.remove(self._guard)
+        self._guard = None
+
+
+_guards = []
+
+
+class detect_anomaly:
+    """Reports the first gradient that is not finite, with the Python line of the op that it belongs to."""
+
+    def __init__(self, check_nan=True):
+        self._check_nan = check_nan
+
+    def __enter__(self):
+        self._guard = _C._AnomalyMode(True, self._check_nan)
+
+    def __exit__(self, *_):
+        self._guard = None
+
+
+def _call_site():
+    """Where the running op was called, without this package's own frames."""
+    lines = []
+    frame = _sys._getframe(0)
+    package = __name__.partition(".")[0]
+    while frame is not None and len(lines) < 8:
+        module = frame.f_globals.get("__name__", "")
+        if module != package and not module.startswith(package + "."):
+            lines.append(f"  {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}")
+        frame = frame.f_back
+    return "\n".join(lines)

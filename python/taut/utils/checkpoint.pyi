@@ -1,0 +1,6 @@
+# Written by python/make_stubs.py; do not edit.
+from typing import Any
+
+from .. import Tensor as Tensor
+def checkpoint(function: Any, *args: Any, use_reentrant: Any = ..., preserve_rng_state: Any = ..., **kwargs: Any) -> Any: ...
+def checkpoint_sequential(functions: Any, segments: Any, input: Any, use_reentrant: Any = ..., preserve_rng_state: Any = ...) -> Any: ...

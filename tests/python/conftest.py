@@ -1,0 +1,28 @@
+"""What the Python tests share."""
+
+import gc
+
+import pytest
+
+import taut
+
+
+@pytest.fixture(autouse=True)
+def _fresh_state():
+    """Every test starts from the same seed, modes and print options, and leaves no mode behind."""
+    taut.manual_seed(0)
+    yield
+    assert taut.is_grad_enabled()
+    assert not taut.is_inference_mode_enabled()
+    taut.set_printoptions(profile="default")
+    taut.set_default_dtype(taut.float32)
+
+
+@pytest.fixture
+def no_leak():
+    """Fails when storages made during the test are still there at its end."""
+    gc.collect()
+    before = taut._C._live_storages()
+    yield
+    gc.collect()
+    assert taut._C._live_storages() == before
