@@ -1,9 +1,6 @@
 #pragma once
 // All of Taut, for users; the library itself includes what it needs.
-//   #include <taut/taut.h>
-//   taut::Tensor x = taut::ones({2, 3}).requires_grad_();
-
-#include "taut/autograd/backward.h"
+//   #include "taut/autograd/backward.h"
 #include "taut/autograd/checkpoint.h"
 #include "taut/autograd/function.h"
 #include "taut/autograd/functional.h"
@@ -44,6 +41,7 @@
 #include "taut/nn/modules/norm.h"
 #include "taut/nn/modules/pool.h"
 #include "taut/nn/modules/size_arg.h"
+#include "taut/nn/utils/clip_grad.h"
 #include "taut/ops/copy.h"
 #include "taut/ops/creation.h"
 #include "taut/ops/indexing.h"

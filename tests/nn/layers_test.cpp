@@ -26,7 +26,8 @@ TEST(Init, Distributions) {
   const Tensor w = empty({200, 300});
   EXPECT_NEAR(taut::std(init::xavier_normal_(w)).item<double>(), std::sqrt(2.0 / 500), 1e-3);
   EXPECT_NEAR(init::xavier_uniform_(w).max().item<double>(), std::sqrt(6.0 / 500), 1e-3);
-  EXPECT_NEAR(taut::std(init::kaiming_normal_(w, 0, "fan_out", "relu")).item<double>(), std::sqrt(2.0 / 200), 1e-3);
+  EXPECT_NEAR(taut::std(init::kaiming_normal_(w, 0, "fan_out", "relu")).item<double>(),
+              std::sqrt(2.0 / 200), 1e-3);
   init::trunc_normal_(w, 0.0, 1.0, -1.0, 2.0);
   EXPECT_GE(w.min().item<double>(), -1.0);
   EXPECT_LE(w.max().item<double>(), 2.0);
@@ -35,7 +36,8 @@ TEST(Init, Distributions) {
   EXPECT_THROW(init::kaiming_normal_(ones({3})), ValueError);
   EXPECT_THROW(init::calculate_gain("nothing"), ValueError);
   const Tensor x = rand({1, 4, 5, 5});
-  EXPECT_TRUE(allclose(functional::conv2d(x, init::dirac_(empty({4, 4, 3, 3})), Tensor(), {1}, {1}), x));
+  EXPECT_TRUE(
+      allclose(functional::conv2d(x, init::dirac_(empty({4, 4, 3, 3})), Tensor(), {1}, {1}), x));
 }
 
 TEST(Conv, SamePaddingKeepsTheSize) {
@@ -46,7 +48,8 @@ TEST(Conv, SamePaddingKeepsTheSize) {
   // One zero more after the input than before it.
   Conv1d layer(1, 1, 2, {.padding = "same", .bias = false});
   init::ones_(layer.weight);
-  EXPECT_TRUE(equal(layer(tensor({1.0, 2.0, 3.0}).view({1, 1, 3})).flatten(), tensor({3.0, 5.0, 3.0})));
+  EXPECT_TRUE(
+      equal(layer(tensor({1.0, 2.0, 3.0}).view({1, 1, 3})).flatten(), tensor({3.0, 5.0, 3.0})));
   EXPECT_THROW(Conv1d(1, 1, 3, {.stride = 2, .padding = "same"}), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.padding = "full"}), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.padding_mode = "reflect"}), NotImplementedError);
@@ -66,8 +69,8 @@ TEST(BatchNorm, AveragesOverAllBatchesWithoutMomentum) {
   BatchNorm1d norm(1, 1e-5, std::nullopt);
   norm(tensor({0.0, 2.0}).view({2, 1}));
   norm(tensor({4.0, 8.0}).view({2, 1}));
-  EXPECT_FLOAT_EQ(norm.running_mean.item<float>(), 3.5f);   // of 1 and 6
-  EXPECT_FLOAT_EQ(norm.running_var.item<float>(), 5.0f);    // of 2 and 8, each with n - 1
+  EXPECT_FLOAT_EQ(norm.running_mean.item<float>(), 3.5f);  // of 1 and 6
+  EXPECT_FLOAT_EQ(norm.running_var.item<float>(), 5.0f);   // of 2 and 8, each with n - 1
   EXPECT_EQ(norm.num_batches_tracked.item<int64_t>(), 2);
   norm.eval();
   EXPECT_NEAR(norm(tensor({3.5}).view({1, 1})).item<double>(), 0.0, 1e-6);
@@ -114,7 +117,8 @@ TEST(Layers, ReshapeAndPool) {
   EXPECT_EQ(Flatten()(rand({2, 3, 4})).shape(), (Dims{2, 12}));
   EXPECT_EQ(Unflatten(1, {3, 4})(rand({2, 12})).shape(), (Dims{2, 3, 4}));
   EXPECT_EQ(MaxPool2d(2)(rand({1, 1, 6, 6})).shape(), (Dims{1, 1, 3, 3}));
-  EXPECT_EQ(AvgPool2d(3, {.stride = 1, .padding = 1})(rand({1, 1, 6, 6})).shape(), (Dims{1, 1, 6, 6}));
+  EXPECT_EQ(AvgPool2d(3, {.stride = 1, .padding = 1})(rand({1, 1, 6, 6})).shape(),
+            (Dims{1, 1, 6, 6}));
   EXPECT_EQ(AdaptiveAvgPool2d({1, 1})(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 1, 1}));
   EXPECT_EQ(AdaptiveMaxPool2d(2)(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 2, 2}));
   EXPECT_EQ(MaxPool1d(2)(rand({1, 1, 6})).shape(), (Dims{1, 1, 3}));
@@ -153,6 +157,30 @@ TEST(Losses, TakeInputAndTarget) {
   EXPECT_EQ(TripletMarginLoss()(logits, logits, logits + 100).item<double>(), 0.0);
   EXPECT_THROW(MSELoss()(logits), NotImplementedError);
   EXPECT_THROW(MSELoss().call(Tensors{logits}), ValueError);
+}
+
+TEST(ClipGrad, BoundsNormAndValues) {
+  const Tensor a = zeros({2}).requires_grad_(), b = zeros({1}).requires_grad_(),
+               none = zeros({1}).requires_grad_();
+  a.set_grad(tensor({2.0, -4.0}));
+  b.set_grad(tensor({4.0}));
+  const Tensors all{a, b, none};
+  EXPECT_NEAR(utils::clip_grad_norm_(all, 100.0).item<double>(), 6.0, 1e-6);
+  EXPECT_TRUE(equal(a.grad(), tensor({2.0, -4.0})));
+  utils::clip_grad_norm_(all, 3.0);
+  EXPECT_TRUE(allclose(a.grad(), tensor({1.0, -2.0})));
+  EXPECT_NEAR(utils::get_total_norm(Tensors{a.grad(), b.grad()}).item<double>(), 3.0, 1e-5);
+  utils::clip_grad_value_(all, 0.5);
+  EXPECT_TRUE(equal(a.grad(), tensor({0.5, -0.5})));
+  b.set_grad(full({1}, INFINITY));
+  EXPECT_THROW(utils::clip_grad_norm_(all, 1.0, 2.0, true), ValueError);
+}
+
+TEST(ClipGrad, ParametersAsAVector) {
+  Linear from(2, 3), into(2, 3);
+  utils::vector_to_parameters(utils::parameters_to_vector(from.parameters()), into.parameters());
+  EXPECT_TRUE(equal(from.weight.detach(), into.weight.detach()));
+  EXPECT_THROW(utils::vector_to_parameters(ones({5}), into.parameters()), ShapeError);
 }
 
 }  // namespace

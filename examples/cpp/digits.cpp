@@ -1,0 +1,308 @@
+// Trains a small convolutional network to read handwritten digits, or to tell clothes apart.
+//
+//   digits                                     # 1,797 digits of 8 x 8 pixels, in seconds
+//   digits --idx FOLDER                        # 70,000 pictures of 28 x 28 pixels, in minutes
+//   digits --help
+
+#include <taut/taut.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+#include "picture.h"
+
+namespace nn = taut::nn;
+using taut::Tensor;
+using taut::Tensors;
+
+struct Options {
+  std::string data;  // the CSV file of the digits
+  std::string idx;   // a folder with the four IDX files of MNIST or Fashion-MNIST
+  std::string save = "digits.safetensors";
+  std::string picture = "digits.png";
+  int64_t epochs = 0;  // 30 for the digits, 6 for IDX files
+  int64_t batch = 0;   // 32 and 128
+  double lr = 4e-3;
+  uint64_t seed = 1;
+  int workers = 1;
+  int threads = 0;  // as many as there are cores
+};
+
+void print_help() {
+  std::puts(
+      "usage: digits [options]\n"
+      "  --data FILE     CSV file (may be gzipped) of pixels and a label in each line\n"
+      "  --idx FOLDER    train on the IDX files of MNIST or Fashion-MNIST instead\n"
+      "  --epochs N      how often to go through the training set\n"
+      "  --batch N       pictures in a batch\n"
+      "  --lr X          the highest learning rate of the one-cycle schedule (0.004)\n"
+      "  --seed N        seed of the split, the weights, the order and the augmentation (1)\n"
+      "  --workers N     threads that prepare batches (1)\n"
+      "  --threads N     threads that compute (all cores)\n"
+      "  --save FILE     where the trained weights go (digits.safetensors)\n"
+      "  --picture FILE  where curves and worst mistakes are drawn (digits.png)");
+}
+
+Options parse(int argc, char** argv) {
+  Options options;
+  const std::map<std::string, taut::Callback<void(const char*)>> setters = {
+      {"--data", [&](const char* text) { options.data = text; }},
+      {"--idx", [&](const char* text) { options.idx = text; }},
+      {"--save", [&](const char* text) { options.save = text; }},
+      {"--picture", [&](const char* text) { options.picture = text; }},
+      {"--epochs", [&](const char* text) { options.epochs = std::atoll(text); }},
+      {"--batch", [&](const char* text) { options.batch = std::atoll(text); }},
+      {"--lr", [&](const char* text) { options.lr = std::atof(text); }},
+      {"--seed", [&](const char* text) { options.seed = std::strtoull(text, nullptr, 10); }},
+      {"--workers", [&](const char* text) { options.workers = std::atoi(text); }},
+      {"--threads", [&](const char* text) { options.threads = std::atoi(text); }},
+  };
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--help" || word == "-h") {
+      print_help();
+      std::exit(0);
+    }
+    const auto setter = setters.find(word);
+    if (setter == setters.end() || i + 1 == argc) {
+      std::fprintf(stderr, "digits: unknown option or missing value: %s\n", word.c_str());
+      print_help();
+      std::exit(2);
+    }
+    setter->second(argv[++i]);
+  }
+  const bool is_idx = !options.idx.empty();
+  if (options.epochs == 0) options.epochs = is_idx ? 6 : 30;
+  if (options.batch == 0) options.batch = is_idx ? 128 : 32;
+  return options;
+}
+
+// Pictures (n, 1, height, width) in 0..1 and labels (n).
+struct Split {
+  Tensor pictures;
+  Tensor labels;
+};
+
+std::string find_digits() {
+  for (const char* folder :
+       {"examples/data", "../examples/data", "../../examples/data", "../../../examples/data"}) {
+    const std::string path = std::string(folder) + "/optdigits.csv.gz";
+    if (std::filesystem::exists(path)) return path;
+  }
+  return "examples/data/optdigits.csv.gz";
+}
+
+std::pair<Split, Split> load_data(const Options& options, taut::Generator& generator) {
+  if (!options.idx.empty()) {
+    const auto read = [&](const std::string& stem) {
+      const std::string path = options.idx + "/" + stem;
+      return taut::io::load_idx(std::filesystem::exists(path) ? path : path + ".gz");
+    };
+    const auto split = [&](const std::string& stem) {
+      return Split{read(stem + "-images-idx3-ubyte").unsqueeze(1).to(taut::kFloat32) / 255,
+                   read(stem + "-labels-idx1-ubyte").to(taut::kInt64)};
+    };
+    return {split("train"), split("t10k")};
+  }
+  const Tensor table = taut::io::load_csv(options.data.empty() ? find_digits() : options.data);
+  const Tensor pictures = (table.slice(1, 0, 64) / 16).to(taut::kFloat32).reshape({-1, 1, 8, 8});
+  const Tensor labels = table.select(1, 64).to(taut::kInt64);
+  const auto [train, test] = taut::data::stratified_split(labels, 0.2, &generator);
+  const auto rows = [&](const std::vector<int64_t>& indices) {
+    const Tensor index = taut::tensor(indices);
+    return Split{taut::index_select(pictures, 0, index), taut::index_select(labels, 0, index)};
+  };
+  return {rows(train), rows(test)};
+}
+
+// The training set, of which every batch is moved by up to a tenth of its width and strewn with a
+// little noise.
+class Augmented : public taut::data::TensorDataset {
+ public:
+  explicit Augmented(const Split& split)
+      : TensorDataset({split.pictures, split.labels}),
+        reach_(std::max<int64_t>(split.pictures.size(3) / 12, 1)) {}
+
+  Tensors get_batch(std::span<const int64_t> indices) override {
+    taut::Generator& generator = taut::data::batch_generator();
+    Tensors batch = TensorDataset::get_batch(indices);
+    const int64_t count = batch[0].size(0), height = batch[0].size(2), width = batch[0].size(3);
+    // A picture in a frame of zeros, from which a window is cut for each sample.
+    Tensor framed = taut::zeros({count, 1, height + 2 * reach_, width + 2 * reach_});
+    framed.narrow(2, reach_, height).narrow(3, reach_, width).copy_(batch[0]);
+    const Tensor shifts = taut::randint(0, 2 * reach_ + 1, {count, 2}, {}, &generator);
+    const int64_t* shift = shifts.data_ptr<int64_t>();
+    Tensor moved = taut::empty_like(batch[0]);
+    for (int64_t i = 0; i < count; ++i) {
+      moved[i].copy_(framed[i].narrow(1, shift[2 * i], height).narrow(2, shift[2 * i + 1], width));
+    }
+    const Tensor noise = taut::randn(moved.shape(), {}, &generator);
+    return {moved + noise * 0.03, batch[1]};
+  }
+
+ private:
+  int64_t reach_;
+};
+
+struct Net : nn::Module {
+  explicit Net(int64_t size)
+      : features(register_module<nn::Sequential>(
+            "features", nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(32),
+            nn::ReLU(true), nn::MaxPool2d(2), nn::Conv2d(32, 64, 3, {.padding = 1, .bias = false}),
+            nn::BatchNorm2d(64), nn::ReLU(true), nn::MaxPool2d(2), nn::Flatten())),
+        classifier(register_module<nn::Sequential>(
+            "classifier", nn::Linear(64 * (size / 4) * (size / 4), 128), nn::ReLU(true),
+            nn::Dropout(0.3), nn::Linear(128, 10))) {}
+  Tensor forward(const Tensor& x) override { return (*classifier)((*features)(x)); }
+
+  std::shared_ptr<nn::Sequential> features;
+  std::shared_ptr<nn::Sequential> classifier;
+};
+
+// Logits of all pictures, in eval mode.
+Tensor predict(nn::Module& model, const Tensor& pictures) {
+  const taut::NoGradGuard no_grad;
+  model.eval();
+  Tensors logits;
+  for (const Tensor& part : pictures.split(500)) logits.push_back(model(part));
+  model.train();
+  return taut::cat(logits);
+}
+
+double accuracy(const Tensor& logits, const Tensor& labels) {
+  return logits.argmax(1).eq(labels).to(taut::kFloat32).mean().item<double>();
+}
+
+void print_confusion(const Tensor& logits, const Tensor& labels) {
+  const Tensor predicted = logits.argmax(1);
+  int64_t counts[10][10] = {};
+  for (int64_t i = 0; i < labels.numel(); ++i) {
+    ++counts[labels.data_ptr<int64_t>()[i]][predicted.data_ptr<int64_t>()[i]];
+  }
+  std::printf("\nrows: what it is; columns: what was read\n     ");
+  for (int c = 0; c < 10; ++c) std::printf("%6d", c);
+  for (int r = 0; r < 10; ++r) {
+    std::printf("\n%4d ", r);
+    for (int64_t count : counts[r])
+      count == 0 ? std::printf("     .") : std::printf("%6lld", static_cast<long long>(count));
+  }
+  std::puts("");
+}
+
+// Loss and accuracy over the epochs, and the test pictures that were read wrong with the most
+// confidence.
+void draw(const std::string& path, const std::vector<double>& losses,
+          const std::vector<double>& accuracies, const Tensor& logits, const Split& test) {
+  example::Picture picture(680, 420);
+  picture.rectangle(20, 20, 640, 200, {245, 245, 245});
+  picture.curve(losses, 20, 25, 640, 190, {200, 60, 50});
+  picture.curve(accuracies, 20, 25, 640, 190, {40, 100, 200});
+  const Tensor losses_of =
+      nn::functional::cross_entropy(logits, test.labels, {}, -100, nn::Reduction::none);
+  const auto worst = taut::sort(losses_of, 0, true).second;
+  const int64_t height = test.pictures.size(2), width = test.pictures.size(3);
+  const int zoom = static_cast<int>(std::max<int64_t>(56 / width, 1));
+  for (int k = 0; k < 20 && k < static_cast<int>(worst.numel()); ++k) {
+    const Tensor one = test.pictures[worst.data_ptr<int64_t>()[k]][0].contiguous();
+    for (int64_t y = 0; y < height; ++y) {
+      for (int64_t x = 0; x < width; ++x) {
+        const double ink = std::clamp<double>(one.data_ptr<float>()[y * width + x], 0, 1);
+        const auto grey = static_cast<uint8_t>(255 - 255 * ink);
+        picture.rectangle(20 + k % 10 * 64 + static_cast<int>(x) * zoom,
+                          240 + k / 10 * 80 + static_cast<int>(y) * zoom, zoom, zoom,
+                          {grey, grey, grey});
+      }
+    }
+  }
+  if (picture.write(path)) std::printf("curves and worst mistakes: %s\n", path.c_str());
+}
+
+void print_bar(int64_t epoch, int64_t epochs, double share, double loss, double train_accuracy,
+               double speed) {
+  char bar[25];
+  for (int i = 0; i < 24; ++i) bar[i] = i < static_cast<int>(share * 24) ? '#' : '.';
+  bar[24] = 0;
+  std::printf("\repoch %2lld/%lld [%s] loss %.4f  accuracy %5.2f %%  %6.0f samples/s",
+              static_cast<long long>(epoch + 1), static_cast<long long>(epochs), bar, loss,
+              100 * train_accuracy, speed);
+  std::fflush(stdout);
+}
+
+int run(const Options& options) {
+  using Clock = std::chrono::steady_clock;
+  if (options.threads > 0) taut::set_num_threads(options.threads);
+  taut::manual_seed(options.seed);
+  taut::Generator split_generator(options.seed);
+  const auto [train, test] = load_data(options, split_generator);
+  std::printf("%lld pictures to learn from, %lld to test on\n",
+              static_cast<long long>(train.labels.numel()),
+              static_cast<long long>(test.labels.numel()));
+
+  Net model(train.pictures.size(3));
+  std::printf("%s\n", model.str().c_str());
+  taut::data::DataLoader loader(std::make_shared<Augmented>(train),
+                                {.batch_size = options.batch,
+                                 .shuffle = true,
+                                 .num_workers = options.workers,
+                                 .drop_last = true,
+                                 .generator = std::make_shared<taut::Generator>(options.seed)});
+  taut::optim::AdamW optimizer(model.parameters(), {.lr = options.lr, .weight_decay = 0.01});
+  taut::optim::OneCycleLR schedule(
+      optimizer,
+      {.max_lr = options.lr, .epochs = options.epochs, .steps_per_epoch = loader.size()});
+  nn::CrossEntropyLoss loss_of({.label_smoothing = 0.05});
+
+  std::vector<double> losses, accuracies;
+  const auto start = Clock::now();
+  for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
+    const auto epoch_start = Clock::now();
+    double loss_sum = 0;
+    int64_t right = 0, seen = 0, batches = 0;
+    for (const Tensors& batch : loader) {
+      const Tensor logits = model(batch[0]);
+      const Tensor loss = loss_of(logits, batch[1]);
+      optimizer.zero_grad();
+      loss.backward();
+      optimizer.step();
+      if (++batches < loader.size() || epoch + 1 < options.epochs) schedule.step();
+      loss_sum += loss.item<double>();
+      right += logits.argmax(1).eq(batch[1]).sum().item<int64_t>();
+      seen += batch[1].numel();
+      const double seconds = std::chrono::duration<double>(Clock::now() - epoch_start).count();
+      if (batches % 10 == 0 || batches == loader.size()) {
+        print_bar(epoch, options.epochs,
+                  static_cast<double>(batches) / static_cast<double>(loader.size()),
+                  loss_sum / static_cast<double>(batches),
+                  static_cast<double>(right) / static_cast<double>(seen),
+                  static_cast<double>(seen) / seconds);
+      }
+    }
+    losses.push_back(loss_sum / static_cast<double>(batches));
+    accuracies.push_back(accuracy(predict(model, test.pictures), test.labels));
+    std::printf("  test %5.2f %%\n", 100 * accuracies.back());
+  }
+  std::printf("trained in %.1f s\n", std::chrono::duration<double>(Clock::now() - start).count());
+
+  // What was saved is what was trained.
+  taut::save(model, options.save, {{"classes", "10"}});
+  Net again(train.pictures.size(3));
+  again.load_state_dict(taut::load(options.save));
+  const Tensor logits = predict(again, test.pictures);
+  print_confusion(logits, test.labels);
+  draw(options.picture, losses, accuracies, logits, test);
+  std::printf("weights: %s\ntest accuracy %.2f %%\n", options.save.c_str(),
+              100 * accuracy(logits, test.labels));
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  try {
+    return run(parse(argc, argv));
+  } catch (const taut::Error& error) {
+    std::fprintf(stderr, "digits: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,235 @@
+// Trains a small transformer to write text, character by character, and lets it write.
+//
+//   gpt                              # the poems that come with the examples
+//   gpt --text book.txt --steps 2000
+//   gpt --help
+
+#include <taut/taut.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace nn = taut::nn;
+namespace F = taut::nn::functional;
+using taut::Tensor;
+using taut::Tensors;
+
+struct Options {
+  std::string text;
+  std::string save = "gpt.safetensors";
+  std::string prompt = "\n";
+  int64_t steps = 300, batch = 16, context = 128, layers = 4, width = 128, heads = 4, sample = 400;
+  double lr = 1e-3, temperature = 0.8;
+  uint64_t seed = 1;
+};
+
+// Attention and a two-layer perceptron, each on top of a residual stream. Radford et al., 2019.
+struct Block : nn::Module {
+  Block(int64_t width, int64_t heads_in)
+      : heads(heads_in),
+        norm1(register_module<nn::LayerNorm>("norm1", width)),
+        qkv(register_module<nn::Linear>("qkv", width, 3 * width)),
+        out(register_module<nn::Linear>("out", width, width)),
+        norm2(register_module<nn::LayerNorm>("norm2", width)),
+        mlp(register_module<nn::Sequential>("mlp", nn::Linear(width, 4 * width), nn::GELU("tanh"),
+                                            nn::Linear(4 * width, width))) {}
+
+  Tensor forward(const Tensor& x) override {
+    const int64_t batch = x.size(0), length = x.size(1), width = x.size(2);
+    // (batch, length, 3 width) as three of (batch, heads, length, width / heads)
+    const Tensors parts = (*qkv)((*norm1)(x))
+                              .view({batch, length, 3, heads, width / heads})
+                              .permute({2, 0, 3, 1, 4})
+                              .unbind();
+    const Tensor mixed =
+        F::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0.0, /*is_causal=*/true);
+    const Tensor y = x + (*out)(mixed.transpose(1, 2).reshape({batch, length, width}));
+    return y + (*mlp)((*norm2)(y));
+  }
+
+  int64_t heads;
+  std::shared_ptr<nn::LayerNorm> norm1;
+  std::shared_ptr<nn::Linear> qkv, out;
+  std::shared_ptr<nn::LayerNorm> norm2;
+  std::shared_ptr<nn::Sequential> mlp;
+};
+
+struct Gpt : nn::Module {
+  Gpt(int64_t characters, const Options& o)
+      : token(register_module<nn::Embedding>("token", characters, o.width)),
+        position(register_module<nn::Embedding>("position", o.context, o.width)),
+        blocks(register_module<nn::Sequential>("blocks")),
+        norm(register_module<nn::LayerNorm>("norm", o.width)),
+        head(register_module<nn::Linear>("head", o.width, characters, false)) {
+    for (int64_t i = 0; i < o.layers; ++i) blocks->push_back(Block(o.width, o.heads));
+    apply([](nn::Module& module) {
+      if (auto* linear = dynamic_cast<nn::Linear*>(&module)) {
+        nn::init::normal_(linear->weight, 0.0, 0.02);
+        if (linear->bias.defined()) nn::init::zeros_(linear->bias);
+      } else if (auto* embedding = dynamic_cast<nn::Embedding*>(&module)) {
+        nn::init::normal_(embedding->weight, 0.0, 0.02);
+      }
+    });
+  }
+
+  // Characters (batch, length) to logits (batch, length, characters).
+  Tensor forward(const Tensor& x) override {
+    const Tensor places = taut::arange(x.size(1));
+    return (*head)((*norm)((*blocks)((*token)(x) + (*position)(places))));
+  }
+
+  std::shared_ptr<nn::Embedding> token, position;
+  std::shared_ptr<nn::Sequential> blocks;
+  std::shared_ptr<nn::LayerNorm> norm;
+  std::shared_ptr<nn::Linear> head;
+};
+
+void print_help() {
+  std::puts(
+      "usage: gpt [options]\n"
+      "  --text FILE      what to learn from (examples/data/poems.txt)\n"
+      "  --steps N        batches to train on (300)\n"
+      "  --batch N        pieces of text in a batch (16)\n"
+      "  --context N      characters that the model sees (128)\n"
+      "  --layers N, --width N, --heads N   the size of the model (4, 128, 4)\n"
+      "  --lr X           highest learning rate (0.001)\n"
+      "  --sample N       characters to write at the end (400)\n"
+      "  --temperature X  how daring (0.8)\n"
+      "  --prompt TEXT    how to begin\n"
+      "  --seed N         seed of weights, batches and writing (1)\n"
+      "  --save FILE      where the weights go (gpt.safetensors)");
+}
+
+Options parse(int argc, char** argv) {
+  Options o;
+  const auto integer = [](int64_t& field) {
+    return [&field](const char* text) { field = std::atoll(text); };
+  };
+  const auto number = [](double& field) {
+    return [&field](const char* text) { field = std::atof(text); };
+  };
+  const auto word = [](std::string& field) { return [&field](const char* text) { field = text; }; };
+  const std::map<std::string, taut::Callback<void(const char*)>> setters = {
+      {"--text", word(o.text)},
+      {"--save", word(o.save)},
+      {"--prompt", word(o.prompt)},
+      {"--steps", integer(o.steps)},
+      {"--batch", integer(o.batch)},
+      {"--context", integer(o.context)},
+      {"--layers", integer(o.layers)},
+      {"--width", integer(o.width)},
+      {"--heads", integer(o.heads)},
+      {"--sample", integer(o.sample)},
+      {"--lr", number(o.lr)},
+      {"--temperature", number(o.temperature)},
+      {"--seed", [&](const char* text) { o.seed = std::strtoull(text, nullptr, 10); }},
+  };
+  for (int i = 1; i < argc; ++i) {
+    const auto setter = setters.find(argv[i]);
+    if (setter == setters.end() || i + 1 == argc) {
+      print_help();
+      std::exit(std::string(argv[i]) == "--help" || std::string(argv[i]) == "-h" ? 0 : 2);
+    }
+    setter->second(argv[++i]);
+  }
+  return o;
+}
+
+std::string read_text(std::string path) {
+  for (const char* folder :
+       {"examples/data", "../examples/data", "../../examples/data", "../../../examples/data"}) {
+    if (path.empty() && std::filesystem::exists(std::string(folder) + "/poems.txt"))
+      path = std::string(folder) + "/poems.txt";
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw taut::IoError("cannot open the text " + path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+int run(const Options& o) {
+  taut::manual_seed(o.seed);
+  const std::string text = read_text(o.text);
+  if (static_cast<int64_t>(text.size()) <= o.context + 1)
+    throw taut::ValueError("the text is shorter than the context");
+  std::string alphabet = text;
+  std::sort(alphabet.begin(), alphabet.end());
+  alphabet.erase(std::unique(alphabet.begin(), alphabet.end()), alphabet.end());
+  std::vector<int64_t> numbers;
+  for (char c : text) numbers.push_back(static_cast<int64_t>(alphabet.find(c)));
+  const Tensor data = taut::tensor(numbers);
+
+  Gpt model(static_cast<int64_t>(alphabet.size()), o);
+  int64_t weights = 0;
+  for (const Tensor& parameter : model.parameters()) weights += parameter.numel();
+  std::printf("%zu characters of %zu kinds; %lld weights\n", text.size(), alphabet.size(),
+              static_cast<long long>(weights));
+
+  taut::optim::AdamW optimizer(model.parameters(),
+                               {.lr = o.lr, .betas = {0.9, 0.95}, .weight_decay = 0.1});
+  taut::optim::LambdaLR schedule(optimizer, [&](int64_t step) {
+    const double warm = std::min(1.0, static_cast<double>(step + 1) / 50.0);
+    return warm * (0.55 + 0.45 * std::cos(3.14159265 * static_cast<double>(step) /
+                                          static_cast<double>(o.steps)));
+  });
+  const auto start = std::chrono::steady_clock::now();
+  for (int64_t step = 0; step < o.steps; ++step) {
+    const Tensor firsts = taut::randint(0, data.numel() - o.context, {o.batch, 1});
+    const Tensor places = firsts + taut::arange(o.context);
+    const Tensor input = taut::take(data, places), target = taut::take(data, places + 1);
+    const Tensor loss = F::cross_entropy(model(input).flatten(0, 1), target.flatten());
+    optimizer.zero_grad();
+    loss.backward();
+    nn::utils::clip_grad_norm_(model.parameters(), 1.0);
+    optimizer.step();
+    schedule.step();
+    if (step % 20 == 0 || step + 1 == o.steps) {
+      const double seconds =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      std::printf("step %4lld  loss %.3f  %6.0f characters/s\n", static_cast<long long>(step),
+                  loss.item<double>(),
+                  static_cast<double>((step + 1) * o.batch * o.context) / seconds);
+      std::fflush(stdout);
+    }
+  }
+  taut::save(model, o.save, {{"alphabet", std::to_string(alphabet.size())}});
+
+  const taut::NoGradGuard no_grad;
+  model.eval();
+  std::vector<int64_t> written;
+  for (char c : o.prompt)
+    written.push_back(std::max<int64_t>(static_cast<int64_t>(alphabet.find(c)), 0) %
+                      static_cast<int64_t>(alphabet.size()));
+  std::printf("\n%s", o.prompt.c_str());
+  for (int64_t i = 0; i < o.sample; ++i) {
+    const size_t seen = std::min(written.size(), static_cast<size_t>(o.context));
+    const Tensor input = taut::tensor(
+        std::vector<int64_t>(written.end() - static_cast<std::ptrdiff_t>(seen), written.end()));
+    const Tensor logits = model(input.unsqueeze(0)).select(1, -1).flatten() / o.temperature;
+    // The largest of logits plus Gumbel noise is a draw from their softmax.
+    const Tensor noise =
+        taut::neg(taut::log(taut::neg(taut::log(taut::rand(logits.shape()) + 1e-9)) + 1e-9));
+    written.push_back((logits + noise).argmax().item<int64_t>());
+    std::putchar(alphabet[static_cast<size_t>(written.back())]);
+    std::fflush(stdout);
+  }
+  std::puts("");
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  try {
+    return run(parse(argc, argv));
+  } catch (const taut::Error& error) {
+    std::fprintf(stderr, "gpt: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,69 @@
+#include "taut/nn/utils/clip_grad.h"
+
+#include <cmath>
+
+#include "taut/autograd/grad_mode.h"
+#include "taut/ops/ops.h"
+
+namespace taut::nn::utils {
+namespace {
+
+Tensors gradients_of(TensorList parameters) {
+  Tensors grads;
+  for (const Tensor& parameter : parameters) {
+    if (const Tensor grad = parameter.grad(); grad.defined()) grads.push_back(grad.detach());
+  }
+  return grads;
+}
+
+}  // namespace
+
+Tensor get_total_norm(TensorList tensors, double norm_type) {
+  const NoGradGuard no_grad;
+  if (tensors.empty()) return tensor(0.0);
+  // The norm of the norms, all in the first tensor's dtype and place.
+  Tensors norms;
+  for (const Tensor& one : tensors) {
+    norms.push_back(to(linalg::vector_norm(one, norm_type), tensors[0].options()));
+  }
+  return linalg::vector_norm(stack(norms), norm_type);
+}
+
+Tensor clip_grad_norm_(TensorList parameters, double max_norm, double norm_type,
+                       bool error_if_nonfinite) {
+  const NoGradGuard no_grad;
+  const Tensors grads = gradients_of(parameters);
+  const Tensor total = get_total_norm(grads, norm_type);
+  TAUT_CHECK(!error_if_nonfinite || std::isfinite(total.item<double>()), ValueError,
+             "clip_grad_norm_: the norm of the gradients is ", total.item<double>());
+  // Without a look at the norm, so that a device need not be waited for.
+  const Tensor scale = clamp(reciprocal(total + 1e-6) * max_norm, {}, Scalar(1.0));
+  for (const Tensor& grad : grads) grad.mul_(to(scale, grad.options()));
+  return total;
+}
+
+void clip_grad_value_(TensorList parameters, double clip_value) {
+  const NoGradGuard no_grad;
+  for (const Tensor& grad : gradients_of(parameters)) grad.clamp_(-clip_value, clip_value);
+}
+
+Tensor parameters_to_vector(TensorList parameters) {
+  Tensors flat;
+  for (const Tensor& parameter : parameters) flat.push_back(parameter.reshape({-1}));
+  return cat(flat);
+}
+
+void vector_to_parameters(const Tensor& vector, TensorList parameters) {
+  int64_t total = 0;
+  for (const Tensor& parameter : parameters) total += parameter.numel();
+  TAUT_CHECK(vector.dim() == 1 && vector.numel() == total, ShapeError,
+             "vector_to_parameters: got shape ", vector.shape(), "; expected (", total, ",)");
+  const NoGradGuard no_grad;
+  int64_t start = 0;
+  for (const Tensor& parameter : parameters) {
+    parameter.copy_(vector.narrow(0, start, parameter.numel()).view(parameter.shape()));
+    start += parameter.numel();
+  }
+}
+
+}  // namespace taut::nn::utils
