@@ -1,7 +1,4 @@
 // The tape in Python: modes, backward, hooks, functions of your own, derivatives of functions.
-//
-// A Python object that C++ keeps (a hook, a function's context) sits in a PyRef, which may be dropped on any
-// thread: the interpreter's lock is taken for it.
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -10,6 +7,7 @@
 
 #include "bindings.h"
 #include "op.h"
+#include "py_ref.h"
 #include "tensor_object.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/checkpoint.h"
@@ -32,21 +30,6 @@ using autograd::FunctionContext;
 using autograd::Node;
 using autograd::TensorFunction;
 using OptionalTensors = std::vector<std::optional<Tensor>>;
-
-/// A Python object shared by C++ owners.
-class PyRef {
- public:
-  explicit PyRef(py::object object)
-      : object_(new py::object(std::move(object)), [](py::object* held) {
-          if (Py_IsInitialized() == 0) return;
-          const Locked locked;
-          delete held;
-        }) {}
-  const py::object& get() const { return *object_; }
-
- private:
-  std::shared_ptr<py::object> object_;
-};
 
 Tensors plain(const OptionalTensors& tensors) {
   Tensors result;

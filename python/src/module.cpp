@@ -194,6 +194,8 @@ PYBIND11_MODULE(taut_bindings, module) {
   bind_op_types();
   bind_ops(module);
   bind_autograd(module);
+  bind_nn(module);
+  bind_optim(module);
   bind_settings(module);
 }
 
