@@ -221,6 +221,8 @@ class Walk {
     }
   }
 
+  bool reaches(const Edge& target) { return index_.find(target.node.get()) >= 0; }
+
   void run(std::span<const Edge> roots, std::span<const Tensor> grads) {
     for (size_t i = 0; i < roots.size(); ++i) {
       if (!roots[i]) continue;
@@ -449,16 +451,21 @@ Tensors grad(TensorList outputs, TensorList inputs, TensorList grad_outputs,
   Walk walk(retain_graph.value_or(create_graph), &captures);
   walk.explore(roots);
   walk.restrict_to(targets);
+  const auto check_used = [&](size_t i, bool used) {
+    TAUT_CHECK(used || allow_unused || materialize_grads, AutogradError, "grad: input ", i,
+               " of shape ", inputs[i].shape(),
+               " was not used in the computation; pass allow_unused=True to get none for it");
+  };
+  // What is known to be missing is told before the graph is consumed.
+  for (size_t i = 0; i < targets.size(); ++i) check_used(i, walk.reaches(targets[i]));
   walk.run(roots, grads);
 
   Tensors results;
   for (size_t i = 0; i < captures.size(); ++i) {
+    check_used(i, captures[i].grad.defined());
     if (!captures[i].grad.defined() && materialize_grads) {
       captures[i].grad = zeros_like(inputs[i]);
     }
-    TAUT_CHECK(captures[i].grad.defined() || allow_unused, AutogradError, "grad: input ", i,
-               " of shape ", inputs[i].shape(),
-               " was not used in the computation; pass allow_unused=True to get none for it");
     results.push_back(std::move(captures[i].grad));
   }
   return results;

@@ -355,7 +355,7 @@ TEST(Tape, LeavesNothingBehind) {
   {
     const Tensor w = rand({8, 8}).requires_grad_();
     for (int i = 0; i < 20; ++i) {
-      const Tensor y = matmul(w, w).relu();
+      const Tensor y = matmul(w, w.relu());
       y[0].mul_(2.0);
       const Tensor loss = y.softmax(1).log().sum();
       loss.backward(Tensor(), false, i % 2 == 1);

@@ -149,7 +149,9 @@ TEST(Layout, RefusesWithTheValues) {
             "sum: dim 2 out of range; got a tensor of 2 dims; expected -2..1");
   EXPECT_EQ(message_of([] { normalize_dims("sum", {0, -2}, 2); }),
             "sum: dim -2 appears twice in (0, -2)");
-  EXPECT_EQ(message_of([] { Dims::filled(9, 1); }), "tensors have at most 8 dims; got 9");
+  const std::vector<int64_t> nine(9, 1);
+  EXPECT_EQ(message_of([&] { Dims{std::span<const int64_t>(nine)}; }),
+            "tensors have at most 8 dims; got 9");
   EXPECT_EQ(message_of([] { checked_numel("zeros", {int64_t{1} << 40, int64_t{1} << 40}); }),
             "zeros: the number of elements overflows; got (1099511627776, 1099511627776)");
 }

@@ -13,7 +13,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-FENCE = re.compile(r"^( *)(```+)\s*(.*)$")
+FENCE = re.compile(r"^( *)(```+)\s*([^`]*)$")
 TIMEOUT = 300
 
 RUNNER = """

@@ -112,8 +112,8 @@ TEST_P(Unary, DoesNotDependOnThePlaceInTheTensor) {
   for (int64_t start : {1, 7, 33, 98}) {
     for (int64_t length : {1, 2, 5, 17}) {
       if (start + length > 100) continue;
-      EXPECT_TRUE(equal(function(whole.slice(0, start, start + length).clone()),
-                        expected.slice(0, start, start + length)))
+      EXPECT_TRUE(allclose(function(whole.slice(0, start, start + length).clone()),
+                           expected.slice(0, start, start + length), 0, 0, /*equal_nan=*/true))
           << name << " at " << start << " for " << length;
     }
   }
@@ -208,7 +208,7 @@ TEST_P(BinaryOps, BroadcastsAndTakesEmptyTensors) {
   EXPECT_TRUE(equal(wide, function(a.expand({2, 3, 4}).contiguous(), b.expand({2, 3, 4}).contiguous())))
       << name;
   EXPECT_EQ(function(a.slice(0, 0, 0), b).shape(), (Dims{0, 3, 4})) << name;
-  EXPECT_THROW(function(a, ones({3, 2}, dtype).view({1, 3, 2})), ShapeError) << name;
+  EXPECT_THROW(function(a, ones({4, 5}, dtype)), ShapeError) << name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Lists, BinaryOps, ::testing::ValuesIn(binary_rows()),
