@@ -57,7 +57,8 @@ void bind_activations(py::module_& m) {
   layer<nn::LogSigmoid>(m, "LogSigmoid");
   layer<nn::Softsign>(m, "Softsign");
   layer<nn::Tanhshrink>(m, "Tanhshrink");
-  layer<nn::LeakyReLU, double, bool>(m, "LeakyReLU", "negative_slope"_a = 0.01, "inplace"_a = false);
+  layer<nn::LeakyReLU, double, bool>(m, "LeakyReLU", "negative_slope"_a = 0.01,
+                                     "inplace"_a = false);
   layer<nn::ELU, double, bool>(m, "ELU", "alpha"_a = 1.0, "inplace"_a = false);
   layer<nn::CELU, double, bool>(m, "CELU", "alpha"_a = 1.0, "inplace"_a = false);
   layer<nn::GELU, std::string>(m, "GELU", "approximate"_a = "none");
@@ -99,9 +100,9 @@ template <class M>
 void bind_conv(py::module_& m, const char* name) {
   Layer<M>(m, name).def(
       py::init([](int64_t in_channels, int64_t out_channels, const nn::SizeArg& kernel_size,
-                  const nn::SizeArg& stride, const nn::Padding& padding, const nn::SizeArg& dilation,
-                  int64_t groups, bool bias, std::string padding_mode, DeviceOpt device,
-                  DTypeOpt dtype) {
+                  const nn::SizeArg& stride, const nn::Padding& padding,
+                  const nn::SizeArg& dilation, int64_t groups, bool bias, std::string padding_mode,
+                  DeviceOpt device, DTypeOpt dtype) {
         return new Hosted<M>(in_channels, out_channels, kernel_size,
                              nn::ConvOptions{stride, padding, dilation, groups, bias,
                                              std::move(padding_mode), make_options(dtype, device)});
@@ -140,9 +141,9 @@ void bind_convolutions(py::module_& m) {
 
 void bind_normalizations(py::module_& m) {
   using Momentum = std::optional<double>;
-#define TAUT_BATCH_NORM(Name)                                                               \
-  sized_layer<nn::Name, int64_t, double, Momentum, bool, bool>(                             \
-      m, #Name, "num_features"_a, "eps"_a = 1e-5, "momentum"_a = 0.1, "affine"_a = true,    \
+#define TAUT_BATCH_NORM(Name)                                                            \
+  sized_layer<nn::Name, int64_t, double, Momentum, bool, bool>(                          \
+      m, #Name, "num_features"_a, "eps"_a = 1e-5, "momentum"_a = 0.1, "affine"_a = true, \
       "track_running_stats"_a = true);
   TAUT_BATCH_NORM(BatchNorm1d)
   TAUT_BATCH_NORM(BatchNorm2d)
@@ -167,37 +168,36 @@ nn::SizeArg read_size(const py::object& object) {
 }
 
 void bind_pools(py::module_& m) {
-#define TAUT_MAX_POOL(Name)                                                                    \
-  Layer<nn::Name>(m, #Name)                                                                    \
-      .def(py::init([](const nn::SizeArg& kernel_size, const py::object& stride,               \
-                       const nn::SizeArg& padding, const nn::SizeArg& dilation,                \
-                       bool ceil_mode) {                                                       \
-             nn::MaxPoolOptions options;                                                       \
-             if (!stride.is_none()) options.stride = read_size(stride);                        \
-             options.padding = padding;                                                        \
-             options.dilation = dilation;                                                      \
-             options.ceil_mode = ceil_mode;                                                    \
-             return new Hosted<nn::Name>(kernel_size, options);                                \
-           }),                                                                                 \
-           "kernel_size"_a, "stride"_a = py::none(), "padding"_a = 0, "dilation"_a = 1,        \
-           "ceil_mode"_a = false);
+#define TAUT_MAX_POOL(Name)                                                                  \
+  Layer<nn::Name>(m, #Name).def(                                                             \
+      py::init([](const nn::SizeArg& kernel_size, const py::object& stride,                  \
+                  const nn::SizeArg& padding, const nn::SizeArg& dilation, bool ceil_mode) { \
+        nn::MaxPoolOptions options;                                                          \
+        if (!stride.is_none()) options.stride = read_size(stride);                           \
+        options.padding = padding;                                                           \
+        options.dilation = dilation;                                                         \
+        options.ceil_mode = ceil_mode;                                                       \
+        return new Hosted<nn::Name>(kernel_size, options);                                   \
+      }),                                                                                    \
+      "kernel_size"_a, "stride"_a = py::none(), "padding"_a = 0, "dilation"_a = 1,           \
+      "ceil_mode"_a = false);
   TAUT_MAX_POOL(MaxPool1d)
   TAUT_MAX_POOL(MaxPool2d)
   TAUT_MAX_POOL(MaxPool3d)
 #undef TAUT_MAX_POOL
-#define TAUT_AVG_POOL(Name)                                                                  \
-  Layer<nn::Name>(m, #Name)                                                                  \
-      .def(py::init([](const nn::SizeArg& kernel_size, const py::object& stride,             \
-                       const nn::SizeArg& padding, bool ceil_mode, bool count_include_pad) { \
-             nn::AvgPoolOptions options;                                                     \
-             if (!stride.is_none()) options.stride = read_size(stride);                      \
-             options.padding = padding;                                                      \
-             options.ceil_mode = ceil_mode;                                                  \
-             options.count_include_pad = count_include_pad;                                  \
-             return new Hosted<nn::Name>(kernel_size, options);                              \
-           }),                                                                               \
-           "kernel_size"_a, "stride"_a = py::none(), "padding"_a = 0, "ceil_mode"_a = false, \
-           "count_include_pad"_a = true);
+#define TAUT_AVG_POOL(Name)                                                             \
+  Layer<nn::Name>(m, #Name).def(                                                        \
+      py::init([](const nn::SizeArg& kernel_size, const py::object& stride,             \
+                  const nn::SizeArg& padding, bool ceil_mode, bool count_include_pad) { \
+        nn::AvgPoolOptions options;                                                     \
+        if (!stride.is_none()) options.stride = read_size(stride);                      \
+        options.padding = padding;                                                      \
+        options.ceil_mode = ceil_mode;                                                  \
+        options.count_include_pad = count_include_pad;                                  \
+        return new Hosted<nn::Name>(kernel_size, options);                              \
+      }),                                                                               \
+      "kernel_size"_a, "stride"_a = py::none(), "padding"_a = 0, "ceil_mode"_a = false, \
+      "count_include_pad"_a = true);
   TAUT_AVG_POOL(AvgPool1d)
   TAUT_AVG_POOL(AvgPool2d)
   TAUT_AVG_POOL(AvgPool3d)

@@ -1,7 +1,8 @@
 // Modules: C++ layers in Python, and Python subclasses that C++ can call.
 //
-// Every module made from Python is a Hosted<M>: its virtual functions ask the Python object first. So a Python
-// class may override forward of Module or of any layer, and stand inside a C++ Sequential.
+// Every module made from Python is a Hosted<M>: its virtual functions ask the Python object first.
+// So a Python class may override forward of Module or of any layer, and stand inside a C++
+// Sequential.
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -48,8 +49,9 @@ Tensors tensors_of(const py::args& args) {
   Tensors result;
   for (py::handle item : args) {
     if (!is_tensor(item.ptr())) {
-      throw py::type_error(std::string("a module of C++, and one with hooks, takes tensors; got a ") +
-                           Py_TYPE(item.ptr())->tp_name);
+      throw py::type_error(
+          std::string("a module of C++, and one with hooks, takes tensors; got a ") +
+          Py_TYPE(item.ptr())->tp_name);
     }
     result.push_back(tensor_of(item.ptr()));
   }
@@ -109,7 +111,8 @@ void bind_module_class(py::module_& module) {
              if (self.find_buffer(name) != nullptr) return "buffer";
              return self.find_child(name) != nullptr ? "module" : "";
            })
-      .def("_unregister", [](Module& self, const std::string& name) { return self.unregister(name); })
+      .def("_unregister",
+           [](Module& self, const std::string& name) { return self.unregister(name); })
       .def(
           "register_parameter",
           [](Module& self, const std::string& name, const std::optional<Tensor>& tensor) {
@@ -130,11 +133,10 @@ void bind_module_class(py::module_& module) {
             self.add_module(name, child);
           },
           py::arg("name"), py::arg("module"))
-      .def(
-          "_named_parameters",
-          [](const Module& self, const std::string& prefix, bool recurse) {
-            return named(self.named_parameters(prefix, recurse), true);
-          })
+      .def("_named_parameters",
+           [](const Module& self, const std::string& prefix, bool recurse) {
+             return named(self.named_parameters(prefix, recurse), true);
+           })
       .def("_named_buffers",
            [](const Module& self, const std::string& prefix, bool recurse) {
              return named(self.named_buffers(prefix, recurse), false);
@@ -142,14 +144,20 @@ void bind_module_class(py::module_& module) {
       .def("_named_children", [](const Module& self) { return self.named_children(); })
       .def("_named_modules",
            [](const Module& self, const std::string& prefix) { return self.named_modules(prefix); })
-      .def("get_parameter",
-           [](const Module& self, const std::string& name) { return as_parameter(self.get_parameter(name)); },
-           py::arg("target"))
-      .def("get_buffer", [](const Module& self, const std::string& name) { return self.get_buffer(name); },
-           py::arg("target"))
-      .def("get_submodule",
-           [](const Module& self, const std::string& name) { return self.get_submodule(name); },
-           py::arg("target"))
+      .def(
+          "get_parameter",
+          [](const Module& self, const std::string& name) {
+            return as_parameter(self.get_parameter(name));
+          },
+          py::arg("target"))
+      .def(
+          "get_buffer",
+          [](const Module& self, const std::string& name) { return self.get_buffer(name); },
+          py::arg("target"))
+      .def(
+          "get_submodule",
+          [](const Module& self, const std::string& name) { return self.get_submodule(name); },
+          py::arg("target"))
       .def("_train", [](Module& self, bool mode) { self.Module::train(mode); })
       .def_property_readonly("_training", &Module::is_training)
       .def("zero_grad", &Module::zero_grad, py::arg("set_to_none") = true)
@@ -171,27 +179,31 @@ void bind_module_class(py::module_& module) {
              const nn::LoadReport report = self.load_state_dict(state_from(state), strict);
              return py::make_tuple(report.missing_keys, report.unexpected_keys);
            })
-      .def("register_forward_pre_hook",
-           [](Module& self, const py::object& hook) {
-             note_hook(self);
-             return self.register_forward_pre_hook(
-                 [hook = PyRef(hook)](Module& owner, TensorList inputs) -> std::optional<Tensors> {
-                   const Locked locked;
-                   return replaced(hook.get()(py::cast(&owner), as_tuple(inputs)));
-                 });
-           },
-           py::arg("hook"))
-      .def("register_forward_hook",
-           [](Module& self, const py::object& hook) {
-             note_hook(self);
-             return self.register_forward_hook(
-                 [hook = PyRef(hook)](Module& owner, TensorList inputs, TensorList outputs) -> std::optional<Tensors> {
-                   const Locked locked;
-                   const Tensors results(outputs.begin(), outputs.end());
-                   return replaced(hook.get()(py::cast(&owner), as_tuple(inputs), single_or_tuple(results)));
-                 });
-           },
-           py::arg("hook"))
+      .def(
+          "register_forward_pre_hook",
+          [](Module& self, const py::object& hook) {
+            note_hook(self);
+            return self.register_forward_pre_hook(
+                [hook = PyRef(hook)](Module& owner, TensorList inputs) -> std::optional<Tensors> {
+                  const Locked locked;
+                  return replaced(hook.get()(py::cast(&owner), as_tuple(inputs)));
+                });
+          },
+          py::arg("hook"))
+      .def(
+          "register_forward_hook",
+          [](Module& self, const py::object& hook) {
+            note_hook(self);
+            return self.register_forward_hook(
+                [hook = PyRef(hook)](Module& owner, TensorList inputs,
+                                     TensorList outputs) -> std::optional<Tensors> {
+                  const Locked locked;
+                  const Tensors results(outputs.begin(), outputs.end());
+                  return replaced(
+                      hook.get()(py::cast(&owner), as_tuple(inputs), single_or_tuple(results)));
+                });
+          },
+          py::arg("hook"))
       .def("_get_name", [](const Module& self) { return self.name(); })
       .def("extra_repr", [](const Module& self) { return self.extra_repr(); })
       .def("__repr__", [](const Module& self) { return self.str(); });
@@ -254,15 +266,19 @@ void bind_containers(py::module_& module) {
            }),
            py::arg("modules") = py::none())
       .def("__len__", &nn::ModuleDict::size)
-      .def("__contains__", [](const nn::ModuleDict& self, const std::string& key) { return self.contains(key); })
-      .def("__getitem__", [](const nn::ModuleDict& self, const std::string& key) {
-        if (!self.contains(key)) throw py::key_error(key);
-        return self.at(key);
-      })
-      .def("__setitem__", [](nn::ModuleDict& self, const std::string& key, const Child& child) { self.insert(key, child); })
-      .def("__delitem__", [](nn::ModuleDict& self, const std::string& key) {
-        if (!self.unregister(key)) throw py::key_error(key);
-      })
+      .def("__contains__",
+           [](const nn::ModuleDict& self, const std::string& key) { return self.contains(key); })
+      .def("__getitem__",
+           [](const nn::ModuleDict& self, const std::string& key) {
+             if (!self.contains(key)) throw py::key_error(key);
+             return self.at(key);
+           })
+      .def("__setitem__", [](nn::ModuleDict& self, const std::string& key,
+                             const Child& child) { self.insert(key, child); })
+      .def("__delitem__",
+           [](nn::ModuleDict& self, const std::string& key) {
+             if (!self.unregister(key)) throw py::key_error(key);
+           })
       .def("clear", &nn::ModuleDict::clear)
       .def("keys", &nn::ModuleDict::keys);
 }

@@ -65,7 +65,8 @@ py::dict dict_of(const Values& values) {
   return result;
 }
 
-/// Parameters as PyTorch takes them: tensors, (name, tensor) pairs, or dicts with "params" and options.
+/// Parameters as PyTorch takes them: tensors, (name, tensor) pairs, or dicts with "params" and
+/// options.
 std::vector<ParamGroup> groups_of(const py::object& params) {
   std::vector<ParamGroup> groups;
   ParamGroup all;
@@ -102,7 +103,8 @@ struct GroupView {
 };
 
 void bind_group(py::module_& m) {
-  py::class_<GroupView>(m, "ParamGroup", "Parameters that share options; read and written as a dict.")
+  py::class_<GroupView>(m, "ParamGroup",
+                        "Parameters that share options; read and written as a dict.")
       .def("__getitem__",
            [](const GroupView& self, const std::string& name) -> py::object {
              if (name == "params") return py::cast(self.get().params);
@@ -132,10 +134,11 @@ void bind_group(py::module_& m) {
              for (const auto& entry : all) names.append(entry.first);
              return names;
            })
-      .def("setdefault", [](const py::object& self, const std::string& name, const py::object& value) {
-        if (!self.contains(name)) self.attr("__setitem__")(name, value);
-        return self[py::str(name)];
-      });
+      .def("setdefault",
+           [](const py::object& self, const std::string& name, const py::object& value) {
+             if (!self.contains(name)) self.attr("__setitem__")(name, value);
+             return self[py::str(name)];
+           });
 }
 
 py::dict state_dict_of(const Optimizer& self) {
@@ -210,26 +213,25 @@ void bind_optimizer(py::module_& m) {
 using Pair = std::pair<double, double>;
 
 void bind_optimizers(py::module_& m) {
-  py::class_<optim::SGD, Optimizer, py::smart_holder>(m, "SGD")
-      .def(py::init([](const py::object& params, double lr, double momentum, double dampening,
-                       double weight_decay, bool nesterov, bool maximize, const py::kwargs&) {
-             return std::make_unique<optim::SGD>(
-                 groups_of(params),
-                 optim::SGDOptions{lr, momentum, dampening, weight_decay, nesterov, maximize});
-           }),
-           "params"_a, "lr"_a = 1e-3, "momentum"_a = 0.0, "dampening"_a = 0.0,
-           "weight_decay"_a = 0.0, "nesterov"_a = false, "maximize"_a = false);
-  py::class_<optim::Adam, Optimizer, py::smart_holder>(m, "Adam")
-      .def(py::init([](const py::object& params, double lr, Pair betas, double eps,
-                       double weight_decay, bool amsgrad, bool maximize,
-                       bool decoupled_weight_decay, const py::kwargs&) {
-             return std::make_unique<optim::Adam>(
-                 groups_of(params), optim::AdamOptions{lr, betas, eps, weight_decay, amsgrad,
-                                                       maximize, decoupled_weight_decay});
-           }),
-           "params"_a, "lr"_a = 1e-3, "betas"_a = Pair(0.9, 0.999), "eps"_a = 1e-8,
-           "weight_decay"_a = 0.0, "amsgrad"_a = false, "maximize"_a = false,
-           "decoupled_weight_decay"_a = false);
+  py::class_<optim::SGD, Optimizer, py::smart_holder>(m, "SGD").def(
+      py::init([](const py::object& params, double lr, double momentum, double dampening,
+                  double weight_decay, bool nesterov, bool maximize, const py::kwargs&) {
+        return std::make_unique<optim::SGD>(
+            groups_of(params),
+            optim::SGDOptions{lr, momentum, dampening, weight_decay, nesterov, maximize});
+      }),
+      "params"_a, "lr"_a = 1e-3, "momentum"_a = 0.0, "dampening"_a = 0.0, "weight_decay"_a = 0.0,
+      "nesterov"_a = false, "maximize"_a = false);
+  py::class_<optim::Adam, Optimizer, py::smart_holder>(m, "Adam").def(
+      py::init([](const py::object& params, double lr, Pair betas, double eps, double weight_decay,
+                  bool amsgrad, bool maximize, bool decoupled_weight_decay, const py::kwargs&) {
+        return std::make_unique<optim::Adam>(
+            groups_of(params), optim::AdamOptions{lr, betas, eps, weight_decay, amsgrad, maximize,
+                                                  decoupled_weight_decay});
+      }),
+      "params"_a, "lr"_a = 1e-3, "betas"_a = Pair(0.9, 0.999), "eps"_a = 1e-8,
+      "weight_decay"_a = 0.0, "amsgrad"_a = false, "maximize"_a = false,
+      "decoupled_weight_decay"_a = false);
   py::class_<optim::AdamW, optim::Adam, py::smart_holder>(m, "AdamW")
       .def(py::init([](const py::object& params, double lr, Pair betas, double eps,
                        double weight_decay, bool amsgrad, bool maximize, const py::kwargs&) {
@@ -244,8 +246,8 @@ void bind_optimizers(py::module_& m) {
                        double weight_decay, double momentum, bool centered, bool maximize,
                        const py::kwargs&) {
              return std::make_unique<optim::RMSprop>(
-                 groups_of(params), optim::RMSpropOptions{lr, alpha, eps, weight_decay, momentum,
-                                                          centered, maximize});
+                 groups_of(params),
+                 optim::RMSpropOptions{lr, alpha, eps, weight_decay, momentum, centered, maximize});
            }),
            "params"_a, "lr"_a = 1e-2, "alpha"_a = 0.99, "eps"_a = 1e-8, "weight_decay"_a = 0.0,
            "momentum"_a = 0.0, "centered"_a = false, "maximize"_a = false);
@@ -254,8 +256,9 @@ void bind_optimizers(py::module_& m) {
                        double initial_accumulator_value, double eps, bool maximize,
                        const py::kwargs&) {
              return std::make_unique<optim::Adagrad>(
-                 groups_of(params), optim::AdagradOptions{lr, lr_decay, weight_decay,
-                                                          initial_accumulator_value, eps, maximize});
+                 groups_of(params),
+                 optim::AdagradOptions{lr, lr_decay, weight_decay, initial_accumulator_value, eps,
+                                       maximize});
            }),
            "params"_a, "lr"_a = 1e-2, "lr_decay"_a = 0.0, "weight_decay"_a = 0.0,
            "initial_accumulator_value"_a = 0.0, "eps"_a = 1e-10, "maximize"_a = false);

@@ -1,6 +1,6 @@
 #pragma once
-// A Python object that C++ keeps, in a hook for instance. It may be dropped on any thread: the interpreter's
-// lock is taken for it.
+// A Python object that C++ keeps, in a hook for instance. It may be dropped on any thread: the
+// interpreter's lock is taken for it.
 
 #include <pybind11/pybind11.h>
 
