@@ -62,6 +62,9 @@ if(NOT nlohmann_json_FOUND)
   message(FATAL_ERROR "nlohmann_json was not found. Install it (apt install nlohmann-json3-dev, or run cmake/setup.sh).")
 endif()
 
+# ---- zlib: gzipped data files -------------------------------------------------------------------
+find_package(ZLIB QUIET)
+
 # ---- CUDA ---------------------------------------------------------------------------------------
 set(taut_cuda_found FALSE)
 set(taut_cuda_missing "Install the CUDA toolkit, or put its nvcc on PATH, or pass -DCMAKE_CUDA_COMPILER=.../nvcc.")

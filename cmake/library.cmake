@@ -55,6 +55,11 @@ target_link_libraries(taut PRIVATE
   ${CMAKE_DL_LIBS}
 )
 
+if(ZLIB_FOUND)
+  target_link_libraries(taut PRIVATE ZLIB::ZLIB)
+  target_compile_definitions(taut PRIVATE TAUT_HAS_ZLIB=1)
+endif()
+
 # An installed libtaut looks beside itself, and in the folders that the loader would not search by itself: that of the
 # chosen OpenBLAS variant and that of the CUDA runtime.
 get_filename_component(taut_openblas_dir "${TAUT_OPENBLAS_LIBRARY}" DIRECTORY)

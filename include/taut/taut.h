@@ -24,6 +24,8 @@
 #include "taut/data/dataloader.h"
 #include "taut/data/dataset.h"
 #include "taut/data/sampler.h"
+#include "taut/io/safetensors.h"
+#include "taut/io/tables.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/conv.h"
 #include "taut/nn/functional/loss.h"

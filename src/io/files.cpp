@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "taut/base/check.h"
@@ -59,24 +61,19 @@ MappedFile::~MappedFile() {
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   const size_t slash = path.rfind('/');
   folder_ = slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-  std::string pattern = path + ".XXXXXX";
-  descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (descriptor_ < 0) fail_on("save", "create a file beside", path);
-  temporary_ = std::move(pattern);
-  // mkostemp lets nobody else read; a saved file has the rights that any new file has, or keeps those of
-  // the file it replaces.
+  // A name that nothing else has: other saves of this process and of others may be under way.
+  static std::atomic<uint32_t> counter{0};
+  do {
+    temporary_ = concat(path, ".", static_cast<int64_t>(::getpid()), "-", counter.fetch_add(1), ".tmp");
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && errno == EEXIST);
+  if (descriptor_ < 0) {
+    temporary_.clear();
+    fail_on("save", "create a file beside", path);
+  }
+  // The new file keeps the rights of the one that it replaces. Without them it is still a good file.
   struct stat old {};
-  mode_t mode = 0;
-  if (::stat(path.c_str(), &old) == 0) {
-    mode = old.st_mode & 07777;
-  } else {
-    const mode_t mask = ::umask(0);
-    ::umask(mask);
-    mode = 0666 & ~mask;
-  }
-  if (::fchmod(descriptor_, mode) != 0) {
-    // Not worth a failure: the file is there, with fewer rights.
-  }
+  if (::stat(path.c_str(), &old) == 0 && ::fchmod(descriptor_, old.st_mode & 0777) != 0) errno = 0;
 }
 
 AtomicFile::~AtomicFile() {
@@ -108,20 +105,6 @@ void AtomicFile::commit() {
   const Descriptor folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || (::fsync(folder.get()) != 0 && errno != EINVAL && errno != EROFS)) {
     fail("flush the folder of");
-  }
-}
-
-std::string read_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) fail_on("read", "open", path);
-  std::string text;
-  std::vector<char> buffer(1 << 16);
-  while (true) {
-    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_on("read", "read", path);
-    if (got == 0) return text;
-    text.append(buffer.data(), static_cast<size_t>(got));
   }
 }
 

@@ -46,7 +46,21 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-/// A whole file in memory. @throws IoError.
-std::string read_file(const std::string& path);
+/// The bytes of a file, unpacked when it is gzipped. @throws IoError when it cannot be read, FormatError
+/// for a broken gzip file, NotImplementedError for a gzipped one in a build without zlib.
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path);
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+  ~InputFile();
+
+  /// Up to `bytes` bytes; fewer at the end of the file.
+  size_t read(void* data, size_t bytes);
+
+ private:
+  std::string path_;
+  void* file_ = nullptr;  // zlib's or the C library's
+};
 
 }  // namespace taut::io

@@ -1,6 +1,6 @@
 #include "src/io/json.h"
 
-#include <unordered_set>
+#include <algorithm>
 
 #include <nlohmann/json.hpp>
 
@@ -13,7 +13,8 @@ namespace {
 // bounded here because destroying the tree recurses.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Builder(Json& root, int max_depth) : root_(root), max_depth_(max_depth) {}
+  Builder(Json& root, int max_depth, size_t max_items)
+      : root_(root), max_depth_(max_depth), max_items_(max_items) {}
 
   const std::string& problem() const { return problem_; }
 
@@ -48,11 +49,17 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   bool binary(binary_t&) override { return fail("binary value"); }
   bool start_object(std::size_t) override { return open(Json::Kind::object); }
   bool key(string_t& value) override {
-    if (!keys_.back().insert(value).second) return fail(concat("the key \"", value, "\" comes twice"));
     key_ = std::move(value);
     return true;
   }
-  bool end_object() override { return close(); }
+  bool end_object() override {
+    std::vector<std::string_view> keys;
+    for (const auto& [name, value] : open_.back()->members) keys.push_back(name);
+    std::sort(keys.begin(), keys.end());
+    const auto twice = std::adjacent_find(keys.begin(), keys.end());
+    if (twice != keys.end()) return fail(concat("the key \"", *twice, "\" comes twice"));
+    return close();
+  }
   bool start_array(std::size_t) override { return open(Json::Kind::array); }
   bool end_array() override { return close(); }
   bool parse_error(std::size_t position, const std::string&,
@@ -71,13 +78,16 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
       return &root_;
     }
     Json& parent = *open_.back();
-    if (parent.kind == Json::Kind::array) return &parent.items.emplace_back(std::move(value));
+    if (parent.kind == Json::Kind::array) {
+      if (parent.items.size() >= max_items_) {
+        fail(concat("a list of more than ", max_items_));
+        return nullptr;
+      }
+      return &parent.items.emplace_back(std::move(value));
+    }
     return &parent.members.emplace_back(std::move(key_), std::move(value)).second;
   }
-  bool add(Json value) {
-    place(std::move(value));
-    return true;
-  }
+  bool add(Json value) { return place(std::move(value)) != nullptr; }
   bool open(Json::Kind kind) {
     if (static_cast<int>(open_.size()) >= max_depth_) {
       return fail(concat("nested deeper than ", max_depth_));
@@ -85,20 +95,20 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     Json value;
     value.kind = kind;
     // The address holds while this value is open: its parent gets no further entries until then.
-    open_.push_back(place(std::move(value)));
-    keys_.emplace_back();
+    Json* placed = place(std::move(value));
+    if (placed == nullptr) return false;
+    open_.push_back(placed);
     return true;
   }
   bool close() {
     open_.pop_back();
-    keys_.pop_back();
     return true;
   }
 
   Json& root_;
   int max_depth_;
+  size_t max_items_;
   std::vector<Json*> open_;
-  std::vector<std::unordered_set<std::string>> keys_;
   std::string key_;
   std::string problem_;
 };
@@ -112,9 +122,9 @@ const Json* Json::find(std::string_view key) const {
   return nullptr;
 }
 
-Json parse_json(std::string_view text, const std::string& what, int max_depth) {
+Json parse_json(std::string_view text, const std::string& what, int max_depth, size_t max_items) {
   Json root;
-  Builder builder(root, max_depth);
+  Builder builder(root, max_depth, max_items);
   bool is_good = false;
   try {
     is_good = nlohmann::json::sax_parse(text.begin(), text.end(), &builder);

@@ -25,8 +25,10 @@ struct Json {
 };
 
 /// @throws FormatError, whose message begins with `what`, for text that is no JSON, is nested deeper than
-/// max_depth, or has an object with two equal keys. No exception of the library escapes.
-Json parse_json(std::string_view text, const std::string& what, int max_depth = 16);
+/// max_depth, has an array of more than max_items, or an object with two equal keys. No exception of the
+/// library escapes.
+Json parse_json(std::string_view text, const std::string& what, int max_depth = 16,
+                size_t max_items = 1'000'000);
 
 /// `text` as a JSON string, quotes included; bytes that are no UTF-8 become U+FFFD.
 std::string quote_json(std::string_view text);

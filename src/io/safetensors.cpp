@@ -4,7 +4,6 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <optional>
 
 #include "src/io/files.h"
 #include "src/io/json.h"
@@ -36,29 +35,49 @@ std::string_view name_in_file(DType dtype) {
 
 // Saving -----------------------------------------------------------------------------------------
 
-std::string header_of(const std::vector<StateDict::Entry>& tensors, const Metadata& metadata) {
+// A tensor, and where its elements will lie.
+struct Placed {
+  const StateDict::Entry* entry;
+  uint64_t begin = 0;
+};
+
+// Wide elements lie first, so that all are aligned whatever their sizes; the header keeps the order of
+// the names.
+std::vector<Placed> place(const StateDict& tensors) {
+  std::vector<Placed> placed;
+  for (const StateDict::Entry& entry : tensors) placed.push_back({&entry});
+  std::stable_sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
+    return a.entry->second.element_size() > b.entry->second.element_size();
+  });
+  uint64_t offset = 0;
+  for (Placed& tensor : placed) {
+    tensor.begin = offset;
+    offset += tensor.entry->second.nbytes();
+  }
+  return placed;
+}
+
+std::string header_of(std::vector<Placed> tensors, const Metadata& metadata) {
+  // Entries of a StateDict lie in one array: their addresses tell their order.
+  std::sort(tensors.begin(), tensors.end(),
+            [](const Placed& a, const Placed& b) { return a.entry < b.entry; });
   std::string header = "{";
-  const auto separate = [&header] {
-    if (header.size() > 1) header += ',';
-  };
   if (!metadata.empty()) {
     header += "\"__metadata__\":{";
-    bool is_first = true;
     for (const auto& [key, value] : metadata) {
-      header += concat(is_first ? "" : ",", io::quote_json(key), ":", io::quote_json(value));
-      is_first = false;
+      header += concat(header.back() == '{' ? "" : ",", io::quote_json(key), ":",
+                       io::quote_json(value));
     }
     header += '}';
   }
-  uint64_t offset = 0;
-  for (const auto& [name, tensor] : tensors) {
-    separate();
+  for (const Placed& placed : tensors) {
+    const auto& [name, tensor] = *placed.entry;
     std::string shape;
     for (int64_t size : tensor.shape()) shape += concat(shape.empty() ? "" : ",", size);
-    const uint64_t end = offset + tensor.nbytes();
-    header += concat(io::quote_json(name), ":{\"dtype\":\"", name_in_file(tensor.dtype()),
-                     "\",\"shape\":[", shape, "],\"data_offsets\":[", offset, ",", end, "]}");
-    offset = end;
+    header += concat(header.size() > 1 ? "," : "", io::quote_json(name), ":{\"dtype\":\"",
+                     name_in_file(tensor.dtype()), "\",\"shape\":[", shape,
+                     "],\"data_offsets\":[", placed.begin, ",", placed.begin + tensor.nbytes(),
+                     "]}");
   }
   header += '}';
   // Spaces bring the elements to an aligned place.
@@ -87,7 +106,8 @@ class Header {
     require(length <= size - 8, concat("has a header of ", length, " bytes in a file of ", size));
     require(length > 0 && data[8] == '{', "has a header that does not begin with {");
     start_ = 8 + static_cast<size_t>(length);
-    read(io::parse_json({data + 8, static_cast<size_t>(length)}, what_ + " has a bad header"),
+    read(io::parse_json({data + 8, static_cast<size_t>(length)}, what_ + " has a bad header",
+                        /*max_depth=*/4, /*max_items=*/static_cast<size_t>(kMaxRank) + 1),
          size - start_);
   }
 
@@ -109,17 +129,20 @@ class Header {
         entries_.push_back(read_entry(name, value));
       }
     }
-    // In the order of the file, every byte belongs to one tensor.
-    std::stable_sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
-      return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+    // In the order of their bytes, the tensors leave no byte out and share none.
+    std::vector<const Entry*> ordered;
+    for (const Entry& entry : entries_) ordered.push_back(&entry);
+    std::stable_sort(ordered.begin(), ordered.end(), [](const Entry* a, const Entry* b) {
+      return a->begin != b->begin ? a->begin < b->begin : a->end < b->end;
     });
     uint64_t end = 0;
-    for (const Entry& entry : entries_) {
-      require(entry.begin == end,
-              concat("has tensor \"", entry.name, "\" from byte ", entry.begin, "; expected ", end));
-      end = entry.end;
+    for (const Entry* entry : ordered) {
+      require(entry->begin == end, concat("has tensor \"", entry->name, "\" from byte ",
+                                          entry->begin, "; expected ", end));
+      end = entry->end;
     }
-    require(end == data_bytes, concat("has tensors of ", end, " bytes and ", data_bytes, " bytes of data"));
+    require(end == data_bytes,
+            concat("has tensors of ", end, " bytes and ", data_bytes, " bytes of data"));
   }
 
   void read_metadata(const Json& value) {
@@ -154,24 +177,17 @@ class Header {
     check(shape->items.size() <= static_cast<size_t>(kMaxRank),
           concat("has ", shape->items.size(), " dims; at most ", kMaxRank));
     uint64_t bytes = item_size(entry.dtype);
-    bool overflows = false;
     bool is_empty = false;
     for (const Json& size : shape->items) {
-      check(size.kind == Json::Kind::integer &&
-                size.integer <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()),
-            "has a size that is no number of elements");
+      check(size.kind == Json::Kind::integer, "has a size that is no number of elements");
+      // A 0 among the sizes does not excuse the others: strides are products of them.
+      check(!__builtin_mul_overflow(bytes, std::max<uint64_t>(size.integer, 1), &bytes) &&
+                bytes <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()),
+            "has sizes whose product is too large");
       entry.shape.push_back(static_cast<int64_t>(size.integer));
       is_empty |= size.integer == 0;
-      overflows |= __builtin_mul_overflow(bytes, size.integer, &bytes);
     }
-    if (is_empty) {
-      bytes = 0;
-      // Strides are products of sizes, so that a 0 among them does not excuse the others.
-      for (int64_t size : entry.shape) {
-        check(size <= std::numeric_limits<int32_t>::max(), "has sizes that are too large");
-      }
-    }
-    check(is_empty || !overflows, "has sizes whose product is too large");
+    if (is_empty) bytes = 0;
 
     check(offsets->kind == Json::Kind::array && offsets->items.size() == 2 &&
               offsets->items[0].kind == Json::Kind::integer &&
@@ -200,6 +216,12 @@ Tensor make_tensor(const Mapping& file, size_t start, const Entry& entry) {
   const auto bytes = static_cast<size_t>(entry.end - entry.begin);
   char* first = file->data() + start + entry.begin;
   const Layout layout = Layout::contiguous(entry.shape);
+  if (entry.dtype == kBool) {
+    // A byte that is neither 0 nor 1 is no bool. The mapping is private, so that it can be set right.
+    for (char* byte = first; byte != first + bytes; ++byte) {
+      if ((*byte & ~1) != 0) *byte = 1;
+    }
+  }
   if (bytes > 0 && reinterpret_cast<uintptr_t>(first) % item_size(entry.dtype) == 0) {
     const Block block{first, bytes, release_mapping, new Mapping(file)};
     return Tensor(TensorImpl::make(make_storage(kCPU, block), layout, entry.dtype));
@@ -213,17 +235,12 @@ Tensor make_tensor(const Mapping& file, size_t start, const Entry& entry) {
 }  // namespace
 
 void save(const StateDict& tensors, const std::string& path, const Metadata& metadata) {
-  std::vector<StateDict::Entry> entries;
   for (const auto& [name, tensor] : tensors) {
     TAUT_CHECK(tensor.defined(), ValueError, "save: tensor \"", name, "\" is undefined");
     TAUT_CHECK(name != "__metadata__", ValueError, "save: a tensor cannot be named __metadata__");
-    entries.emplace_back(name, tensor.detach());
   }
-  // Wide elements first, so that all are aligned whatever their sizes.
-  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
-    return a.second.element_size() > b.second.element_size();
-  });
-  const std::string header = header_of(entries, metadata);
+  const std::vector<Placed> placed = place(tensors);
+  const std::string header = header_of(placed, metadata);
   TAUT_CHECK(header.size() <= kMaxHeader, ValueError, "save: the header has ", header.size(),
              " bytes; at most ", kMaxHeader);
   io::AtomicFile file(path);
@@ -231,8 +248,8 @@ void save(const StateDict& tensors, const std::string& path, const Metadata& met
   for (int i = 0; i < 8; ++i) length[i] = static_cast<unsigned char>(header.size() >> (8 * i));
   file.write(length, sizeof(length));
   file.write(header.data(), header.size());
-  for (const auto& [name, tensor] : entries) {
-    const Tensor dense = tensor.cpu().contiguous();
+  for (const Placed& tensor : placed) {
+    const Tensor dense = tensor.entry->second.detach().cpu().contiguous();
     if (dense.nbytes() > 0) file.write(dense.data_ptr(), dense.nbytes());
   }
   file.commit();
