@@ -1,4 +1,5 @@
-// Small ops and training steps in Taut or in LibTorch, from one text; benchmarks/libtorch.py compiles it against both. Prints `case nanoseconds`.
+// Small ops and training steps in Taut or in LibTorch, from one text; benchmarks/libtorch.py
+// compiles it against both. Prints `case nanoseconds`.
 
 #include <algorithm>
 #include <chrono>
@@ -26,7 +27,6 @@ static lib::Tensor conv(const lib::Tensor& x, const lib::Tensor& weight, const l
 static lib::Tensor pool(const lib::Tensor& x) { return lib::nn::functional::max_pool2d(x, {2}); }
 #endif
 
-
 namespace {
 
 using lib::Tensor;
@@ -43,7 +43,8 @@ void measure(const char* name, int per, Op op) {
   while (seconds_of(calls) < 0.005) calls *= 2;
   calls *= 4;
   double best = 1e9;
-  for (int turn = 0; turn < 10; ++turn) best = std::min(best, seconds_of(calls) / static_cast<double>(calls));
+  for (int turn = 0; turn < 10; ++turn)
+    best = std::min(best, seconds_of(calls) / static_cast<double>(calls));
   std::printf("%s %.1f\n", name, best * 1e9 / per);
 }
 
@@ -85,7 +86,9 @@ void measure_mlp() {
 
 void measure_cnn() {
   Parameters p;
-  for (auto shape : {Shape{32, 1, 3, 3}, Shape{64, 32, 3, 3}, Shape{128, 64 * 7 * 7}, Shape{10, 128}}) p.add(shape);
+  for (auto shape :
+       {Shape{32, 1, 3, 3}, Shape{64, 32, 3, 3}, Shape{128, 64 * 7 * 7}, Shape{10, 128}})
+    p.add(shape);
   measure_training("cnn", p, lib::rand({64, 1, 28, 28}), [&](const Tensor& x) {
     const Tensor first = pool(lib::relu(conv(x, p[0], p[1])));
     const Tensor second = pool(lib::relu(conv(first, p[2], p[3]))).flatten(1);
@@ -98,7 +101,8 @@ void measure_cnn() {
 int main() {
   lib::set_num_threads(1);
   Tensor keep;  // what an op returns lives until the next
-  const Tensor one = lib::rand({1}), other = lib::rand({1}), many = lib::rand({64}), matrix = lib::rand({4, 16});
+  const Tensor one = lib::rand({1}), other = lib::rand({1}), many = lib::rand({64}),
+               matrix = lib::rand({4, 16});
   const Tensor leaf = lib::rand({1}).requires_grad_(), factor = lib::full({1}, 1.01);
   measure("add_1", 1, [&] { keep = one + other; });
   measure("add_64", 1, [&] { keep = many + many; });
@@ -112,8 +116,9 @@ int main() {
   });
 
   const Tensor x = lib::rand({8, 16}), target = lib::rand({8, 1});
-  const std::vector<Tensor> parameters = {lib::rand({16, 16}).requires_grad_(), lib::rand({16}).requires_grad_(),
-                                          lib::rand({1, 16}).requires_grad_(), lib::rand({1}).requires_grad_()};
+  const std::vector<Tensor> parameters = {
+      lib::rand({16, 16}).requires_grad_(), lib::rand({16}).requires_grad_(),
+      lib::rand({1, 16}).requires_grad_(), lib::rand({1}).requires_grad_()};
   lib::optim::AdamW optimizer(parameters);
   const auto step = [&] {
     optimizer.zero_grad();

@@ -25,8 +25,10 @@ uint64_t batch_seed(uint64_t base, uint64_t epoch, uint64_t batch) {
 // Rethrows the error at hand as one of the same kind whose message says where it came from.
 [[noreturn]] void rethrow_with(const std::string& where) {
   const auto told = [&](const std::exception& error) { return where + error.what(); };
-#define TAUT_RETHROW(Kind) \
-  catch (const Kind& error) { throw Kind(told(error)); }
+#define TAUT_RETHROW(Kind)    \
+  catch (const Kind& error) { \
+    throw Kind(told(error));  \
+  }
   try {
     throw;
   }
@@ -108,8 +110,8 @@ struct DataLoader::Iterator::Epoch {
       try {
         return dataset->get_batch(indices);
       } catch (...) {
-        rethrow_with(concat("batch ", number, " (samples ", indices.front(), " to ",
-                            indices.back(), "): "));
+        rethrow_with(
+            concat("batch ", number, " (samples ", indices.front(), " to ", indices.back(), "): "));
       }
     }
     std::vector<Tensors> samples;
@@ -196,9 +198,7 @@ struct DataLoader::Iterator::Epoch {
   }
 };
 
-DataLoader::Iterator::Iterator(std::shared_ptr<Epoch> epoch) : epoch_(std::move(epoch)) {
-  ++*this;
-}
+DataLoader::Iterator::Iterator(std::shared_ptr<Epoch> epoch) : epoch_(std::move(epoch)) { ++*this; }
 
 DataLoader::Iterator& DataLoader::Iterator::operator++() {
   batch_.clear();
@@ -220,8 +220,8 @@ DataLoader::DataLoader(std::shared_ptr<Dataset> dataset, const DataLoaderOptions
              "DataLoader: prefetch_factor must be at least 1; got ", options.prefetch_factor);
   std::shared_ptr<Sampler> sampler = options.sampler;
   if (sampler == nullptr && options.shuffle) {
-    sampler = std::make_shared<RandomSampler>(dataset_->size(), false, std::nullopt,
-                                              options.generator);
+    sampler =
+        std::make_shared<RandomSampler>(dataset_->size(), false, std::nullopt, options.generator);
   } else if (sampler == nullptr) {
     sampler = std::make_shared<SequentialSampler>(dataset_->size());
   }
@@ -255,8 +255,8 @@ DataLoader::Iterator DataLoader::begin() {
   epoch->collate = options_.collate_fn;
   epoch->progress = progress_;
   epoch->batches = batches_->epoch();
-  TAUT_CHECK(epoch->next_out <= epoch->batches.size(), ValueError, "DataLoader: cannot go on at batch ",
-             epoch->next_out, " of ", epoch->batches.size());
+  TAUT_CHECK(epoch->next_out <= epoch->batches.size(), ValueError,
+             "DataLoader: cannot go on at batch ", epoch->next_out, " of ", epoch->batches.size());
   epoch->start(options_.num_workers, options_.prefetch_factor);
   return Iterator(std::move(epoch));
 }

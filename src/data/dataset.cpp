@@ -155,8 +155,8 @@ std::vector<std::shared_ptr<Subset>> random_split(std::shared_ptr<Dataset> datas
 
 std::pair<Indices, Indices> stratified_split(const Tensor& labels, double fraction,
                                              Generator* generator) {
-  TAUT_CHECK(labels.dim() == 1, ShapeError, "stratified_split: expected labels of 1 dim; got shape ",
-             labels.shape());
+  TAUT_CHECK(labels.dim() == 1, ShapeError,
+             "stratified_split: expected labels of 1 dim; got shape ", labels.shape());
   TAUT_CHECK(fraction >= 0 && fraction <= 1, ValueError,
              "stratified_split: fraction must be in 0..1; got ", fraction);
   const Tensor classes = contiguous(to(labels, kInt64));

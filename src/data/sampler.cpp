@@ -49,8 +49,7 @@ Indices RandomSampler::epoch() {
 }
 
 WeightedRandomSampler::WeightedRandomSampler(std::vector<double> weights, int64_t num_samples,
-                                             bool replacement,
-                                             std::shared_ptr<Generator> generator)
+                                             bool replacement, std::shared_ptr<Generator> generator)
     : weights_(std::move(weights)),
       num_samples_(num_samples),
       replacement_(replacement),
@@ -65,10 +64,13 @@ WeightedRandomSampler::WeightedRandomSampler(std::vector<double> weights, int64_
   }
   TAUT_CHECK(sum > 0 && std::isfinite(sum), ValueError,
              "WeightedRandomSampler: the weights add up to ", sum);
-  TAUT_CHECK(num_samples >= 1, ValueError, "WeightedRandomSampler: num_samples must be at least 1; "
-             "got ", num_samples);
-  TAUT_CHECK(replacement || num_samples <= positive, ValueError, "WeightedRandomSampler: cannot draw ",
-             num_samples, " of ", positive, " samples without replacement");
+  TAUT_CHECK(num_samples >= 1, ValueError,
+             "WeightedRandomSampler: num_samples must be at least 1; "
+             "got ",
+             num_samples);
+  TAUT_CHECK(replacement || num_samples <= positive, ValueError,
+             "WeightedRandomSampler: cannot draw ", num_samples, " of ", positive,
+             " samples without replacement");
 }
 
 Indices WeightedRandomSampler::epoch() {

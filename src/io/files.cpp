@@ -21,8 +21,8 @@ namespace {
 
 [[noreturn]] void fail_on(const char* op, const char* action, const std::string& path) {
   const int reason = errno;
-  throw IoError(concat(op, ": cannot ", action, " ", path, ": ",
-                       std::generic_category().message(reason)));
+  throw IoError(
+      concat(op, ": cannot ", action, " ", path, ": ", std::generic_category().message(reason)));
 }
 
 class Descriptor {
@@ -64,14 +64,16 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   // A name that nothing else has: other saves of this process and of others may be under way.
   static std::atomic<uint32_t> counter{0};
   do {
-    temporary_ = concat(path, ".", static_cast<int64_t>(::getpid()), "-", counter.fetch_add(1), ".tmp");
+    temporary_ =
+        concat(path, ".", static_cast<int64_t>(::getpid()), "-", counter.fetch_add(1), ".tmp");
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) {
     temporary_.clear();
     fail_on("save", "create a file beside", path);
   }
-  // The new file keeps the rights of the one that it replaces. Without them it is still a good file.
+  // The new file keeps the rights of the one that it replaces. Without them it is still a good
+  // file.
   struct stat old {};
   if (::stat(path.c_str(), &old) == 0 && ::fchmod(descriptor_, old.st_mode & 0777) != 0) errno = 0;
 }
@@ -101,7 +103,8 @@ void AtomicFile::commit() {
   if (::close(descriptor) != 0) fail("close");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("rename a file to");
   temporary_.clear();
-  // From here on the new file is in place; the flush of the folder makes that last through a power cut.
+  // From here on the new file is in place; the flush of the folder makes that last through a power
+  // cut.
   const Descriptor folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || (::fsync(folder.get()) != 0 && errno != EINVAL && errno != EROFS)) {
     fail("flush the folder of");

@@ -1,5 +1,6 @@
 #pragma once
-// Files as the loaders and savers see them: a whole file mapped, and a file that is replaced as a whole.
+// Files as the loaders and savers see them: a whole file mapped, and a file that is replaced as a
+// whole.
 
 #include <cstddef>
 #include <memory>
@@ -24,8 +25,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// A file that appears under its name when commit() succeeded, and not before. The temporary file lies
-/// in the same folder and goes away with this object.
+/// A file that appears under its name when commit() succeeded, and not before. The temporary file
+/// lies in the same folder and goes away with this object.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -46,8 +47,9 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-/// The bytes of a file, unpacked when it is gzipped. @throws IoError when it cannot be read, FormatError
-/// for a broken gzip file, NotImplementedError for a gzipped one in a build without zlib.
+/// The bytes of a file, unpacked when it is gzipped. @throws IoError when it cannot be read,
+/// FormatError for a broken gzip file, NotImplementedError for a gzipped one in a build without
+/// zlib.
 class InputFile {
  public:
   explicit InputFile(const std::string& path);

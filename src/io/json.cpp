@@ -1,7 +1,6 @@
 #include "src/io/json.h"
 
 #include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include "taut/base/check.h"
@@ -9,8 +8,8 @@
 namespace taut::io {
 namespace {
 
-// Builds the tree from the parser's events. The parser keeps its own state on the heap; the depth is
-// bounded here because destroying the tree recurses.
+// Builds the tree from the parser's events. The parser keeps its own state on the heap; the depth
+// is bounded here because destroying the tree recurses.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
   Builder(Json& root, int max_depth, size_t max_items)

@@ -18,15 +18,15 @@ struct Json {
   uint64_t integer = 0;  // not negative; other numbers are of kind `number`
   double number = 0.0;
   std::string string;
-  std::vector<Json> items;                             // of an array
-  std::vector<std::pair<std::string, Json>> members;   // of an object
+  std::vector<Json> items;                            // of an array
+  std::vector<std::pair<std::string, Json>> members;  // of an object
 
   const Json* find(std::string_view key) const;
 };
 
-/// @throws FormatError, whose message begins with `what`, for text that is no JSON, is nested deeper than
-/// max_depth, has an array of more than max_items, or an object with two equal keys. No exception of the
-/// library escapes.
+/// @throws FormatError, whose message begins with `what`, for text that is no JSON, is nested
+/// deeper than max_depth, has an array of more than max_items, or an object with two equal keys. No
+/// exception of the library escapes.
 Json parse_json(std::string_view text, const std::string& what, int max_depth = 16,
                 size_t max_items = 1'000'000);
 

@@ -41,8 +41,8 @@ struct Placed {
   uint64_t begin = 0;
 };
 
-// Wide elements lie first, so that all are aligned whatever their sizes; the header keeps the order of
-// the names.
+// Wide elements lie first, so that all are aligned whatever their sizes; the header keeps the order
+// of the names.
 std::vector<Placed> place(const StateDict& tensors) {
   std::vector<Placed> placed;
   for (const StateDict::Entry& entry : tensors) placed.push_back({&entry});
@@ -65,8 +65,8 @@ std::string header_of(std::vector<Placed> tensors, const Metadata& metadata) {
   if (!metadata.empty()) {
     header += "\"__metadata__\":{";
     for (const auto& [key, value] : metadata) {
-      header += concat(header.back() == '{' ? "" : ",", io::quote_json(key), ":",
-                       io::quote_json(value));
+      header +=
+          concat(header.back() == '{' ? "" : ",", io::quote_json(key), ":", io::quote_json(value));
     }
     header += '}';
   }
@@ -75,9 +75,8 @@ std::string header_of(std::vector<Placed> tensors, const Metadata& metadata) {
     std::string shape;
     for (int64_t size : tensor.shape()) shape += concat(shape.empty() ? "" : ",", size);
     header += concat(header.size() > 1 ? "," : "", io::quote_json(name), ":{\"dtype\":\"",
-                     name_in_file(tensor.dtype()), "\",\"shape\":[", shape,
-                     "],\"data_offsets\":[", placed.begin, ",", placed.begin + tensor.nbytes(),
-                     "]}");
+                     name_in_file(tensor.dtype()), "\",\"shape\":[", shape, "],\"data_offsets\":[",
+                     placed.begin, ",", placed.begin + tensor.nbytes(), "]}");
   }
   header += '}';
   // Spaces bring the elements to an aligned place.
@@ -102,7 +101,8 @@ class Header {
     require(size >= 8, "is too short to be a safetensors file");
     uint64_t length = 0;
     for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(data[i]);
-    require(length <= kMaxHeader, concat("has a header of ", length, " bytes; at most ", kMaxHeader));
+    require(length <= kMaxHeader,
+            concat("has a header of ", length, " bytes; at most ", kMaxHeader));
     require(length <= size - 8, concat("has a header of ", length, " bytes in a file of ", size));
     require(length > 0 && data[8] == '{', "has a header that does not begin with {");
     start_ = 8 + static_cast<size_t>(length);
@@ -148,7 +148,8 @@ class Header {
   void read_metadata(const Json& value) {
     require(value.kind == Json::Kind::object, "has a __metadata__ that is no object");
     for (const auto& [key, text] : value.members) {
-      require(text.kind == Json::Kind::string, concat("has metadata \"", key, "\" that is no string"));
+      require(text.kind == Json::Kind::string,
+              concat("has metadata \"", key, "\" that is no string"));
       metadata_.emplace(key, text.string);
     }
   }
@@ -210,14 +211,17 @@ class Header {
 
 using Mapping = std::shared_ptr<io::MappedFile>;
 
-void release_mapping(void*, size_t, void* context) noexcept { delete static_cast<Mapping*>(context); }
+void release_mapping(void*, size_t, void* context) noexcept {
+  delete static_cast<Mapping*>(context);
+}
 
 Tensor make_tensor(const Mapping& file, size_t start, const Entry& entry) {
   const auto bytes = static_cast<size_t>(entry.end - entry.begin);
   char* first = file->data() + start + entry.begin;
   const Layout layout = Layout::contiguous(entry.shape);
   if (entry.dtype == kBool) {
-    // A byte that is neither 0 nor 1 is no bool. The mapping is private, so that it can be set right.
+    // A byte that is neither 0 nor 1 is no bool. The mapping is private, so that it can be set
+    // right.
     for (char* byte = first; byte != first + bytes; ++byte) {
       if ((*byte & ~1) != 0) *byte = 1;
     }

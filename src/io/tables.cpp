@@ -41,7 +41,8 @@ std::vector<char> read_up_to(InputFile& file, uint64_t bytes) {
   std::vector<char> data;
   while (data.size() < bytes) {
     const size_t before = data.size();
-    data.resize(before + static_cast<size_t>(std::min<uint64_t>(std::max(kChunk, before), bytes - before)));
+    data.resize(before +
+                static_cast<size_t>(std::min<uint64_t>(std::max(kChunk, before), bytes - before)));
     const size_t got = file.read(data.data() + before, data.size() - before);
     if (before + got < data.size()) {
       data.resize(before + got);
@@ -56,8 +57,8 @@ std::vector<char> read_up_to(InputFile& file, uint64_t bytes) {
 Tensor load_idx(const std::string& path) {
   InputFile file(path);
   unsigned char head[4];
-  TAUT_CHECK(file.read(head, 4) == 4 && head[0] == 0 && head[1] == 0, FormatError, "load_idx: ", path,
-             " is no IDX file");
+  TAUT_CHECK(file.read(head, 4) == 4 && head[0] == 0 && head[1] == 0, FormatError,
+             "load_idx: ", path, " is no IDX file");
   const DType dtype = dtype_of_code(head[2], path);
   const int rank = head[3];
   TAUT_CHECK(rank <= kMaxRank, FormatError, "load_idx: ", path, " has ", rank, " dims; at most ",
@@ -67,7 +68,8 @@ Tensor load_idx(const std::string& path) {
   for (int i = 0; i < rank; ++i) {
     unsigned char size[4];
     TAUT_CHECK(file.read(size, 4) == 4, FormatError, "load_idx: ", path, " ends in its header");
-    const uint64_t n = uint64_t{size[0]} << 24 | uint64_t{size[1]} << 16 | uint64_t{size[2]} << 8 | size[3];
+    const uint64_t n =
+        uint64_t{size[0]} << 24 | uint64_t{size[1]} << 16 | uint64_t{size[2]} << 8 | size[3];
     shape.push_back(static_cast<int64_t>(n));
     TAUT_CHECK(!__builtin_mul_overflow(bytes, std::max<uint64_t>(n, 1), &bytes) &&
                    bytes <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()),
@@ -112,15 +114,16 @@ Tensor load_csv(const std::string& path, char delimiter, int64_t skip_rows) {
       next = result.ptr;
       while (next != stop && *next == ' ') ++next;
       TAUT_CHECK(result.ec == std::errc() && (next == stop || *next == delimiter), FormatError,
-                 "load_csv: ", path, ", line ", line_number, ": field ", in_line + 1, " is no number");
+                 "load_csv: ", path, ", line ", line_number, ": field ", in_line + 1,
+                 " is no number");
       values.push_back(value);
       ++in_line;
       if (next == stop) break;
       ++next;
     }
     if (rows == 0) columns = in_line;
-    TAUT_CHECK(in_line == columns, FormatError, "load_csv: ", path, ", line ", line_number, ": got ",
-               in_line, " fields; expected ", columns);
+    TAUT_CHECK(in_line == columns, FormatError, "load_csv: ", path, ", line ", line_number,
+               ": got ", in_line, " fields; expected ", columns);
     ++rows;
   }
   return tensor_of(values.data(), {rows, columns}, kFloat64);

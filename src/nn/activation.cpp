@@ -20,8 +20,8 @@ Tensor ReLU::forward(const Tensor& input) {
 }
 std::string ReLU::extra_repr() const { return with_inplace("", inplace); }
 
-#define TAUT_SIMPLE_ACTIVATION(Name, function)                                     \
-  Name::Name(bool inplace_in) : inplace(inplace_in) {}                             \
+#define TAUT_SIMPLE_ACTIVATION(Name, function)                                      \
+  Name::Name(bool inplace_in) : inplace(inplace_in) {}                              \
   Tensor Name::forward(const Tensor& input) { return functional::function(input); } \
   std::string Name::extra_repr() const { return with_inplace("", inplace); }
 TAUT_SIMPLE_ACTIVATION(ReLU6, relu6)
@@ -58,8 +58,7 @@ GELU::GELU(std::string approximate_in) : approximate(std::move(approximate_in)) 
 Tensor GELU::forward(const Tensor& input) { return functional::gelu(input, approximate); }
 std::string GELU::extra_repr() const { return concat("approximate='", approximate, "'"); }
 
-Softplus::Softplus(double beta_in, double threshold_in)
-    : beta(beta_in), threshold(threshold_in) {}
+Softplus::Softplus(double beta_in, double threshold_in) : beta(beta_in), threshold(threshold_in) {}
 Tensor Softplus::forward(const Tensor& input) {
   return functional::softplus(input, beta, threshold);
 }

@@ -83,7 +83,8 @@ std::string ModuleList::str() const {
     if (last == first) {
       result += concat("  (", first, "): ", indented(text), "\n");
     } else {
-      result += concat("  (", first, "-", last, "): ", last - first + 1, " x ", indented(text), "\n");
+      result +=
+          concat("  (", first, "-", last, "): ", last - first + 1, " x ", indented(text), "\n");
     }
     first = last + 1;
   }

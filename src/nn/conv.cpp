@@ -111,8 +111,8 @@ Tensor ConvBase::convolve(const Tensor& input,
 }
 
 std::string ConvBase::extra_repr() const {
-  std::string text = concat(in_channels, ", ", out_channels, ", kernel_size=", kernel_size,
-                            ", stride=", stride);
+  std::string text =
+      concat(in_channels, ", ", out_channels, ", kernel_size=", kernel_size, ", stride=", stride);
   if (!padding_word.empty()) {
     text += concat(", padding=", padding_word);
   } else if (!all_are(padding, 0)) {

@@ -1,21 +1,17 @@
 #include "taut/nn/modules/embedding.h"
 
-#include "taut/nn/init.h"
 #include "taut/autograd/grad_mode.h"
+#include "taut/nn/init.h"
 #include "taut/ops/ops.h"
 
 namespace taut::nn {
 
 Embedding::Embedding(int64_t rows, int64_t width, std::optional<int64_t> padding, bool scale,
                      const TensorOptions& options)
-    : num_embeddings(rows),
-      embedding_dim(width),
-      padding_idx(padding),
-      scale_grad_by_freq(scale) {
+    : num_embeddings(rows), embedding_dim(width), padding_idx(padding), scale_grad_by_freq(scale) {
   if (padding_idx) {
-    TAUT_CHECK(*padding_idx >= -rows && *padding_idx < rows, IndexError,
-               "Embedding: padding_idx ", *padding_idx, " is no row; expected ", -rows, "..",
-               rows - 1);
+    TAUT_CHECK(*padding_idx >= -rows && *padding_idx < rows, IndexError, "Embedding: padding_idx ",
+               *padding_idx, " is no row; expected ", -rows, "..", rows - 1);
     if (*padding_idx < 0) *padding_idx += rows;
   }
   register_parameter("weight", weight, empty({rows, width}, options));

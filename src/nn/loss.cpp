@@ -22,8 +22,7 @@ CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& options)
   register_buffer("weight", weight, options.weight);
 }
 Tensor CrossEntropyLoss::forward(const Tensor& input, const Tensor& target) {
-  return functional::cross_entropy(input, target, weight, ignore_index, reduction,
-                                   label_smoothing);
+  return functional::cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing);
 }
 
 NLLLoss::NLLLoss(const NLLLossOptions& options)
@@ -64,8 +63,7 @@ BCEWithLogitsLoss::BCEWithLogitsLoss(const Tensor& weight_in, Reduction reductio
   register_buffer("pos_weight", pos_weight, pos_weight_in);
 }
 Tensor BCEWithLogitsLoss::forward(const Tensor& input, const Tensor& target) {
-  return functional::binary_cross_entropy_with_logits(input, target, weight, reduction,
-                                                      pos_weight);
+  return functional::binary_cross_entropy_with_logits(input, target, weight, reduction, pos_weight);
 }
 
 Tensor KLDivLoss::forward(const Tensor& input, const Tensor& target) {

@@ -8,8 +8,8 @@
 #include <unordered_set>
 
 #include "src/nn/module_parts.h"
-#include "taut/autograd/set_data.h"
 #include "taut/autograd/grad_mode.h"
+#include "taut/autograd/set_data.h"
 #include "taut/ops/ops.h"
 
 namespace taut::nn {
@@ -127,8 +127,8 @@ void Module::register_buffer(std::string part, Tensor& field, Tensor tensor, boo
 
 void Module::add_module(std::string part, std::shared_ptr<Module> module) {
   check_name("module", &children_, part);
-  TAUT_CHECK(module == nullptr || !is_inside(*module, this), ValueError, name(), ": module \"", part,
-             "\" holds this module; a module cannot be inside itself");
+  TAUT_CHECK(module == nullptr || !is_inside(*module, this), ValueError, name(), ": module \"",
+             part, "\" holds this module; a module cannot be inside itself");
   TAUT_CHECK(module != nullptr, ValueError, name(), ": module \"", part, "\" is null");
   for (auto& [child_name, child] : children_) {
     if (child_name == part) {

@@ -63,9 +63,10 @@ Tensor BatchNormBase::forward(const Tensor& input) {
 }
 
 std::string BatchNormBase::extra_repr() const {
-  return concat(num_features, ", eps=", eps, ", momentum=",
-                momentum ? concat(*momentum) : std::string("None"), ", affine=", affine,
-                ", bias=", bias.defined(), ", track_running_stats=", track_running_stats);
+  return concat(num_features, ", eps=", eps,
+                ", momentum=", momentum ? concat(*momentum) : std::string("None"),
+                ", affine=", affine, ", bias=", bias.defined(),
+                ", track_running_stats=", track_running_stats);
 }
 
 BatchNorm1d::BatchNorm1d(int64_t features, double eps_in, std::optional<double> momentum_in,
@@ -89,7 +90,8 @@ LayerNorm::LayerNorm(const SizeArg& shape, double eps_in, bool affine, bool with
                      const TensorOptions& options)
     : normalized_shape(shape_of(shape)), eps(eps_in), elementwise_affine(affine) {
   register_parameter("weight", weight, affine ? empty(normalized_shape, options) : Tensor());
-  register_parameter("bias", bias, affine && with_bias ? empty(normalized_shape, options) : Tensor());
+  register_parameter("bias", bias,
+                     affine && with_bias ? empty(normalized_shape, options) : Tensor());
   reset_parameters();
 }
 

@@ -16,8 +16,8 @@ Tensor MaxPoolBase::forward(const Tensor& input) {
   const auto function = spatial_ == 1   ? functional::max_pool1d
                         : spatial_ == 2 ? functional::max_pool2d
                                         : functional::max_pool3d;
-  return function(input, kernel_size.values(), stride.values(), padding.values(),
-                  dilation.values(), ceil_mode);
+  return function(input, kernel_size.values(), stride.values(), padding.values(), dilation.values(),
+                  ceil_mode);
 }
 
 std::string MaxPoolBase::extra_repr() const {

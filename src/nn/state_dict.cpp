@@ -10,7 +10,8 @@ namespace {
 void list_keys(std::string& problems, const char* what, const std::vector<std::string>& keys) {
   if (keys.empty()) return;
   problems += concat("; ", what, ":");
-  for (size_t i = 0; i < keys.size(); ++i) problems += concat(i == 0 ? " \"" : ", \"", keys[i], "\"");
+  for (size_t i = 0; i < keys.size(); ++i)
+    problems += concat(i == 0 ? " \"" : ", \"", keys[i], "\"");
 }
 
 }  // namespace
@@ -45,8 +46,8 @@ LoadReport Module::load_state_dict(const StateDict& state, bool strict) {
     if (source == nullptr) {
       report.missing_keys.push_back(key);
     } else if (!(source->shape() == target.shape())) {
-      shapes += concat("; shape of \"", key, "\": got ", source->shape(), "; expected ",
-                       target.shape());
+      shapes +=
+          concat("; shape of \"", key, "\": got ", source->shape(), "; expected ", target.shape());
     }
   }
   for (const auto& [key, source] : state) {

@@ -11,8 +11,8 @@ constexpr double kPi = 3.14159265358979323846;
 
 }  // namespace
 
-// PyTorch computes most rates from the last one, so that schedulers can act on top of each other; the
-// formulas here round as those do.
+// PyTorch computes most rates from the last one, so that schedulers can act on top of each other;
+// the formulas here round as those do.
 
 LRScheduler::LRScheduler(Optimizer& optimizer) : optimizer_(&optimizer) {
   for (ParamGroup& group : optimizer.param_groups()) {
@@ -284,7 +284,8 @@ std::vector<double> OneCycleLR::get_lr() {
   const double step = static_cast<double>(last_epoch_);
   double start_step = 0;
   size_t at = 0;
-  while (at + 1 < phases_.size() && step > phases_[at].end_step) start_step = phases_[at++].end_step;
+  while (at + 1 < phases_.size() && step > phases_[at].end_step)
+    start_step = phases_[at++].end_step;
   const Phase& phase = phases_[at];
   const double share = (step - start_step) / (phase.end_step - start_step);
   if (options_.cycle_momentum) {
@@ -315,7 +316,8 @@ SequentialLR::SequentialLR(Optimizer& optimizer,
     TAUT_CHECK(scheduler->optimizer_ == &optimizer, ValueError,
                "SequentialLR: a scheduler belongs to another optimizer");
   }
-  // Every scheduler took its first step when it was made: undo them all, and do that of the first again.
+  // Every scheduler took its first step when it was made: undo them all, and do that of the first
+  // again.
   for (ParamGroup& group : optimizer.param_groups()) {
     group.options.set("lr", group.options.number("initial_lr"));
   }

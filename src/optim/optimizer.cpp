@@ -88,9 +88,8 @@ OptimizerState Optimizer::state_dict() const {
 }
 
 void Optimizer::load_state_dict(const OptimizerState& state) {
-  TAUT_CHECK(state.param_groups.size() == groups_.size(), ValueError,
-             "load_state_dict: got ", state.param_groups.size(), " parameter groups; expected ",
-             groups_.size());
+  TAUT_CHECK(state.param_groups.size() == groups_.size(), ValueError, "load_state_dict: got ",
+             state.param_groups.size(), " parameter groups; expected ", groups_.size());
   // Parameters are numbered by their order through the groups, here and there.
   std::map<int64_t, size_t> position_of;
   for (size_t g = 0; g < groups_.size(); ++g) {
@@ -117,8 +116,8 @@ void Optimizer::load_state_dict(const OptimizerState& state) {
         TAUT_CHECK(tensor->shape() == param.shape() || tensor->numel() == 1, ValueError,
                    "load_state_dict: ", key, " of parameter ", id, " has shape ", tensor->shape(),
                    "; expected ", param.shape());
-        const TensorOptions options = param.is_floating_point() ? param.options()
-                                                                : TensorOptions(param.device());
+        const TensorOptions options =
+            param.is_floating_point() ? param.options() : TensorOptions(param.device());
         loaded[position->second].set(key, taut::to(tensor->detach(), options, /*copy=*/true));
       }
     }

@@ -56,8 +56,8 @@ void SGD::step() {
     args.weight_decay = group.options.number("weight_decay");
     args.nesterov = group.options.flag("nesterov");
     args.maximize = group.options.flag("maximize");
-    // A first step writes the momentum buffers, later ones read them: parameters that joined late are
-    // a list of their own.
+    // A first step writes the momentum buffers, later ones read them: parameters that joined late
+    // are a list of their own.
     for (StepList& list : make_step_lists(*this, group, has_momentum_buffer)) {
       list.fill(args);
       args.is_first_step = list.key() == 0;

@@ -1,6 +1,6 @@
-// An optimizer's state as tensors by name, for files that hold nothing else. Every kind of value has a
-// tensor that stands for it and for no other: a flag is bool, a number float64 and an integer int64
-// without dims, a list of numbers float64 with one dim, a word uint8 with one dim.
+// An optimizer's state as tensors by name, for files that hold nothing else. Every kind of value
+// has a tensor that stands for it and for no other: a flag is bool, a number float64 and an integer
+// int64 without dims, a list of numbers float64 with one dim, a word uint8 with one dim.
 
 #include <charconv>
 #include <cstring>
@@ -74,7 +74,8 @@ StateDict to_tensors(const OptimizerState& state) {
     }
   }
   for (const auto& [id, values] : state.state) {
-    for (const auto& [key, value] : values) put_option(tensors, concat("state.", id, ".", key), value);
+    for (const auto& [key, value] : values)
+      put_option(tensors, concat("state.", id, ".", key), value);
   }
   return tensors;
 }
@@ -100,8 +101,10 @@ OptimizerState from_tensors(const StateDict& tensors) {
     } else if (rest.starts_with("state.")) {
       rest.remove_prefix(6);
       const int64_t id = take_number(name, rest);
-      if (state.state.empty() || state.state.back().first != id) state.state.emplace_back(id, Values());
-      // A number of the state is a count or a tensor like its parameter; only the first is a scalar here.
+      if (state.state.empty() || state.state.back().first != id)
+        state.state.emplace_back(id, Values());
+      // A number of the state is a count or a tensor like its parameter; only the first is a scalar
+      // here.
       state.state.back().second.set(rest, rest == "step" ? option_from(tensor) : Value(tensor));
     } else {
       TAUT_CHECK(false, ValueError, "optimizer state: unexpected name \"", name, "\"");

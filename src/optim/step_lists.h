@@ -8,9 +8,9 @@
 
 namespace taut::optim {
 
-/// The parameters of a group that have a gradient and share dtype, device and `key`, for one call of a
-/// kernel. A parameter that does not lie in one piece is worked on in a copy, which finish() writes
-/// back.
+/// The parameters of a group that have a gradient and share dtype, device and `key`, for one call
+/// of a kernel. A parameter that does not lie in one piece is worked on in a copy, which finish()
+/// writes back.
 class StepList {
  public:
   StepList(DType dtype, Device device, int64_t key) : dtype_(dtype), device_(device), key_(key) {}
@@ -26,7 +26,8 @@ class StepList {
   const Tensors& params() const { return params_; }
   /// Fills the fields that all steps share.
   void fill(kernels::ParamList& list);
-  /// Pointers to one state tensor of every parameter, made by `start` (zeros) where it is not there.
+  /// Pointers to one state tensor of every parameter, made by `start` (zeros) where it is not
+  /// there.
   void* const* slot(const char* name, double start = 0.0);
   /// Counts one more step of every parameter, and returns the counts.
   const int64_t* count_steps();
@@ -48,7 +49,8 @@ class StepList {
   std::vector<std::vector<void*>> slots_;
 };
 
-/// Sorts the parameters of a group that have a gradient into lists. key_of says what else must agree.
+/// Sorts the parameters of a group that have a gradient into lists. key_of says what else must
+/// agree.
 std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& group,
                                       int64_t (*key_of)(const Values& state) = nullptr);
 

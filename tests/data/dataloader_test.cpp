@@ -108,7 +108,8 @@ TEST(DataLoader, EndsEarlyWithoutHanging) {
 }
 
 TEST(DataLoader, TheIteratorMayOutliveTheLoader) {
-  auto loader = std::make_unique<DataLoader>(std::make_shared<Probe>(8), DataLoaderOptions{.num_workers = 2});
+  auto loader =
+      std::make_unique<DataLoader>(std::make_shared<Probe>(8), DataLoaderOptions{.num_workers = 2});
   auto iterator = loader->begin();
   loader.reset();
   int count = 0;
@@ -145,10 +146,11 @@ TEST(DataLoader, GoesOnWhereItStood) {
 }
 
 TEST(DataLoader, CollatesAsTold) {
-  DataLoader loader(std::make_shared<Probe>(4),
-                    {.batch_size = 2, .num_workers = 1, .collate_fn = [](std::span<const Tensors> samples) {
-                       return Tensors{tensor(static_cast<int64_t>(samples.size()))};
-                     }});
+  DataLoader loader(
+      std::make_shared<Probe>(4),
+      {.batch_size = 2, .num_workers = 1, .collate_fn = [](std::span<const Tensors> samples) {
+         return Tensors{tensor(static_cast<int64_t>(samples.size()))};
+       }});
   EXPECT_EQ(all_batches(loader)[0][0].item<int64_t>(), 2);
 }
 
@@ -156,7 +158,9 @@ TEST(DataLoader, ChecksItsOptions) {
   const auto set = std::make_shared<Probe>(4);
   EXPECT_THROW(DataLoader(nullptr), ValueError);
   EXPECT_THROW(DataLoader(set, {.batch_size = 0}), ValueError);
-  EXPECT_THROW(DataLoader(set, {.shuffle = true, .sampler = std::make_shared<SequentialSampler>(4)}), ValueError);
+  EXPECT_THROW(
+      DataLoader(set, {.shuffle = true, .sampler = std::make_shared<SequentialSampler>(4)}),
+      ValueError);
   EXPECT_THROW(DataLoader(set, {.num_workers = -1}), ValueError);
 }
 

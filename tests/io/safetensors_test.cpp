@@ -32,10 +32,12 @@ class SafetensorsTest : public ::testing::Test {
   }
   std::string path(const char* name = "file.safetensors") const { return folder_ / name; }
   size_t files() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+    return static_cast<size_t>(
+        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
   }
   void write(const std::string& bytes) const {
-    std::ofstream(path(), std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(path(), std::ios::binary)
+        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
   std::string read() const {
     std::ifstream file(path(), std::ios::binary);
@@ -53,8 +55,10 @@ std::string with_length(const std::string& header, const std::string& data = {})
 
 StateDict one_of_each() {
   StateDict state;
-  for (DType dtype : {kBool, kUInt8, kInt8, kInt16, kInt32, kInt64, kFloat16, kBFloat16, kFloat32, kFloat64}) {
-    state.insert(std::string(name(dtype)), tensor({1.0, 0.0, 1.0, 1.0, 0.0, 1.0}).view({2, 3}).to(dtype));
+  for (DType dtype :
+       {kBool, kUInt8, kInt8, kInt16, kInt32, kInt64, kFloat16, kBFloat16, kFloat32, kFloat64}) {
+    state.insert(std::string(name(dtype)),
+                 tensor({1.0, 0.0, 1.0, 1.0, 0.0, 1.0}).view({2, 3}).to(dtype));
   }
   state.insert("scalar", tensor(3.5));
   state.insert("empty", empty({0, 4}));
@@ -120,7 +124,9 @@ const char* const kEntry = R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4
 TEST_F(SafetensorsTest, RefusesBadFiles) {
   const std::string four(4, '\0');
   const auto object = [](const std::string& inside) { return "{" + inside + "}"; };
-  const auto described = [&](const std::string& entry) { return with_length("{\"a\":" + entry + "}", "1234"); };
+  const auto described = [&](const std::string& entry) {
+    return with_length("{\"a\":" + entry + "}", "1234");
+  };
   struct Case {
     std::string bytes;
     const char* problem;
@@ -156,12 +162,18 @@ TEST_F(SafetensorsTest, RefusesBadFiles) {
       {described(R"({"dtype":"F32","shape":[1.0],"data_offsets":[0,4]})"), "no number"},
       {described(R"({"dtype":"F32","shape":["1"],"data_offsets":[0,4]})"), "no number"},
       {described(R"({"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]})"), "dims"},
-      {described(R"({"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]})"), "list of more than"},
-      {described(R"({"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]})"), "too large"},
-      {described(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]})"), "too large"},
-      {described(R"({"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]})"), "too large"},
-      {described(R"({"dtype":"F32","shape":[9223372036854775807],"data_offsets":[0,4]})"), "too large"},
-      {described(R"({"dtype":"F32","shape":[2],"data_offsets":[0,4]})"), "expected 8 for F32 of shape (2,)"},
+      {described(R"({"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]})"),
+       "list of more than"},
+      {described(R"({"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]})"),
+       "too large"},
+      {described(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]})"),
+       "too large"},
+      {described(R"({"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]})"),
+       "too large"},
+      {described(R"({"dtype":"F32","shape":[9223372036854775807],"data_offsets":[0,4]})"),
+       "too large"},
+      {described(R"({"dtype":"F32","shape":[2],"data_offsets":[0,4]})"),
+       "expected 8 for F32 of shape (2,)"},
       {described(R"({"dtype":"F32","shape":[1],"data_offsets":[4,0]})"), "ends before"},
       {described(R"({"dtype":"F32","shape":[1],"data_offsets":[0]})"), "two numbers"},
       {described(R"({"dtype":"F32","shape":[1],"data_offsets":[-4,0]})"), "two numbers"},
@@ -169,9 +181,12 @@ TEST_F(SafetensorsTest, RefusesBadFiles) {
       {with_length(object(kEntry)), "4 bytes and 0 bytes of data"},
       {with_length(object(kEntry), "12345"), "4 bytes and 5 bytes of data"},
       {with_length("{}", "1"), "0 bytes and 1 bytes of data"},
-      {with_length(object(std::string(kEntry) + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})"), four),
+      {with_length(
+           object(std::string(kEntry) + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})"),
+           four),
        "from byte 0; expected 4"},
-      {with_length(object(std::string(kEntry) + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]})"),
+      {with_length(object(std::string(kEntry) +
+                          R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]})"),
                    four + four + four),
        "from byte 8; expected 4"},
   };
@@ -181,7 +196,8 @@ TEST_F(SafetensorsTest, RefusesBadFiles) {
       load(path());
       ADD_FAILURE() << "accepted; expected: " << c.problem;
     } catch (const FormatError& error) {
-      EXPECT_NE(std::string(error.what()).find(c.problem), std::string::npos) << error.what() << " / " << c.problem;
+      EXPECT_NE(std::string(error.what()).find(c.problem), std::string::npos)
+          << error.what() << " / " << c.problem;
       EXPECT_NE(std::string(error.what()).find(path()), std::string::npos);
     }
   }
@@ -277,7 +293,8 @@ TEST_F(SafetensorsTest, AFullDiskLeavesTheOldFileAlone) {
     try {
       save(StateDict{{"x", big}}, path());
     } catch (const IoError& error) {
-      return std::string(error.what()) == "save: cannot write " + path() + ": File too large" ? 0 : 2;
+      return std::string(error.what()) == "save: cannot write " + path() + ": File too large" ? 0
+                                                                                              : 2;
     }
     return 3;
   }));

@@ -19,11 +19,15 @@ class TablesTest : public ::testing::Test {
     gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
     gzclose(file);
   }
-  const std::string path_ = std::filesystem::temp_directory_path() / ("taut-table-" + std::to_string(getpid()));
+  const std::string path_ =
+      std::filesystem::temp_directory_path() / ("taut-table-" + std::to_string(getpid()));
 };
 
 TEST_F(TablesTest, ReadsIdx) {
-  const std::string bytes("\0\0\x08\x02\0\0\0\x02\0\0\0\x03" "abcdef", 18);
+  const std::string bytes(
+      "\0\0\x08\x02\0\0\0\x02\0\0\0\x03"
+      "abcdef",
+      18);
   for (bool gzip : {false, true}) {
     write(bytes, gzip);
     const Tensor x = load_idx(path_);
@@ -36,9 +40,18 @@ TEST_F(TablesTest, ReadsIdx) {
 
 TEST_F(TablesTest, RefusesBadIdx) {
   const std::string bad[] = {
-      "", std::string("\0\0\x08", 3), std::string("\1\0\x08\x01\0\0\0\0", 8), std::string("\0\0\x07\x01\0\0\0\0", 8),
-      std::string("\0\0\x08\x09\0\0\0\0", 8), std::string("\0\0\x08\x01\0\0", 6),
-      std::string("\0\0\x08\x01\0\0\0\x02" "a", 9), std::string("\0\0\x08\x01\0\0\0\x01" "ab", 10),
+      "",
+      std::string("\0\0\x08", 3),
+      std::string("\1\0\x08\x01\0\0\0\0", 8),
+      std::string("\0\0\x07\x01\0\0\0\0", 8),
+      std::string("\0\0\x08\x09\0\0\0\0", 8),
+      std::string("\0\0\x08\x01\0\0", 6),
+      std::string("\0\0\x08\x01\0\0\0\x02"
+                  "a",
+                  9),
+      std::string("\0\0\x08\x01\0\0\0\x01"
+                  "ab",
+                  10),
       std::string("\0\0\x0e\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 16),
       std::string("\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xff", 12)};
   for (const std::string& bytes : bad) {
@@ -53,7 +66,8 @@ TEST_F(TablesTest, RefusesBadIdx) {
 
 TEST_F(TablesTest, ReadsCsv) {
   write("x,y\r\n1, 2\r\n\n-3.5,4e2", true);
-  EXPECT_TRUE(equal(load_csv(path_, ',', 1), tensor({1.0, 2.0, -3.5, 400.0}, kFloat64).view({2, 2})));
+  EXPECT_TRUE(
+      equal(load_csv(path_, ',', 1), tensor({1.0, 2.0, -3.5, 400.0}, kFloat64).view({2, 2})));
   write("1,2\n3\n");
   try {
     load_csv(path_);

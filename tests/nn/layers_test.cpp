@@ -26,7 +26,8 @@ TEST(Init, Distributions) {
   const Tensor w = empty({200, 300});
   EXPECT_NEAR(taut::std(init::xavier_normal_(w)).item<double>(), std::sqrt(2.0 / 500), 1e-3);
   EXPECT_NEAR(init::xavier_uniform_(w).max().item<double>(), std::sqrt(6.0 / 500), 1e-3);
-  EXPECT_NEAR(taut::std(init::kaiming_normal_(w, 0, "fan_out", "relu")).item<double>(), std::sqrt(2.0 / 200), 1e-3);
+  EXPECT_NEAR(taut::std(init::kaiming_normal_(w, 0, "fan_out", "relu")).item<double>(),
+              std::sqrt(2.0 / 200), 1e-3);
   init::trunc_normal_(w, 0.0, 1.0, -1.0, 2.0);
   EXPECT_GE(w.min().item<double>(), -1.0);
   EXPECT_LE(w.max().item<double>(), 2.0);
@@ -35,7 +36,8 @@ TEST(Init, Distributions) {
   EXPECT_THROW(init::kaiming_normal_(ones({3})), ValueError);
   EXPECT_THROW(init::calculate_gain("nothing"), ValueError);
   const Tensor x = rand({1, 4, 5, 5});
-  EXPECT_TRUE(allclose(functional::conv2d(x, init::dirac_(empty({4, 4, 3, 3})), Tensor(), {1}, {1}), x));
+  EXPECT_TRUE(
+      allclose(functional::conv2d(x, init::dirac_(empty({4, 4, 3, 3})), Tensor(), {1}, {1}), x));
 }
 
 TEST(Conv, SamePaddingKeepsTheSize) {
@@ -46,7 +48,8 @@ TEST(Conv, SamePaddingKeepsTheSize) {
   // One zero more after the input than before it.
   Conv1d layer(1, 1, 2, {.padding = "same", .bias = false});
   init::ones_(layer.weight);
-  EXPECT_TRUE(equal(layer(tensor({1.0, 2.0, 3.0}).view({1, 1, 3})).flatten(), tensor({3.0, 5.0, 3.0})));
+  EXPECT_TRUE(
+      equal(layer(tensor({1.0, 2.0, 3.0}).view({1, 1, 3})).flatten(), tensor({3.0, 5.0, 3.0})));
   EXPECT_THROW(Conv1d(1, 1, 3, {.stride = 2, .padding = "same"}), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.padding = "full"}), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.padding_mode = "reflect"}), NotImplementedError);
@@ -66,8 +69,8 @@ TEST(BatchNorm, AveragesOverAllBatchesWithoutMomentum) {
   BatchNorm1d norm(1, 1e-5, std::nullopt);
   norm(tensor({0.0, 2.0}).view({2, 1}));
   norm(tensor({4.0, 8.0}).view({2, 1}));
-  EXPECT_FLOAT_EQ(norm.running_mean.item<float>(), 3.5f);   // of 1 and 6
-  EXPECT_FLOAT_EQ(norm.running_var.item<float>(), 5.0f);    // of 2 and 8, each with n - 1
+  EXPECT_FLOAT_EQ(norm.running_mean.item<float>(), 3.5f);  // of 1 and 6
+  EXPECT_FLOAT_EQ(norm.running_var.item<float>(), 5.0f);   // of 2 and 8, each with n - 1
   EXPECT_EQ(norm.num_batches_tracked.item<int64_t>(), 2);
   norm.eval();
   EXPECT_NEAR(norm(tensor({3.5}).view({1, 1})).item<double>(), 0.0, 1e-6);
@@ -114,7 +117,8 @@ TEST(Layers, ReshapeAndPool) {
   EXPECT_EQ(Flatten()(rand({2, 3, 4})).shape(), (Dims{2, 12}));
   EXPECT_EQ(Unflatten(1, {3, 4})(rand({2, 12})).shape(), (Dims{2, 3, 4}));
   EXPECT_EQ(MaxPool2d(2)(rand({1, 1, 6, 6})).shape(), (Dims{1, 1, 3, 3}));
-  EXPECT_EQ(AvgPool2d(3, {.stride = 1, .padding = 1})(rand({1, 1, 6, 6})).shape(), (Dims{1, 1, 6, 6}));
+  EXPECT_EQ(AvgPool2d(3, {.stride = 1, .padding = 1})(rand({1, 1, 6, 6})).shape(),
+            (Dims{1, 1, 6, 6}));
   EXPECT_EQ(AdaptiveAvgPool2d({1, 1})(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 1, 1}));
   EXPECT_EQ(AdaptiveMaxPool2d(2)(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 2, 2}));
   EXPECT_EQ(MaxPool1d(2)(rand({1, 1, 6})).shape(), (Dims{1, 1, 3}));

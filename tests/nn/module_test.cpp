@@ -27,16 +27,16 @@ using Names = std::vector<std::string>;
 
 TEST(Module, NamesItsPartsInOrder) {
   const Net net;
-  EXPECT_EQ(names_of(net.named_parameters()), (Names{"scale", "hidden.weight", "hidden.bias", "norm.weight",
-                                                     "norm.bias", "out.weight"}));
+  EXPECT_EQ(names_of(net.named_parameters()), (Names{"scale", "hidden.weight", "hidden.bias",
+                                                     "norm.weight", "norm.bias", "out.weight"}));
   EXPECT_EQ(names_of(net.named_buffers()),
             (Names{"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}));
   EXPECT_EQ(net.parameters(false).size(), 1u);
   EXPECT_EQ(net.children().size(), 3u);
   EXPECT_EQ(net.modules().size(), 4u);
-  EXPECT_EQ(net.state_dict().keys(),
-            (Names{"scale", "hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "norm.running_mean",
-                   "norm.running_var", "norm.num_batches_tracked", "out.weight"}));
+  EXPECT_EQ(net.state_dict().keys(), (Names{"scale", "hidden.weight", "hidden.bias", "norm.weight",
+                                            "norm.bias", "norm.running_mean", "norm.running_var",
+                                            "norm.num_batches_tracked", "out.weight"}));
   EXPECT_TRUE(net.get_parameter("hidden.weight").is_same(net.hidden->weight));
   EXPECT_THROW(net.get_parameter("hidden.nothing"), ValueError);
   EXPECT_EQ(net.get_submodule("norm"), net.norm);
@@ -101,7 +101,8 @@ TEST(Module, LoadsItsOwnState) {
   a.norm->running_mean.fill_(3);
   const LoadReport report = b.load_state_dict(a.state_dict());
   EXPECT_TRUE(report.missing_keys.empty() && report.unexpected_keys.empty());
-  for (const auto& [key, tensor] : a.state_dict()) EXPECT_TRUE(equal(tensor, b.state_dict().at(key)));
+  for (const auto& [key, tensor] : a.state_dict())
+    EXPECT_TRUE(equal(tensor, b.state_dict().at(key)));
   EXPECT_FALSE(a.hidden->weight.storage() == b.hidden->weight.storage());
 }
 
@@ -118,9 +119,10 @@ TEST(Module, AWrongStateChangesNothing) {
     net.load_state_dict(wrong);
     FAIL();
   } catch (const ValueError& error) {
-    EXPECT_STREQ(error.what(),
-                 "load_state_dict: the state does not fit Net; missing keys: \"scale\"; unexpected keys: "
-                 "\"extra\"; shape of \"hidden.weight\": got (4, 5); expected (4, 3)");
+    EXPECT_STREQ(
+        error.what(),
+        "load_state_dict: the state does not fit Net; missing keys: \"scale\"; unexpected keys: "
+        "\"extra\"; shape of \"hidden.weight\": got (4, 5); expected (4, 3)");
   }
   EXPECT_TRUE(equal(net.hidden->bias, before));
   // Without strict names may differ, shapes may not.
@@ -226,11 +228,14 @@ TEST(Module, PrintsAsPyTorchDoes) {
        "Conv2d(1, 2, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), bias=False)"},
       {same(Conv2d(4, 4, {3, 5}, {.padding = "same", .dilation = 2, .groups = 2})),
        "Conv2d(4, 4, kernel_size=(3, 5), stride=(1, 1), padding=same, dilation=(2, 2), groups=2)"},
-      {same(ConvTranspose2d(4, 2, 3, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2, .bias = false})),
-       "ConvTranspose2d(4, 2, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 1), groups=2, "
+      {same(ConvTranspose2d(
+           4, 2, 3, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2, .bias = false})),
+       "ConvTranspose2d(4, 2, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), "
+       "output_padding=(1, 1), groups=2, "
        "bias=False)"},
       {same(BatchNorm2d(3, 1e-5, std::nullopt, false, false)),
-       "BatchNorm2d(3, eps=1e-05, momentum=None, affine=False, bias=False, track_running_stats=False)"},
+       "BatchNorm2d(3, eps=1e-05, momentum=None, affine=False, bias=False, "
+       "track_running_stats=False)"},
       {same(LayerNorm({3, 4})), "LayerNorm((3, 4), eps=1e-05, elementwise_affine=True, bias=True)"},
       {same(RMSNorm(4)), "RMSNorm((4,), eps=None, elementwise_affine=True)"},
       {same(GroupNorm(2, 4)), "GroupNorm(2, 4, eps=1e-05, affine=True, bias=True)"},
@@ -244,7 +249,8 @@ TEST(Module, PrintsAsPyTorchDoes) {
       {same(GELU("tanh")), "GELU(approximate='tanh')"},
       {same(CrossEntropyLoss()), "CrossEntropyLoss()"},
       {same(Sequential(Linear(2, 3), Sequential(ReLU()))),
-       "Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): Sequential(\n    (0): ReLU()\n  )\n)"},
+       "Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): Sequential(\n "
+       "   (0): ReLU()\n  )\n)"},
       {same(ModuleList({same(ReLU()), same(ReLU()), same(Tanh())})),
        "ModuleList(\n  (0-1): 2 x ReLU()\n  (2): Tanh()\n)"},
       {same(ParameterList({zeros({2, 3})})),
@@ -259,14 +265,16 @@ TEST(Sequential, HoldsAndChains) {
   EXPECT_EQ(model[-1]->name(), "Linear");
   EXPECT_THROW(model.at(3), IndexError);
   EXPECT_EQ(model(ones({5, 2})).shape(), (Dims{5, 1}));
-  EXPECT_EQ(names_of(model.named_parameters()), (Names{"0.weight", "0.bias", "2.weight", "2.bias"}));
+  EXPECT_EQ(names_of(model.named_parameters()),
+            (Names{"0.weight", "0.bias", "2.weight", "2.bias"}));
 }
 
 TEST(ModuleList, InsertsAndFinds) {
   ModuleList list({std::make_shared<ReLU>(), std::make_shared<Tanh>()});
   list.insert(0, std::make_shared<Linear>(1, 2));
   list.push_back(Sigmoid());
-  EXPECT_EQ(list[0]->name() + list[1]->name() + list[2]->name() + list[3]->name(), "LinearReLUTanhSigmoid");
+  EXPECT_EQ(list[0]->name() + list[1]->name() + list[2]->name() + list[3]->name(),
+            "LinearReLUTanhSigmoid");
   EXPECT_EQ(list.get<Linear>(0).out_features, 2);
   EXPECT_THROW(list.get<Linear>(1), ValueError);
 }

@@ -24,20 +24,20 @@ struct DataLoaderOptions {
   Collate collate_fn = {};                     // default_collate unless given
   bool pin_memory = false;                     // taken as in PyTorch, without effect
   bool drop_last = false;
-  int64_t prefetch_factor = 2;                 // batches ahead, for each worker
+  int64_t prefetch_factor = 2;                     // batches ahead, for each worker
   std::shared_ptr<Generator> generator = nullptr;  // of shuffling; the default one unless given
 };
 
 /// Where a loader stands, for a checkpoint: load it into an equal loader and the next batch is the
 /// next batch.
 struct DataLoaderState {
-  int64_t epoch = 0;             // epochs that were begun before this one
-  int64_t cursor = 0;            // batches of this epoch that were handed out
+  int64_t epoch = 0;              // epochs that were begun before this one
+  int64_t cursor = 0;             // batches of this epoch that were handed out
   GeneratorState generator = {};  // as it was when this epoch began
 };
 
-/// Random numbers for a dataset that augments its samples: while a batch is made it is the generator
-/// of that batch, seeded by epoch and batch; elsewhere the default generator.
+/// Random numbers for a dataset that augments its samples: while a batch is made it is the
+/// generator of that batch, seeded by epoch and batch; elsewhere the default generator.
 TAUT_API Generator& batch_generator();
 
 class TAUT_API DataLoader {

@@ -15,8 +15,8 @@ namespace taut::data {
 using Indices = std::vector<int64_t>;
 
 /// Several samples as one batch: the tensors at each position stacked along a new first dim.
-/// @throws ShapeError that names the position when samples differ in shape, ValueError when they differ
-/// in length.
+/// @throws ShapeError that names the position when samples differ in shape, ValueError when they
+/// differ in length.
 TAUT_API Tensors default_collate(std::span<const Tensors> samples);
 
 /// get() is called from many threads at once.
@@ -29,8 +29,8 @@ class TAUT_API Dataset {
 
   virtual int64_t size() const = 0;
   virtual Tensors get(int64_t index) = 0;
-  /// A whole batch at once, for datasets that can do that faster than sample by sample. Whether they
-  /// can is told by has_get_batch().
+  /// A whole batch at once, for datasets that can do that faster than sample by sample. Whether
+  /// they can is told by has_get_batch().
   virtual Tensors get_batch(std::span<const int64_t> indices);
   virtual bool has_get_batch() const { return false; }
 };
@@ -78,8 +78,8 @@ class TAUT_API ConcatDataset : public Dataset {
   std::vector<int64_t> ends_;
 };
 
-/// Parts of the given lengths, chosen at random. @throws ValueError unless the lengths add up to the
-/// size of the dataset.
+/// Parts of the given lengths, chosen at random. @throws ValueError unless the lengths add up to
+/// the size of the dataset.
 TAUT_API std::vector<std::shared_ptr<Subset>> random_split(std::shared_ptr<Dataset> dataset,
                                                            const std::vector<int64_t>& lengths,
                                                            Generator* generator = nullptr);
@@ -87,8 +87,8 @@ TAUT_API std::vector<std::shared_ptr<Subset>> random_split(std::shared_ptr<Datas
 TAUT_API std::vector<std::shared_ptr<Subset>> random_split(std::shared_ptr<Dataset> dataset,
                                                            const std::vector<double>& fractions,
                                                            Generator* generator = nullptr);
-/// Two parts of the positions 0 .. n-1, of which the second holds the share `fraction` of every class
-/// of `labels` (n, integers), rounded and chosen at random; both in ascending order.
+/// Two parts of the positions 0 .. n-1, of which the second holds the share `fraction` of every
+/// class of `labels` (n, integers), rounded and chosen at random; both in ascending order.
 TAUT_API std::pair<Indices, Indices> stratified_split(const Tensor& labels, double fraction,
                                                       Generator* generator = nullptr);
 

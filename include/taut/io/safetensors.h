@@ -2,8 +2,9 @@
 // Tensors in files: the safetensors format, which holds numbers and nothing that runs.
 //   save(model.state_dict(), "model.safetensors");
 //   model.load_state_dict(load("model.safetensors"));
-// A file is 8 bytes of header length (little-endian), a JSON header of names, dtypes, shapes and offsets,
-// and the elements. Reading treats every byte as hostile: what is not exactly so is a FormatError.
+// A file is 8 bytes of header length (little-endian), a JSON header of names, dtypes, shapes and
+// offsets, and the elements. Reading treats every byte as hostile: what is not exactly so is a
+// FormatError.
 
 #include <map>
 #include <string>
@@ -15,9 +16,10 @@ namespace taut {
 /// Words that a file may hold beside its tensors.
 using Metadata = std::map<std::string, std::string>;
 
-/// Writes the tensors, whole or not at all: a temporary file beside `path` is written, flushed to the
-/// disk and renamed. After an error the old file is as it was.
-/// @throws IoError with the path and the system's reason; ValueError for an undefined tensor or the name
+/// Writes the tensors, whole or not at all: a temporary file beside `path` is written, flushed to
+/// the disk and renamed. After an error the old file is as it was.
+/// @throws IoError with the path and the system's reason; ValueError for an undefined tensor or the
+/// name
 /// "__metadata__".
 TAUT_API void save(const StateDict& tensors, const std::string& path,
                    const Metadata& metadata = {});
@@ -29,7 +31,8 @@ void save(const M& module, const std::string& path, const Metadata& metadata = {
 }
 
 /// The tensors of a file, over a private mapping of it: nothing is read before it is looked at, and
-/// writing to a tensor does not change the file. The file may be replaced (not overwritten) meanwhile.
+/// writing to a tensor does not change the file. The file may be replaced (not overwritten)
+/// meanwhile.
 /// @throws FormatError that says what is wrong with the file, IoError when it cannot be read.
 TAUT_API StateDict load(const std::string& path);
 TAUT_API StateDict load(const std::string& path, Metadata& metadata);

@@ -1,8 +1,8 @@
 #pragma once
 // Filling parameters before training, in place and off the tape. Each returns its argument.
 //   nn::init::kaiming_normal_(layer.weight, 0.0, "fan_out", "relu");
-// fan_in and fan_out are the numbers of inputs and outputs of one unit: sizes 1 and 0 of the tensor,
-// each times the sizes that follow.
+// fan_in and fan_out are the numbers of inputs and outputs of one unit: sizes 1 and 0 of the
+// tensor, each times the sizes that follow.
 
 #include <string_view>
 #include <utility>

@@ -56,8 +56,8 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   /// The computation of a module with one input and one output. @throws NotImplementedError unless
   /// a subclass defines it.
   virtual Tensor forward(const Tensor& input);
-  /// The computation for any number of inputs and outputs. Unless a subclass defines it, it takes one
-  /// input and returns {forward(input)}.
+  /// The computation for any number of inputs and outputs. Unless a subclass defines it, it takes
+  /// one input and returns {forward(input)}.
   virtual Tensors forward_many(TensorList inputs);
 
   /// Hooks, forward, hooks. Call a module this way, not by forward.
@@ -133,8 +133,8 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   void requires_grad_(bool requires_grad = true);
   /// Calls fn with every module, inner before outer, this one last.
   void apply(const Callback<void(Module&)>& fn);
-  /// Moves floating parameters and buffers to a dtype, and all of them to a device. They stay the same
-  /// tensors, so that optimizers made before keep working. @throws DTypeError unless floating.
+  /// Moves floating parameters and buffers to a dtype, and all of them to a device. They stay the
+  /// same tensors, so that optimizers made before keep working. @throws DTypeError unless floating.
   void to(DType dtype);
   void to(Device device);
   void to(const TensorOptions& options);

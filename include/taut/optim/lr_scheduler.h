@@ -1,6 +1,6 @@
 #pragma once
-// Learning rates that change from step to step. A scheduler sets the first rate when it is made; call
-// step() after each optimizer.step() (or after each epoch).
+// Learning rates that change from step to step. A scheduler sets the first rate when it is made;
+// call step() after each optimizer.step() (or after each epoch).
 //   optim::OneCycleLR schedule(optimizer, {.max_lr = 1e-2, .total_steps = epochs * batches});
 // A scheduler refers to its optimizer, which must outlive it.
 
@@ -160,7 +160,8 @@ class TAUT_API PolynomialLR : public LRScheduler {
   double power_;
 };
 
-/// Half a cosine from lr to eta_min in T_max epochs, and up again. Loshchilov and Hutter, SGDR, 2016.
+/// Half a cosine from lr to eta_min in T_max epochs, and up again. Loshchilov and Hutter, SGDR,
+/// 2016.
 class TAUT_API CosineAnnealingLR : public LRScheduler {
  public:
   CosineAnnealingLR(Optimizer& optimizer, int64_t T_max, double eta_min = 0.0);
@@ -173,7 +174,8 @@ class TAUT_API CosineAnnealingLR : public LRScheduler {
   double eta_min_;
 };
 
-/// Half a cosine from lr to eta_min, again and again: T_0 epochs, then T_mult times as many each time.
+/// Half a cosine from lr to eta_min, again and again: T_0 epochs, then T_mult times as many each
+/// time.
 class TAUT_API CosineAnnealingWarmRestarts : public LRScheduler {
  public:
   CosineAnnealingWarmRestarts(Optimizer& optimizer, int64_t T_0, int64_t T_mult = 1,
@@ -190,21 +192,21 @@ class TAUT_API CosineAnnealingWarmRestarts : public LRScheduler {
 
 struct OneCycleOptions {
   double max_lr = 0.0;
-  int64_t total_steps = 0;      // or epochs * steps_per_epoch
+  int64_t total_steps = 0;  // or epochs * steps_per_epoch
   int64_t epochs = 0;
   int64_t steps_per_epoch = 0;
-  double pct_start = 0.3;       // the share of the steps in which the rate rises
+  double pct_start = 0.3;               // the share of the steps in which the rate rises
   std::string anneal_strategy = "cos";  // or "linear"
   bool cycle_momentum = true;
   double base_momentum = 0.85;
   double max_momentum = 0.95;
-  double div_factor = 25.0;         // first rate: max_lr / div_factor
-  double final_div_factor = 1e4;    // last rate: the first / final_div_factor
+  double div_factor = 25.0;       // first rate: max_lr / div_factor
+  double final_div_factor = 1e4;  // last rate: the first / final_div_factor
   bool three_phase = false;
 };
 
-/// Up to max_lr and down to almost nothing, momentum (or the first beta) the other way round. Step it
-/// after every batch. Smith and Topin, Super-Convergence, 2017.
+/// Up to max_lr and down to almost nothing, momentum (or the first beta) the other way round. Step
+/// it after every batch. Smith and Topin, Super-Convergence, 2017.
 /// @throws ValueError when stepped past total_steps.
 class TAUT_API OneCycleLR : public LRScheduler {
  public:

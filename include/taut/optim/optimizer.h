@@ -20,8 +20,8 @@ struct ParamGroup {
   Values options = {};
 };
 
-/// All there is to an optimizer but the parameters: PyTorch's layout, with parameters counted through
-/// all groups.
+/// All there is to an optimizer but the parameters: PyTorch's layout, with parameters counted
+/// through all groups.
 struct OptimizerState {
   struct Group {
     std::vector<int64_t> params;
@@ -39,17 +39,18 @@ class TAUT_API Optimizer {
 
   /// Updates every parameter that has a gradient.
   virtual void step() = 0;
-  /// Runs closure, which clears gradients, computes a loss and its gradients, then the step; returns
-  /// the loss.
+  /// Runs closure, which clears gradients, computes a loss and its gradients, then the step;
+  /// returns the loss.
   Tensor step(const Callback<Tensor()>& closure);
   /// Forgets the gradients of all parameters, or zeroes them.
   void zero_grad(bool set_to_none = true);
 
-  /// The groups, whose options may be changed between steps: param_groups()[0].options.set("lr", 0.1).
+  /// The groups, whose options may be changed between steps: param_groups()[0].options.set("lr",
+  /// 0.1).
   std::vector<ParamGroup>& param_groups() { return groups_; }
   const std::vector<ParamGroup>& param_groups() const { return groups_; }
-  /// @throws ValueError for no parameters, a non-leaf, one that is in a group already, or an unknown
-  /// option.
+  /// @throws ValueError for no parameters, a non-leaf, one that is in a group already, or an
+  /// unknown option.
   void add_param_group(ParamGroup group);
   /// The options that a group has when it brings none.
   const Values& defaults() const { return defaults_; }
@@ -58,8 +59,9 @@ class TAUT_API Optimizer {
   Values& state_of(const Tensor& parameter);
 
   OptimizerState state_dict() const;
-  /// Takes over options and state; state tensors are copied and cast to the dtype and device of their
-  /// parameter. @throws ValueError when groups or their sizes differ; nothing has changed then.
+  /// Takes over options and state; state tensors are copied and cast to the dtype and device of
+  /// their parameter. @throws ValueError when groups or their sizes differ; nothing has changed
+  /// then.
   void load_state_dict(const OptimizerState& state);
 
   /// The name of the class, without namespaces.

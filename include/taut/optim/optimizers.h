@@ -1,5 +1,6 @@
 #pragma once
-// The optimizers. Formulas and defaults are PyTorch's; kernels/api/optim.h has the formulas in full.
+// The optimizers. Formulas and defaults are PyTorch's; kernels/api/optim.h has the formulas in
+// full.
 
 #include "taut/optim/optimizer.h"
 

@@ -1,6 +1,6 @@
 #pragma once
-// Activation functions as modules; formulas in taut/nn/functional/activation.h. `inplace` is taken as
-// in PyTorch; only ReLU saves memory by it, the others compute a new tensor.
+// Activation functions as modules; formulas in taut/nn/functional/activation.h. `inplace` is taken
+// as in PyTorch; only ReLU saves memory by it, the others compute a new tensor.
 
 #include "taut/nn/module.h"
 
@@ -15,13 +15,13 @@ class TAUT_API ReLU : public Module {
 };
 
 // Those whose only argument is `inplace`, or who have none.
-#define TAUT_SIMPLE_ACTIVATION(Name)               \
-  class TAUT_API Name : public Module {            \
-   public:                                         \
-    explicit Name(bool inplace = false);           \
-    Tensor forward(const Tensor& input) override;  \
-    std::string extra_repr() const override;       \
-    bool inplace;                                  \
+#define TAUT_SIMPLE_ACTIVATION(Name)              \
+  class TAUT_API Name : public Module {           \
+   public:                                        \
+    explicit Name(bool inplace = false);          \
+    Tensor forward(const Tensor& input) override; \
+    std::string extra_repr() const override;      \
+    bool inplace;                                 \
   };
 TAUT_SIMPLE_ACTIVATION(ReLU6)
 TAUT_SIMPLE_ACTIVATION(SELU)

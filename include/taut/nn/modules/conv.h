@@ -8,7 +8,8 @@
 
 namespace taut::nn {
 
-/// Numbers of zeros on both sides, "valid" (none), or "same" (so many that the size stays; stride 1).
+/// Numbers of zeros on both sides, "valid" (none), or "same" (so many that the size stays; stride
+/// 1).
 class TAUT_API Padding {
  public:
   template <std::integral T>

@@ -12,8 +12,8 @@ class TAUT_API Identity : public Module {
   Tensor forward(const Tensor& input) override { return input; }
 };
 
-/// input (..., in_features) times weight (out_features, in_features) transposed, plus bias. Both start
-/// uniform in +-1 / sqrt(in_features).
+/// input (..., in_features) times weight (out_features, in_features) transposed, plus bias. Both
+/// start uniform in +-1 / sqrt(in_features).
 class TAUT_API Linear : public Module {
  public:
   Linear(int64_t in_features, int64_t out_features, bool bias = true,

@@ -1,6 +1,6 @@
 #pragma once
-// Loss functions as modules: loss(input, target). Formulas in taut/nn/functional/loss.h. `reduction` is
-// Reduction::mean unless given.
+// Loss functions as modules: loss(input, target). Formulas in taut/nn/functional/loss.h.
+// `reduction` is Reduction::mean unless given.
 //   nn::CrossEntropyLoss loss({.label_smoothing = 0.1});  loss(logits, classes).backward();
 
 #include "taut/nn/functional/loss.h"
@@ -102,8 +102,7 @@ class TAUT_API BCELoss : public Loss {
 /// Of logits.
 class TAUT_API BCEWithLogitsLoss : public Loss {
  public:
-  explicit BCEWithLogitsLoss(const Tensor& weight = Tensor(),
-                             Reduction reduction = Reduction::mean,
+  explicit BCEWithLogitsLoss(const Tensor& weight = Tensor(), Reduction reduction = Reduction::mean,
                              const Tensor& pos_weight = Tensor());
   using Loss::forward;
   Tensor forward(const Tensor& input, const Tensor& target) override;

@@ -8,9 +8,9 @@
 
 namespace taut::nn {
 
-/// What batch norm layers have in common: in training they normalise with the batch's statistics and
-/// move running_mean and running_var by `momentum` (by 1 / number of batches when it is empty, so
-/// that they are plain averages); in eval mode they use those, or the batch's without
+/// What batch norm layers have in common: in training they normalise with the batch's statistics
+/// and move running_mean and running_var by `momentum` (by 1 / number of batches when it is empty,
+/// so that they are plain averages); in eval mode they use those, or the batch's without
 /// track_running_stats.
 class TAUT_API BatchNormBase : public Module {
  public:
@@ -24,8 +24,8 @@ class TAUT_API BatchNormBase : public Module {
   std::optional<double> momentum;
   bool affine;
   bool track_running_stats;
-  Tensor weight;  // undefined unless affine; starts at 1
-  Tensor bias;    // undefined unless affine; starts at 0
+  Tensor weight;               // undefined unless affine; starts at 1
+  Tensor bias;                 // undefined unless affine; starts at 0
   Tensor running_mean;         // undefined unless track_running_stats
   Tensor running_var;          // undefined unless track_running_stats
   Tensor num_batches_tracked;  // int64, without dims; undefined unless track_running_stats

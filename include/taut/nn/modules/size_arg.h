@@ -1,5 +1,6 @@
 #pragma once
-// SizeArg: one number for all spatial dims, or one for each, as kernel_size=3 and kernel_size=(3, 5).
+// SizeArg: one number for all spatial dims, or one for each, as kernel_size=3 and kernel_size=(3,
+// 5).
 
 #include <concepts>
 #include <initializer_list>
