@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compiles benchmarks/small_ops.inl against Taut and against LibTorch, runs the two programs by turns and prints the ratios.
+"""Compiles benchmarks/against_libtorch.inl against Taut and against LibTorch, runs the two programs by turns and prints the ratios.
 
     python3 benchmarks/libtorch.py --build build/release      # with a Python that has torch
 
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "benchmarks/small_ops.inl"
+SOURCE = ROOT / "benchmarks/against_libtorch.inl"
 # case: what it is, and the bar on Taut's time over LibTorch's
 CASES = {
     "add_1": ("a + b, 1 float", 1 / 8),
@@ -23,6 +23,10 @@ CASES = {
     "chain_100": ("one op of 100, forward and backward", 1 / 8),
     "adamw_training_step": ("AdamW step of a 16-16-1 MLP", 1 / 10),
     "adamw_step_alone": ("the same, optimizer.step() alone", None),
+    "mlp_1": ("MLP 784-256-128-10, batch 64, 1 thread", 0.5),
+    "mlp_2": ("MLP 784-256-128-10, batch 64, 2 threads", 0.5),
+    "cnn_1": ("CNN for 28 x 28, batch 64, 1 thread", 1.0),
+    "cnn_2": ("CNN for 28 x 28, batch 64, 2 threads", 1.0),
 }
 
 
@@ -47,7 +51,7 @@ def main():
         sys.exit("torch not found: run this script with a Python that has torch, whose wheel brings LibTorch")
     peer = Path(torch.__file__).parent
     (build / "benchmarks").mkdir(exist_ok=True)
-    ours, theirs = build / "benchmarks/small_ops_taut", build / "benchmarks/small_ops_libtorch"
+    ours, theirs = build / "benchmarks/against_libtorch_taut", build / "benchmarks/against_libtorch_peer"
     compile_program(ours, ["-std=c++20", f"-I{ROOT / 'include'}", f"-I{build / 'include'}", f"-L{build / 'lib'}", "-ltaut",
                            f"-Wl,-rpath,{build / 'lib'}"], [build / "lib/libtaut.so"])  # fmt: skip
     abi = int(torch.compiled_with_cxx11_abi())

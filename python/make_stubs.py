@@ -127,7 +127,7 @@ TENSOR_HEAD = '''class Tensor:
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
 '''
 EXPORTS = {
-    ".": "autograd config cuda linalg nn random special utils",
+    ".": "autograd config cuda linalg nn optim random special utils",
     "._modes": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
     "._settings": "finfo get_printoptions iinfo set_printoptions",
 }
@@ -297,9 +297,26 @@ def stub_of_python(module_name):
     return text
 
 
+def stub_of_classes(module, base):
+    """Classes of C++: their constructors and methods take what help() shows."""
+    text = HEADER.replace("from collections.abc import Callable, Iterator, Sequence\n", "").replace(", SupportsIndex, overload", "")
+    if module is taut.nn:
+        text += "from . import functional as functional\nfrom .parameter import Parameter as Parameter\n"
+    text += f"\nclass {base}:\n    def __init__(self, *args: Any, **kwargs: Any) -> None: ...\n"
+    text += "    def __getattr__(self, name: str) -> Any: ...\n    def __setattr__(self, name: str, value: Any) -> None: ...\n"
+    if module is taut.nn:
+        text += "    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...\n    def forward(self, *args: Any) -> Any: ...\n"
+        for container in ("Sequential", "ModuleList"):
+            text += f"class {container}({base}):\n    def __getitem__(self, index: Any) -> Any: ...\n    def __len__(self) -> int: ...\n"
+    for name in module.__all__:
+        if inspect.isclass(getattr(module, name)) and name not in (base, "Parameter", "Sequential", "ModuleList"):
+            text += f"class {name}({base}): ...\n"
+    return text
+
+
 PYTHON_MODULES = [
     "_modes", "_settings", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
-    "cuda", "nn.__init__", "special", "random", "utils.__init__", "utils.checkpoint",
+    "cuda", "nn.parameter", "special", "random", "utils.__init__", "utils.checkpoint",
 ]
 
 
@@ -310,6 +327,8 @@ def stubs():
     }
     return python | {
         "__init__.pyi": stub_of_package(),
+        "nn/__init__.pyi": stub_of_classes(taut.nn, "Module"),
+        "optim/__init__.pyi": stub_of_classes(taut.optim, "Optimizer"),
         "nn/functional.pyi": functional,
         "linalg.pyi": stub_of_namespace(taut.linalg, taut.linalg.__all__).replace("from .. import", "from . import"),
     }

@@ -17,13 +17,14 @@ void square(benchmark::State& state) {
   omp_set_num_threads(threads);  // OpenBLAS asks OpenMP
   const Tensor a = taut::rand({n, n}), b = taut::rand({n, n}), c = taut::empty({n, n});
   const int size = static_cast<int>(n);
-  const double operations = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
+  const double operations =
+      2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
   taut::bench::alternate(
       state, operations, "GFLOP/s", [&] { benchmark::DoNotOptimize(taut::matmul(a, b)); },
       [&] {
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size, size, size, 1.0f,
-                    a.data_ptr<float>(), size, b.data_ptr<float>(), size, 0.0f,
-                    c.data_ptr<float>(), size);
+                    a.data_ptr<float>(), size, b.data_ptr<float>(), size, 0.0f, c.data_ptr<float>(),
+                    size);
         benchmark::ClobberMemory();
       });
 }

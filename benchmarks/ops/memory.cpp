@@ -1,5 +1,5 @@
-// Ops that are bound by memory, on tensors of 64 MiB, each by turns with a plain loop that moves the
-// same bytes (as McCalpin's STREAM does). `GB/s` is Taut's speed, `peer` the loop's.
+// Ops that are bound by memory, on tensors of 64 MiB, each by turns with a plain loop that moves
+// the same bytes (as McCalpin's STREAM does). `GB/s` is Taut's speed, `peer` the loop's.
 
 #include <taut/taut.h>
 
@@ -89,16 +89,19 @@ void measure(benchmark::State& state, int tensors, Op op) {
   taut::set_num_threads(static_cast<int>(state.range(0)));
   const taut::NoGradGuard no_grad;
   const double bytes = static_cast<double>(tensors) * kCount * sizeof(float);
-  alternate(state, bytes, "GB/s", [&] { benchmark::DoNotOptimize(op()); },
-            [&] {
-              if (tensors == 1) stream().read();
-              if (tensors == 2) stream().copy();
-              if (tensors == 3) stream().add();
-            });
+  alternate(
+      state, bytes, "GB/s", [&] { benchmark::DoNotOptimize(op()); },
+      [&] {
+        if (tensors == 1) stream().read();
+        if (tensors == 2) stream().copy();
+        if (tensors == 3) stream().add();
+      });
 }
 
-#define TAUT_MEMORY_CASE(name, tensors, expression)                                              \
-  void name(benchmark::State& state) { measure(state, tensors, [] { return expression; }); }     \
+#define TAUT_MEMORY_CASE(name, tensors, expression)     \
+  void name(benchmark::State& state) {                  \
+    measure(state, tensors, [] { return expression; }); \
+  }                                                     \
   BENCHMARK(name)->Arg(1)->Arg(2)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(15);
 
 TAUT_MEMORY_CASE(add, 3, taut::add(flat(), other()))
@@ -126,9 +129,15 @@ void fresh_result(benchmark::State& state) {
   constexpr int64_t kFresh = 10'000'000;
   const Tensor a = taut::rand({kFresh}), b = taut::rand({kFresh});
   Stream loop(kFresh);
-  alternate(state, 3.0 * kFresh * sizeof(float), "GB/s",
-            [&] { benchmark::DoNotOptimize(a + b); }, [&] { loop.add(); });
+  alternate(
+      state, 3.0 * kFresh * sizeof(float), "GB/s", [&] { benchmark::DoNotOptimize(a + b); },
+      [&] { loop.add(); });
 }
-BENCHMARK(fresh_result)->Arg(1)->Arg(2)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(15);
+BENCHMARK(fresh_result)
+    ->Arg(1)
+    ->Arg(2)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(15);
 
 }  // namespace

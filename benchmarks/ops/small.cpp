@@ -1,4 +1,5 @@
-// What an op costs beside its arithmetic: tensors of a few floats, where the overhead is all there is.
+// What an op costs beside its arithmetic: tensors of a few floats, where the overhead is all there
+// is.
 
 #include <benchmark/benchmark.h>
 #include <taut/taut.h>

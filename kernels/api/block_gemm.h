@@ -2,10 +2,10 @@
 // The serial matrix product that matmul and convolution are built on: one thread, float or double.
 // See Note [Products repeat bit for bit] in kernels/matmul/block_gemm_cpu.cpp.
 
+#include <cstdint>
+
 #include "kernels/api/epilogue.h"
 #include "taut/base/macros.h"
-
-#include <cstdint>
 
 namespace taut::kernels {
 
@@ -53,18 +53,10 @@ struct BlockGemmKernels {
   float (*dot_f32)(const float* a, const float* b, int64_t n) = nullptr;
   double (*dot_f64)(const double* a, const double* b, int64_t n) = nullptr;
   // to[c * to_stride + r] = from[r * from_stride + c], r < rows, c < cols.
-  void (*transpose_f32)(const float* from,
-                        int64_t from_stride,
-                        int64_t rows,
-                        int64_t cols,
-                        float* to,
-                        int64_t to_stride) = nullptr;
-  void (*transpose_f64)(const double* from,
-                        int64_t from_stride,
-                        int64_t rows,
-                        int64_t cols,
-                        double* to,
-                        int64_t to_stride) = nullptr;
+  void (*transpose_f32)(const float* from, int64_t from_stride, int64_t rows, int64_t cols,
+                        float* to, int64_t to_stride) = nullptr;
+  void (*transpose_f64)(const double* from, int64_t from_stride, int64_t rows, int64_t cols,
+                        double* to, int64_t to_stride) = nullptr;
   int64_t column_tile_f32 = 0;  // the columns that one register tile covers
   int64_t column_tile_f64 = 0;
 };
@@ -89,20 +81,12 @@ inline void finish_gemm(const GemmFinish<float>& finish) {
 inline void finish_gemm(const GemmFinish<double>& finish) {
   block_gemm_kernels_cpu().finish_f64(finish);
 }
-inline void block_transpose(const float* from,
-                            int64_t from_stride,
-                            int64_t rows,
-                            int64_t cols,
-                            float* to,
-                            int64_t to_stride) {
+inline void block_transpose(const float* from, int64_t from_stride, int64_t rows, int64_t cols,
+                            float* to, int64_t to_stride) {
   block_gemm_kernels_cpu().transpose_f32(from, from_stride, rows, cols, to, to_stride);
 }
-inline void block_transpose(const double* from,
-                            int64_t from_stride,
-                            int64_t rows,
-                            int64_t cols,
-                            double* to,
-                            int64_t to_stride) {
+inline void block_transpose(const double* from, int64_t from_stride, int64_t rows, int64_t cols,
+                            double* to, int64_t to_stride) {
   block_gemm_kernels_cpu().transpose_f64(from, from_stride, rows, cols, to, to_stride);
 }
 inline float block_dot(const float* a, const float* b, int64_t n) {

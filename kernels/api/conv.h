@@ -2,12 +2,12 @@
 // Convolutions (cross-correlations, as in PyTorch) over 1 to 3 spatial dims, channels first and
 // contiguous. A transposed convolution is backward_input with its own input as grad_output.
 
+#include <cstdint>
+
 #include "kernels/api/epilogue.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
-
-#include <cstdint>
 
 namespace taut::kernels {
 

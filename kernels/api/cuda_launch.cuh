@@ -1,5 +1,6 @@
 #pragma once
-// What every CUDA kernel file shares: grid sizes, the check after a launch, loads and stores by dtype.
+// What every CUDA kernel file shares: grid sizes, the check after a launch, loads and stores by
+// dtype.
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -26,8 +27,8 @@ inline unsigned blocks_for(int64_t n, int64_t per_thread = 1) {
 /// @throws CudaError that names the op when its kernel could not be launched.
 inline void check_launch(const char* op) {
   const cudaError_t status = cudaGetLastError();
-  TAUT_CHECK(status == cudaSuccess, CudaError, op, ": the kernel could not be launched: ",
-             cudaGetErrorString(status));
+  TAUT_CHECK(status == cudaSuccess, CudaError, op,
+             ": the kernel could not be launched: ", cudaGetErrorString(status));
 }
 
 /// Sizes and strides of a kernel's operands, by value.

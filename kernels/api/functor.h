@@ -10,11 +10,11 @@
 //     template <class V> TAUT_HD V vjp_a(V g, V y) const { return g * y * (lit<V>(1) - y); }
 //   };
 // T and V are a SIMD vector or a scalar on the CPU, a scalar on CUDA, and V is Tensor when the
-// derivative must itself be differentiated. The derivative takes the gradient g, then those of a, b,
-// c and y that `needs` names. A functor with parameters holds them and has `static from(const
-// double*)`. The .inl files are included inside a namespace: once for ops and CUDA, and once for each
-// instruction set in the CPU kernels, so they include nothing themselves. Whoever includes them defines
-// lit<V>(x), the constant x as a V (a Scalar where V is Tensor).
+// derivative must itself be differentiated. The derivative takes the gradient g, then those of a,
+// b, c and y that `needs` names. A functor with parameters holds them and has `static from(const
+// double*)`. The .inl files are included inside a namespace: once for ops and CUDA, and once for
+// each instruction set in the CPU kernels, so they include nothing themselves. Whoever includes
+// them defines lit<V>(x), the constant x as a V (a Scalar where V is Tensor).
 
 #include <cstdint>
 

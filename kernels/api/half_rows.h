@@ -1,10 +1,10 @@
 #pragma once
 // Runs of 16-bit floats to float and back, vectorised, for kernels that compute in float.
 
+#include <cstdint>
+
 #include "taut/base/macros.h"
 #include "taut/core/half.h"
-
-#include <cstdint>
 
 namespace taut::kernels {
 

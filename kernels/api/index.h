@@ -18,12 +18,12 @@
 //   self keeps its stride; wrap_negative
 // A scalar or broadcast source has stride 0.
 
+#include <cstdint>
+
 #include "kernels/api/index_result.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
-
-#include <cstdint>
 
 namespace taut::kernels {
 

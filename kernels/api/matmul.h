@@ -2,12 +2,12 @@
 // Matrix products. Matrices are given by a pointer and two strides, so that transposed, sliced and
 // broadcast operands need no copy.
 
+#include <cstdint>
+
 #include "kernels/api/epilogue.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
-
-#include <cstdint>
 
 namespace taut::kernels {
 

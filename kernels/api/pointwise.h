@@ -47,7 +47,8 @@ struct PointwiseOperand {
 
 /// operands[0] is written, the others are read; all are seen with the same shape. Values are
 /// converted to `compute` and the result from it to its dtype (comparisons compute in `compute` and
-/// give bool). The result may be one of the inputs, element for element, but overlap none otherwise.
+/// give bool). The result may be one of the inputs, element for element, but overlap none
+/// otherwise.
 ///
 /// derivative == 0: operands 1.. are the functor's inputs.
 /// derivative == i: the gradient of the functor with respect to its i-th input. operands[1] is the

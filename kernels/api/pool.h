@@ -2,12 +2,12 @@
 // Pooling over 1 to 3 spatial dims. Tensors are contiguous, (planes, size...), with planes the
 // product of batch and channels; ceil_mode is already resolved into output_size.
 
+#include <cstdint>
+
 #include "kernels/api/index_result.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
-
-#include <cstdint>
 
 namespace taut::kernels {
 

@@ -9,6 +9,7 @@
 #endif
 
 #include <hwy/contrib/math/math-inl.h>
+
 #include <limits>
 
 #include "kernels/api/simd_rows-inl.h"

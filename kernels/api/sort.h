@@ -2,12 +2,12 @@
 // Sorting, selection and counting. The order is that of numbers, NaN above all and equal to itself,
 // -0 equal to 0, false below true; sorts are stable in both directions.
 
+#include <cstdint>
+
 #include "kernels/api/index_result.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
-
-#include <cstdint>
 
 namespace taut::kernels {
 

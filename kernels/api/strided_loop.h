@@ -13,8 +13,8 @@ struct StridedLoop {
 };
 
 /// Orders the dims so that operand 0 steps least in the last one, drops dims of size 1 and merges
-/// dims that all operands walk through as one. The result has at least one dim unless it has none of
-/// size other than 1. Changes the Dims that `loop` points to.
+/// dims that all operands walk through as one. The result has at least one dim unless it has none
+/// of size other than 1. Changes the Dims that `loop` points to.
 void simplify(StridedLoop& loop);
 
 }  // namespace taut::kernels

@@ -1,6 +1,6 @@
 #pragma once
-// The explicit table of kernels of each device: one struct of function pointers for each family, bound
-// by symbol when the device is first used. No registration, no look-up by name.
+// The explicit table of kernels of each device: one struct of function pointers for each family,
+// bound by symbol when the device is first used. No registration, no look-up by name.
 
 #include "kernels/api/conv.h"
 #include "kernels/api/copy.h"

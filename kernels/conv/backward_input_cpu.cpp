@@ -72,11 +72,8 @@ struct PhasePlan {
 };
 
 template <class T>
-PhasePlan<compute_t<T>> plan_phase(const ConvBackwardInputArgs& args,
-                                   const ConvAxes& axes,
-                                   const Frame& frame,
-                                   int64_t group,
-                                   const int64_t (&phase)[3]) {
+PhasePlan<compute_t<T>> plan_phase(const ConvBackwardInputArgs& args, const ConvAxes& axes,
+                                   const Frame& frame, int64_t group, const int64_t (&phase)[3]) {
   using C = compute_t<T>;
   const ConvAxis* a = axes.axis;
   const int64_t in = args.shape.in_channels / args.shape.groups;

@@ -87,13 +87,8 @@ void visit_outputs(const WeightPlan& plan, int64_t first, int64_t last, const Vi
 // `positions` rows: output channel o at position p goes to row `row` + p - first, column o. What is
 // between the outputs is left alone.
 template <class T>
-void gather_side_by_side(const WeightPlan& plan,
-                         const T* grad,
-                         int64_t first,
-                         int64_t last,
-                         int64_t row,
-                         int64_t positions,
-                         compute_t<T>* to) {
+void gather_side_by_side(const WeightPlan& plan, const T* grad, int64_t first, int64_t last,
+                         int64_t row, int64_t positions, compute_t<T>* to) {
   using C = compute_t<T>;
   const int64_t plane = plan.axes.output_plane();
   for (int64_t o = 0; o < plan.out; o += kColumnBlock) {
@@ -116,12 +111,8 @@ void gather_side_by_side(const WeightPlan& plan,
 }
 
 template <class C>
-void add_products(const WeightPlan& plan,
-                  const C* source,
-                  const C* outputs,
-                  int64_t positions,
-                  int64_t length,
-                  C* sums) {
+void add_products(const WeightPlan& plan, const C* source, const C* outputs, int64_t positions,
+                  int64_t length, C* sums) {
   const int64_t grain =
       std::max<int64_t>(56, 256 * 1024 / std::max<int64_t>(1, plan.stride * length));
   parallel_for(plan.rows, grain, [&](int64_t begin, int64_t end) {
@@ -141,12 +132,8 @@ void add_products(const WeightPlan& plan,
 
 // Adds the gradients of `count` images, whose frames lie in `source` as a gang.
 template <class T>
-void add_by_tiles(const WeightPlan& plan,
-                  const compute_t<T>* source,
-                  const T* grad,
-                  int64_t image_stride,
-                  int64_t count,
-                  compute_t<T>* sums) {
+void add_by_tiles(const WeightPlan& plan, const compute_t<T>* source, const T* grad,
+                  int64_t image_stride, int64_t count, compute_t<T>* sums) {
   using C = compute_t<T>;
   thread_local ThreadScratch<C> scratch;
   const int64_t size = plan.frame.image_size();
@@ -171,12 +158,8 @@ void add_by_tiles(const WeightPlan& plan,
 
 // One dot product for each weight, over the frame's positions.
 template <class T>
-void add_by_dots(const WeightPlan& plan,
-                 const compute_t<T>* source,
-                 const T* grad,
-                 int64_t image_stride,
-                 int64_t count,
-                 compute_t<T>* sums) {
+void add_by_dots(const WeightPlan& plan, const compute_t<T>* source, const T* grad,
+                 int64_t image_stride, int64_t count, compute_t<T>* sums) {
   using C = compute_t<T>;
   thread_local ThreadScratch<C> scratch;
   const int64_t size = plan.frame.image_size();
@@ -199,12 +182,8 @@ void add_by_dots(const WeightPlan& plan,
 
 // A 1 x 1 convolution: sums[o][c] += grad_output[o][p] * input[c][p].
 template <class T>
-void sum_images_pointwise(const ConvBackwardWeightArgs& args,
-                          const WeightPlan& plan,
-                          int64_t group,
-                          int64_t first,
-                          int64_t last,
-                          T* sums) {
+void sum_images_pointwise(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int64_t group,
+                          int64_t first, int64_t last, T* sums) {
   const ConvShape& s = args.shape;
   const int64_t plane = plan.axes.output_plane();
   for (int64_t image = first; image < last; ++image) {
@@ -228,12 +207,8 @@ void sum_images_pointwise(const ConvBackwardWeightArgs& args,
 
 // The sums of images [first, last) of a group.
 template <class T>
-void sum_images(const ConvBackwardWeightArgs& args,
-                const WeightPlan& plan,
-                int64_t group,
-                int64_t first,
-                int64_t last,
-                compute_t<T>* sums) {
+void sum_images(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int64_t group,
+                int64_t first, int64_t last, compute_t<T>* sums) {
   using C = compute_t<T>;
   thread_local ThreadScratch<C> scratch;
   const ConvShape& s = args.shape;

@@ -25,9 +25,7 @@ constexpr bool kComputesInPlace = std::is_same_v<compute_t<T>, T>;
 
 /// The reads of a convolution's K = channels * taps rows: for channel c and tap t, where in the
 /// frame of all channels the run of outputs begins.
-inline void set_offsets(const ConvAxes& axes,
-                        const Frame& frame,
-                        int64_t channels,
+inline void set_offsets(const ConvAxes& axes, const Frame& frame, int64_t channels,
                         int64_t* offsets) {
   const ConvAxis* a = axes.axis;
   for (int64_t c = 0; c < channels; ++c) {

@@ -45,10 +45,8 @@ void run_pointwise(const ConvForwardArgs& args, const ConvAxes& axes) {
 }
 
 template <class T>
-PackedWeight<compute_t<T>> pack_weight(const ConvForwardArgs& args,
-                                       const ConvAxes& axes,
-                                       const Frame& frame,
-                                       int64_t group) {
+PackedWeight<compute_t<T>> pack_weight(const ConvForwardArgs& args, const ConvAxes& axes,
+                                       const Frame& frame, int64_t group) {
   using C = compute_t<T>;
   const int64_t in = args.shape.in_channels / args.shape.groups;
   const int64_t out = args.shape.out_channels / args.shape.groups;

@@ -13,13 +13,13 @@
 // The gradient with respect to the input is made of such reads too: the inputs of one phase of the
 // stride gather from shifts of grad_output.
 
-#include "kernels/api/conv.h"
-#include "kernels/api/visit_dtype.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+
+#include "kernels/api/conv.h"
+#include "kernels/api/visit_dtype.h"
 
 namespace taut::kernels::conv_cpu {
 

@@ -2,13 +2,13 @@
 // Computes a region of an image as sums of shifts of a frame: what forward and the input's gradient
 // have in common. See Note [Frames].
 
+#include <cmath>
+
 #include "kernels/api/epilogue.h"
 #include "kernels/api/half_rows.h"
 #include "kernels/conv/frame.h"
 #include "kernels/conv/shifted_products.h"
 #include "taut/base/parallel.h"
-
-#include <cmath>
 
 namespace taut::kernels::conv_cpu {
 
@@ -47,12 +47,9 @@ struct PackedWeight {
 template <class C>
 C activate(C x, Activation activation) {
   switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return x < C(0) ? C(0) : x;
-    case Activation::gelu:
-      return C(0.5) * x * (C(1) + std::erf(x * C(0.70710678118654752)));
+    case Activation::none: return x;
+    case Activation::relu: return x < C(0) ? C(0) : x;
+    case Activation::gelu: return C(0.5) * x * (C(1) + std::erf(x * C(0.70710678118654752)));
     case Activation::gelu_tanh:
       return C(0.5) * x *
              (C(1) + std::tanh(C(0.79788456080286536) * (x + C(0.044715) * x * x * x)));
@@ -68,8 +65,8 @@ struct RegionTarget {
   const T* bias;
   Activation activation;
 
-  void write_row(
-      const compute_t<T>* from, int64_t channel, int64_t at, int64_t step, int64_t n) const {
+  void write_row(const compute_t<T>* from, int64_t channel, int64_t at, int64_t step,
+                 int64_t n) const {
     using C = compute_t<T>;
     const C shift = bias == nullptr ? C(0) : static_cast<C>(bias[channel]);
     T* to = data + channel * channel_stride + at;
@@ -97,10 +94,8 @@ int64_t band_rows(int64_t channels, int64_t pitch) {
 }
 
 template <class T>
-void run_region(const PackedWeight<compute_t<T>>& weight,
-                const compute_t<T>* source,
-                const Region& region,
-                const RegionTarget<T>& target) {
+void run_region(const PackedWeight<compute_t<T>>& weight, const compute_t<T>* source,
+                const Region& region, const RegionTarget<T>& target) {
   using C = compute_t<T>;
   const int64_t pitch = region.pitch[1];
   if (region.count[0] * region.count[1] * region.count[2] == 0) return;
@@ -150,8 +145,8 @@ void run_region(const PackedWeight<compute_t<T>>& weight,
 /// Fills the frames of `channels` successive channels of an image, the one of that place in the
 /// gang, followed by kSlack zeros.
 template <class T>
-void fill_frames(
-    const Frame& frame, const T* image, int64_t channels, compute_t<T>* to, int64_t place = 0) {
+void fill_frames(const Frame& frame, const T* image, int64_t channels, compute_t<T>* to,
+                 int64_t place = 0) {
   const int64_t size = frame.channel_size();
   const int64_t plane = frame.image_plane();
   parallel_for(channels, std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, size)),

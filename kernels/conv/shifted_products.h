@@ -2,9 +2,9 @@
 // The two products that convolutions are made of. Both read a source of which the rows overlap:
 // row k is the source from offsets[k] on, so that no column matrix is ever written.
 
-#include "taut/base/macros.h"
-
 #include <cstdint>
+
+#include "taut/base/macros.h"
 
 namespace taut::kernels::conv_cpu {
 

@@ -1,11 +1,11 @@
 // Register tiles over overlapping rows; see shifted_products.h. Each element of a result is one
 // chain of multiply-adds in the order of the sum, whatever tile it falls into.
 
-#include "kernels/api/simd_targets.h"
-#include "kernels/conv/shifted_products.h"
-
 #include <algorithm>
 #include <utility>
+
+#include "kernels/api/simd_targets.h"
+#include "kernels/conv/shifted_products.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/shifted_products_cpu.cpp"

@@ -71,12 +71,9 @@ void fold_plane(const FoldArgs& args, const ConvAxes& axes, int64_t plane, compu
 void unfold(const UnfoldArgs& args) {
   const ConvAxes axes = axes_of(args.shape);
   switch (item_size(args.dtype)) {
-    case 2:
-      return unfold_elements<uint16_t>(args, axes);
-    case 4:
-      return unfold_elements<uint32_t>(args, axes);
-    default:
-      return unfold_elements<uint64_t>(args, axes);
+    case 2: return unfold_elements<uint16_t>(args, axes);
+    case 4: return unfold_elements<uint32_t>(args, axes);
+    default: return unfold_elements<uint64_t>(args, axes);
   }
 }
 

@@ -6,8 +6,8 @@
 
 #include <cstring>
 
-#include "kernels/api/visit_dtype.h"
 #include "kernels/api/convert.h"
+#include "kernels/api/visit_dtype.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace taut::kernels::HWY_NAMESPACE {

@@ -4,18 +4,18 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/api/convert.h"
 #include "kernels/api/copy.h"
 #include "kernels/api/strided_loop.h"
 #include "kernels/api/visit_dtype.h"
-#include "kernels/api/convert.h"
 #include "taut/base/parallel.h"
 
 namespace taut::kernels {
 namespace {
 
-constexpr int64_t kGrain = 32768;      // elements: below this a second thread costs more than it brings
+constexpr int64_t kGrain = 32768;  // elements: below this a second thread costs more than it brings
 constexpr int64_t kConvertBlock = 1024;  // elements: two buffers of 8 KiB stay in the first cache
-constexpr int64_t kTile = 32;          // elements a side of a transposed tile
+constexpr int64_t kTile = 32;            // elements a side of a transposed tile
 
 struct Cursor {
   char* target;
@@ -32,9 +32,10 @@ Cursor locate(const CopyArgs& args, int64_t position, int inner) {
     target += index * args.target_strides[i];
     source += index * args.source_strides[i];
   }
-  return {static_cast<char*>(args.target) + target * static_cast<int64_t>(item_size(args.target_dtype)),
-          static_cast<const char*>(args.source) +
-              source * static_cast<int64_t>(item_size(args.source_dtype))};
+  return {
+      static_cast<char*>(args.target) + target * static_cast<int64_t>(item_size(args.target_dtype)),
+      static_cast<const char*>(args.source) +
+          source * static_cast<int64_t>(item_size(args.source_dtype))};
 }
 
 // One run of n elements along the last dim.
@@ -207,9 +208,8 @@ void fill_strided(const FillArgs& args, T value) {
 }
 
 void fill(const FillArgs& args) {
-  visit_dtype(All{}, args.dtype, "fill", [&]<class T>(Tag<T>) {
-    fill_strided<T>(args, element_of<T>(args.value));
-  });
+  visit_dtype(All{}, args.dtype, "fill",
+              [&]<class T>(Tag<T>) { fill_strided<T>(args, element_of<T>(args.value)); });
 }
 
 void arange(const ArangeArgs& args) {
@@ -220,9 +220,8 @@ void arange(const ArangeArgs& args) {
         if constexpr (std::is_integral_v<T>) {
           target[i] = static_cast<T>(args.start.to_int64() + i * args.step.to_int64());
         } else {
-          target[i] = static_cast<T>(
-              static_cast<compute_t<T>>(args.start.to_double() +
-                                        static_cast<double>(i) * args.step.to_double()));
+          target[i] = static_cast<T>(static_cast<compute_t<T>>(
+              args.start.to_double() + static_cast<double>(i) * args.step.to_double()));
         }
       }
     });

@@ -40,7 +40,8 @@ __global__ void arange_kernel(void* target, DType dtype, Through start, Through 
                               int64_t n) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
-    cuda::store_as(target, dtype, i, static_cast<Through>(start + static_cast<Through>(i) * step_by));
+    cuda::store_as(target, dtype, i,
+                   static_cast<Through>(start + static_cast<Through>(i) * step_by));
   }
 }
 
@@ -62,17 +63,18 @@ void copy(const CopyArgs& given) {
   const int64_t n = loop.shape.numel();
   if (n == 0) return;
   const cudaStream_t stream = stream_of(args.stream);
-  const bool flat = loop.shape.rank() == 0 ||
-                    (loop.shape.rank() == 1 && args.target_strides[0] == 1 &&
-                     args.source_strides[0] == 1);
+  const bool flat =
+      loop.shape.rank() == 0 ||
+      (loop.shape.rank() == 1 && args.target_strides[0] == 1 && args.source_strides[0] == 1);
   if (flat && args.target_dtype == args.source_dtype) {
-    const cudaError_t status =
-        cudaMemcpyAsync(args.target, args.source, static_cast<size_t>(n) * item_size(args.target_dtype),
-                        cudaMemcpyDeviceToDevice, stream);
+    const cudaError_t status = cudaMemcpyAsync(
+        args.target, args.source, static_cast<size_t>(n) * item_size(args.target_dtype),
+        cudaMemcpyDeviceToDevice, stream);
     TAUT_CHECK(status == cudaSuccess, CudaError, "copy: ", cudaGetErrorString(status));
     return;
   }
-  const StridedIndex<2> index = make_index<2>(loop.shape, {&args.target_strides, &args.source_strides});
+  const StridedIndex<2> index =
+      make_index<2>(loop.shape, {&args.target_strides, &args.source_strides});
   const unsigned blocks = cuda::blocks_for(n);
   if (is_floating_point(args.source_dtype)) {
     copy_strided_kernel<double><<<blocks, cuda::kThreads, 0, stream>>>(
@@ -99,8 +101,8 @@ void fill(const FillArgs& args) {
   } else {
     const int64_t value =
         args.dtype == DType::bool_ ? (args.value.to_bool() ? 1 : 0) : args.value.to_int64();
-    fill_strided_kernel<int64_t><<<blocks, cuda::kThreads, 0, stream>>>(args.target, args.dtype,
-                                                                        value, index, n);
+    fill_strided_kernel<int64_t>
+        <<<blocks, cuda::kThreads, 0, stream>>>(args.target, args.dtype, value, index, n);
   }
   cuda::check_launch("fill");
 }

@@ -1,5 +1,5 @@
-// Functors that answer in bool; see Note [Functors]. They are called element by element: the compiler
-// makes vectors of these loops by itself.
+// Functors that answer in bool; see Note [Functors]. They are called element by element: the
+// compiler makes vectors of these loops by itself.
 
 struct Question : Unary {
   static constexpr Domain domain = Domain::compare;

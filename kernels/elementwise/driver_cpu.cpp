@@ -1,14 +1,14 @@
 // Brings elementwise ops of any shape, strides and dtypes to loops over contiguous elements.
 //
-// Operands that already are contiguous and of the dtype that the loop computes in are used where they
-// lie; the others pass through buffers that stay in the first cache, gathered and converted.
+// Operands that already are contiguous and of the dtype that the loop computes in are used where
+// they lie; the others pass through buffers that stay in the first cache, gathered and converted.
 
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/api/convert.h"
 #include "kernels/api/pointwise.h"
 #include "kernels/api/strided_loop.h"
-#include "kernels/api/convert.h"
 #include "kernels/elementwise/rows.h"
 #include "taut/base/check.h"
 #include "taut/base/parallel.h"

@@ -140,7 +140,8 @@ struct Pow : Binary {
       return pow(a, b);
     }
   }
-  // Wraps as the multiplications would; a negative exponent gives 1, -1 or 0, as in integer division.
+  // Wraps as the multiplications would; a negative exponent gives 1, -1 or 0, as in integer
+  // division.
   template <class T>
   TAUT_HD static T integer_power(T base, T exponent) {
     if constexpr (std::is_signed_v<T>) {

@@ -46,31 +46,48 @@ struct Body {
   F functor;
 
   static constexpr int operands() {
-    if constexpr (kDerivative == 0) return F::arity;
-    else return 1 + count_bits(F::needs[kDerivative - 1]);
+    if constexpr (kDerivative == 0)
+      return F::arity;
+    else
+      return 1 + count_bits(F::needs[kDerivative - 1]);
   }
 
   template <class T>
   __device__ auto operator()(const T* x) const {
     if constexpr (kDerivative == 0) {
-      if constexpr (operands() == 1) return functor(x[0]);
-      else if constexpr (operands() == 2) return functor(x[0], x[1]);
-      else return functor(x[0], x[1], x[2]);
+      if constexpr (operands() == 1)
+        return functor(x[0]);
+      else if constexpr (operands() == 2)
+        return functor(x[0], x[1]);
+      else
+        return functor(x[0], x[1], x[2]);
     } else if constexpr (kDerivative == 1) {
-      if constexpr (operands() == 1) return functor.template vjp_a<T>(x[0]);
-      else if constexpr (operands() == 2) return functor.template vjp_a<T>(x[0], x[1]);
-      else if constexpr (operands() == 3) return functor.template vjp_a<T>(x[0], x[1], x[2]);
-      else return functor.template vjp_a<T>(x[0], x[1], x[2], x[3]);
+      if constexpr (operands() == 1)
+        return functor.template vjp_a<T>(x[0]);
+      else if constexpr (operands() == 2)
+        return functor.template vjp_a<T>(x[0], x[1]);
+      else if constexpr (operands() == 3)
+        return functor.template vjp_a<T>(x[0], x[1], x[2]);
+      else
+        return functor.template vjp_a<T>(x[0], x[1], x[2], x[3]);
     } else if constexpr (kDerivative == 2) {
-      if constexpr (operands() == 1) return functor.template vjp_b<T>(x[0]);
-      else if constexpr (operands() == 2) return functor.template vjp_b<T>(x[0], x[1]);
-      else if constexpr (operands() == 3) return functor.template vjp_b<T>(x[0], x[1], x[2]);
-      else return functor.template vjp_b<T>(x[0], x[1], x[2], x[3]);
+      if constexpr (operands() == 1)
+        return functor.template vjp_b<T>(x[0]);
+      else if constexpr (operands() == 2)
+        return functor.template vjp_b<T>(x[0], x[1]);
+      else if constexpr (operands() == 3)
+        return functor.template vjp_b<T>(x[0], x[1], x[2]);
+      else
+        return functor.template vjp_b<T>(x[0], x[1], x[2], x[3]);
     } else {
-      if constexpr (operands() == 1) return functor.template vjp_c<T>(x[0]);
-      else if constexpr (operands() == 2) return functor.template vjp_c<T>(x[0], x[1]);
-      else if constexpr (operands() == 3) return functor.template vjp_c<T>(x[0], x[1], x[2]);
-      else return functor.template vjp_c<T>(x[0], x[1], x[2], x[3]);
+      if constexpr (operands() == 1)
+        return functor.template vjp_c<T>(x[0]);
+      else if constexpr (operands() == 2)
+        return functor.template vjp_c<T>(x[0], x[1]);
+      else if constexpr (operands() == 3)
+        return functor.template vjp_c<T>(x[0], x[1], x[2]);
+      else
+        return functor.template vjp_c<T>(x[0], x[1], x[2], x[3]);
     }
   }
 };

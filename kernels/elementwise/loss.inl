@@ -66,8 +66,7 @@ struct Huber : Binary {
   template <class T>
   TAUT_HD T operator()(T input, T target) const {
     const T d = abs(input - target);
-    return where(d < lit<T>(delta), d * d * lit<T>(0.5),
-                 (d - lit<T>(0.5 * delta)) * lit<T>(delta));
+    return where(d < lit<T>(delta), d * d * lit<T>(0.5), (d - lit<T>(0.5 * delta)) * lit<T>(delta));
   }
   template <class V>
   TAUT_HD V vjp_a(V g, V input, V target) const {

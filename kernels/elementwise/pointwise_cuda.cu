@@ -18,9 +18,8 @@ void run(const PointwiseArgs& args) {
   const CudaLaunch launch = functor_table()
                                 .functors[static_cast<int>(args.op)]
                                 .launches[args.derivative][static_cast<int>(args.compute)];
-  TAUT_CHECK(launch != nullptr, NotImplementedError, "elementwise op ",
-             static_cast<int>(args.op), ": no CUDA kernel for ", args.compute,
-             " yet; move the tensors to the CPU");
+  TAUT_CHECK(launch != nullptr, NotImplementedError, "elementwise op ", static_cast<int>(args.op),
+             ": no CUDA kernel for ", args.compute, " yet; move the tensors to the CPU");
   launch(args);
 }
 

@@ -45,7 +45,7 @@ struct Frac : Unary {
 struct Round : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr Derivative derivative = Derivative::zero;
-  double scale;  // 10^|decimals|
+  double scale;    // 10^|decimals|
   double divides;  // 1 when decimals are negative
   static Round from(const double* parameters) { return {{}, parameters[0], parameters[1]}; }
   template <class T>

@@ -39,9 +39,12 @@ struct Forward {
   static constexpr int operands = F::arity;
   template <class V>
   HWY_INLINE auto operator()(const V* x) const {
-    if constexpr (F::arity == 1) return functor(x[0]);
-    else if constexpr (F::arity == 2) return functor(x[0], x[1]);
-    else return functor(x[0], x[1], x[2]);
+    if constexpr (F::arity == 1)
+      return functor(x[0]);
+    else if constexpr (F::arity == 2)
+      return functor(x[0], x[1]);
+    else
+      return functor(x[0], x[1], x[2]);
   }
 };
 
@@ -57,20 +60,32 @@ struct Gradient {
   template <class V>
   HWY_INLINE V operator()(const V* x) const {
     if constexpr (kInput == 0) {
-      if constexpr (operands == 1) return functor.template vjp_a<V>(x[0]);
-      else if constexpr (operands == 2) return functor.template vjp_a<V>(x[0], x[1]);
-      else if constexpr (operands == 3) return functor.template vjp_a<V>(x[0], x[1], x[2]);
-      else return functor.template vjp_a<V>(x[0], x[1], x[2], x[3]);
+      if constexpr (operands == 1)
+        return functor.template vjp_a<V>(x[0]);
+      else if constexpr (operands == 2)
+        return functor.template vjp_a<V>(x[0], x[1]);
+      else if constexpr (operands == 3)
+        return functor.template vjp_a<V>(x[0], x[1], x[2]);
+      else
+        return functor.template vjp_a<V>(x[0], x[1], x[2], x[3]);
     } else if constexpr (kInput == 1) {
-      if constexpr (operands == 1) return functor.template vjp_b<V>(x[0]);
-      else if constexpr (operands == 2) return functor.template vjp_b<V>(x[0], x[1]);
-      else if constexpr (operands == 3) return functor.template vjp_b<V>(x[0], x[1], x[2]);
-      else return functor.template vjp_b<V>(x[0], x[1], x[2], x[3]);
+      if constexpr (operands == 1)
+        return functor.template vjp_b<V>(x[0]);
+      else if constexpr (operands == 2)
+        return functor.template vjp_b<V>(x[0], x[1]);
+      else if constexpr (operands == 3)
+        return functor.template vjp_b<V>(x[0], x[1], x[2]);
+      else
+        return functor.template vjp_b<V>(x[0], x[1], x[2], x[3]);
     } else {
-      if constexpr (operands == 1) return functor.template vjp_c<V>(x[0]);
-      else if constexpr (operands == 2) return functor.template vjp_c<V>(x[0], x[1]);
-      else if constexpr (operands == 3) return functor.template vjp_c<V>(x[0], x[1], x[2]);
-      else return functor.template vjp_c<V>(x[0], x[1], x[2], x[3]);
+      if constexpr (operands == 1)
+        return functor.template vjp_c<V>(x[0]);
+      else if constexpr (operands == 2)
+        return functor.template vjp_c<V>(x[0], x[1]);
+      else if constexpr (operands == 3)
+        return functor.template vjp_c<V>(x[0], x[1], x[2]);
+      else
+        return functor.template vjp_c<V>(x[0], x[1], x[2], x[3]);
     }
   }
 };
@@ -88,8 +103,8 @@ void scalar_row(char* const* pointers, int64_t n, Body body) {
   }
 }
 
-// The last elements go through a full vector in a buffer, so that an element's value does not depend
-// on where it stands.
+// The last elements go through a full vector in a buffer, so that an element's value does not
+// depend on where it stands.
 template <class T, class Body>
 void simd_row(char* const* pointers, int64_t n, Body body) {
   using D = hn::ScalableTag<T>;

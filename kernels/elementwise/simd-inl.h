@@ -62,12 +62,8 @@ struct Simd {
   friend HWY_INLINE Simd trunc(Simd x) { return hn::Trunc(x.v); }
   friend HWY_INLINE Simd round_to_even(Simd x) { return hn::Round(x.v); }
   friend HWY_INLINE Simd copysign(Simd a, Simd b) { return hn::CopySign(a.v, b.v); }
-  friend HWY_INLINE Simd maximum(Simd a, Simd b) {
-    return where((a > b) | isnan(a), a, b);
-  }
-  friend HWY_INLINE Simd minimum(Simd a, Simd b) {
-    return where((a < b) | isnan(a), a, b);
-  }
+  friend HWY_INLINE Simd maximum(Simd a, Simd b) { return where((a > b) | isnan(a), a, b); }
+  friend HWY_INLINE Simd minimum(Simd a, Simd b) { return where((a < b) | isnan(a), a, b); }
 
   friend HWY_INLINE Simd exp(Simd x) {
     // Past these bounds the result is infinite or 0 anyway.
@@ -83,9 +79,7 @@ struct Simd {
     // Small arguments keep their digits and the sign of 0.
     return where(isnan(x) | (abs(x) < Simd(sizeof(T) == 4 ? 1e-7 : 1e-16)), x, y);
   }
-  friend HWY_INLINE Simd log(Simd x) {
-    return mend_log(x, hn::Log(D(), x.v), x);
-  }
+  friend HWY_INLINE Simd log(Simd x) { return mend_log(x, hn::Log(D(), x.v), x); }
   friend HWY_INLINE Simd log1p(Simd x) {
     const Simd y = mend_log(x, hn::Log1p(D(), x.v), x + Simd(1.0));
     return where(abs(x) < Simd(sizeof(T) == 4 ? 1e-7 : 1e-16), x, y);
@@ -106,8 +100,10 @@ struct Simd {
     return hn::Cos(D(), x.v);
   }
   friend HWY_INLINE Simd erf(Simd x) {
-    if constexpr (sizeof(T) == 8) return lane_by_lane(x, &std::erf);
-    else return erf_float(x);
+    if constexpr (sizeof(T) == 8)
+      return lane_by_lane(x, &std::erf);
+    else
+      return erf_float(x);
   }
 
  private:
@@ -130,9 +126,10 @@ struct Simd {
     return hn::Load(D(), lanes);
   }
 
-  // |x| < 1: x times a polynomial in x^2 (the Taylor series of erf, which alternates and is cut where
-  // its terms fall under the last bit of float). Beyond: 1 - e^(-x^2) t q(t), t = 1/(1 + x/2), with
-  // the coefficients of Numerical Recipes (1st ed., section 6.2: erfcc, relative error 1.2e-7).
+  // |x| < 1: x times a polynomial in x^2 (the Taylor series of erf, which alternates and is cut
+  // where its terms fall under the last bit of float). Beyond: 1 - e^(-x^2) t q(t), t = 1/(1 +
+  // x/2), with the coefficients of Numerical Recipes (1st ed., section 6.2: erfcc, relative
+  // error 1.2e-7).
   static HWY_INLINE Simd erf_float(Simd x) {
     const Simd square = x * x;
     constexpr double kSeries[] = {1.0 / 6894720, -1.0 / 685440, 1.0 / 75600, -1.0 / 9360,
@@ -142,8 +139,8 @@ struct Simd {
     for (int i = 1; i < 10; ++i) small = small * square + Simd(kSeries[i]);
     small = small * x * Simd(-1.1283791670955125739);  // 2/sqrt(pi)
 
-    constexpr double kTail[] = {0.17087277, -0.82215223, 1.48851587,  -1.13520398, 0.27886807,
-                                -0.18628806, 0.09678418, 0.37409196, 1.00002368, -1.26551223};
+    constexpr double kTail[] = {0.17087277,  -0.82215223, 1.48851587, -1.13520398, 0.27886807,
+                                -0.18628806, 0.09678418,  0.37409196, 1.00002368,  -1.26551223};
     const Simd magnitude = abs(x);
     const Simd t = Simd(1.0) / (magnitude * Simd(0.5) + Simd(1.0));
     Simd q(kTail[0]);

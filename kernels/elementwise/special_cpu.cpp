@@ -6,8 +6,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/elementwise/special_math.h"
 #include "kernels/elementwise/rows-inl.h"
+#include "kernels/elementwise/special_math.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace taut::kernels::HWY_NAMESPACE {

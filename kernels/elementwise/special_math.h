@@ -7,8 +7,8 @@
 
 namespace taut::kernels {
 
-/// Winitzki's closed form as a start, then two steps of Halley's method on erf(y) - x, which squares
-/// the error twice to that of erf itself.
+/// Winitzki's closed form as a start, then two steps of Halley's method on erf(y) - x, which
+/// squares the error twice to that of erf itself.
 TAUT_HD inline double erfinv(double x) {
   if (!(x > -1 && x < 1)) {
     if (x == 1 || x == -1) return x * std::numeric_limits<double>::infinity();
@@ -66,10 +66,9 @@ TAUT_HD inline double digamma(double x) {
   }
   const double w = 1 / (x * x);
   const double series =
-      w * (1.0 / 12 -
-           w * (1.0 / 120 -
-                w * (1.0 / 252 -
-                     w * (1.0 / 240 - w * (1.0 / 132 - w * (691.0 / 32760 - w / 12))))));
+      w * (1.0 / 12 - w * (1.0 / 120 -
+                           w * (1.0 / 252 -
+                                w * (1.0 / 240 - w * (1.0 / 132 - w * (691.0 / 32760 - w / 12))))));
   return result + std::log(x) - 0.5 / x - series;
 }
 TAUT_HD inline float digamma(float x) { return static_cast<float>(digamma(double{x})); }
@@ -78,8 +77,9 @@ TAUT_HD inline float digamma(float x) { return static_cast<float>(digamma(double
 /// (Abramowitz and Stegun, 23.2.7 with 3.6.28).
 TAUT_HD inline double hurwitz_zeta(double s, double q) {
   // B_2k / (2k)!
-  constexpr double kBernoulli[] = {1.0 / 12,          -1.0 / 720,          1.0 / 30240,
-                                   -1.0 / 1209600,    1.0 / 47900160,      -691.0 / 1307674368000,
+  constexpr double kBernoulli[] = {1.0 / 12,          -1.0 / 720,
+                                   1.0 / 30240,       -1.0 / 1209600,
+                                   1.0 / 47900160,    -691.0 / 1307674368000,
                                    1.0 / 74724249600, -3617.0 / 10670622842880000};
   constexpr int kDirect = 12;
   double sum = 0;

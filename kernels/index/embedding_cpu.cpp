@@ -1,11 +1,11 @@
 // The gradient of an embedding: the rows of grad_output are sorted by the row of the weight that
 // they belong to (a stable counting sort), then each row of the weight is summed by one thread.
 
+#include <cstring>
+
 #include "kernels/api/visit_dtype.h"
 #include "kernels/index/index_kernels.h"
 #include "kernels/index/index_walk.h"
-
-#include <cstring>
 
 namespace taut::kernels::index_cpu {
 namespace {
@@ -32,11 +32,8 @@ IndexResult sort_into_buckets(const EmbeddingBackwardArgs& args, Buckets& bucket
 }
 
 template <class T>
-void sum_row(const EmbeddingBackwardArgs& args,
-             const int64_t* begin,
-             const int64_t* end,
-             compute_t<T>* sum,
-             T* row) {
+void sum_row(const EmbeddingBackwardArgs& args, const int64_t* begin, const int64_t* end,
+             compute_t<T>* sum, T* row) {
   using C = compute_t<T>;
   const int64_t width = args.width;
   const T* grads = static_cast<const T*>(args.grad_output);

@@ -1,9 +1,9 @@
 // Indexed reads: gather, index_select, embedding, take, advanced indexing. Elements move by size.
 
+#include <cstring>
+
 #include "kernels/index/index_kernels.h"
 #include "kernels/index/index_walk.h"
-
-#include <cstring>
 
 namespace taut::kernels::index_cpu {
 namespace {
@@ -64,14 +64,8 @@ int64_t read_row(const IndexWalk& walk, const Lookup& lookup, const RowPart<E, I
 
 // Reads the elements [begin, end) of a walk; stops at the first bad index.
 template <class E, class I>
-void read_range(const IndexWalk& walk,
-                const Lookup& lookup,
-                const E* self,
-                const I* index,
-                E* output,
-                int64_t begin,
-                int64_t end,
-                FirstBadIndex& bad) {
+void read_range(const IndexWalk& walk, const Lookup& lookup, const E* self, const I* index,
+                E* output, int64_t begin, int64_t end, FirstBadIndex& bad) {
   const int64_t length = walk.size[walk.rank - 1];
   RowCursor row(walk, begin / length);
   int64_t first = begin % length;
@@ -88,11 +82,8 @@ void read_range(const IndexWalk& walk,
 }
 
 template <class E, class I>
-IndexResult read_all(const IndexWalk& walk,
-                     const Lookup& lookup,
-                     const void* self,
-                     const void* index,
-                     void* output) {
+IndexResult read_all(const IndexWalk& walk, const Lookup& lookup, const void* self,
+                     const void* index, void* output) {
   FirstBadIndex bad;
   parallel_for(walk.numel(), kIndexGrain, [&](int64_t begin, int64_t end) {
     read_range(walk, lookup, static_cast<const E*>(self), static_cast<const I*>(index),
@@ -102,21 +93,13 @@ IndexResult read_all(const IndexWalk& walk,
 }
 
 template <class I>
-IndexResult read_sized(size_t bytes,
-                       const IndexWalk& walk,
-                       const Lookup& lookup,
-                       const void* self,
-                       const void* index,
-                       void* output) {
+IndexResult read_sized(size_t bytes, const IndexWalk& walk, const Lookup& lookup, const void* self,
+                       const void* index, void* output) {
   switch (bytes) {
-    case 1:
-      return read_all<uint8_t, I>(walk, lookup, self, index, output);
-    case 2:
-      return read_all<uint16_t, I>(walk, lookup, self, index, output);
-    case 4:
-      return read_all<uint32_t, I>(walk, lookup, self, index, output);
-    default:
-      return read_all<uint64_t, I>(walk, lookup, self, index, output);
+    case 1: return read_all<uint8_t, I>(walk, lookup, self, index, output);
+    case 2: return read_all<uint16_t, I>(walk, lookup, self, index, output);
+    case 4: return read_all<uint32_t, I>(walk, lookup, self, index, output);
+    default: return read_all<uint64_t, I>(walk, lookup, self, index, output);
   }
 }
 

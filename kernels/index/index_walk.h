@@ -2,13 +2,13 @@
 // The loops of indexed reads and writes over a shape, with the strides of self, of the other tensor
 // (output or source) and of one index; several indices are first resolved into one of offsets.
 
-#include "kernels/api/index.h"
-#include "taut/base/parallel.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+
+#include "kernels/api/index.h"
+#include "taut/base/parallel.h"
 
 namespace taut::kernels {
 
@@ -118,14 +118,8 @@ struct ResolvedIndex {
 namespace index_detail {
 
 template <class I>
-void resolve_range(const Dims& size,
-                   int count,
-                   const IndexedDim* indices,
-                   bool wrap_negative,
-                   int64_t begin,
-                   int64_t end,
-                   int64_t* offsets,
-                   FirstBadIndex& bad) {
+void resolve_range(const Dims& size, int count, const IndexedDim* indices, bool wrap_negative,
+                   int64_t begin, int64_t end, int64_t* offsets, FirstBadIndex& bad) {
   for (int64_t i = begin; i < end; ++i) {
     int64_t at[kMaxRank];
     int64_t rest = i;
@@ -150,14 +144,8 @@ void resolve_range(const Dims& size,
 }
 
 template <class I>
-void resolve_single(const I* index,
-                    int64_t stride,
-                    const IndexedDim& indexed,
-                    bool wrap_negative,
-                    int64_t begin,
-                    int64_t end,
-                    int64_t* offsets,
-                    FirstBadIndex& bad) {
+void resolve_single(const I* index, int64_t stride, const IndexedDim& indexed, bool wrap_negative,
+                    int64_t begin, int64_t end, int64_t* offsets, FirstBadIndex& bad) {
   for (int64_t i = begin; i < end; ++i) {
     const int64_t given = index[i * stride];
     const int64_t at = wrap_negative && given < 0 ? given + indexed.dim_size : given;
@@ -171,11 +159,8 @@ void resolve_single(const I* index,
 /// Checks all indices and adds up their offsets. A bad one is reported with its position among the
 /// dims that indices vary in. `size` has no zero.
 template <class I>
-IndexResult resolve_indices(const Dims& size,
-                            int count,
-                            const IndexedDim* indices,
-                            bool wrap_negative,
-                            ResolvedIndex& resolved) {
+IndexResult resolve_indices(const Dims& size, int count, const IndexedDim* indices,
+                            bool wrap_negative, ResolvedIndex& resolved) {
   Dims varying = size;
   int64_t stride = 1;
   for (int d = size.rank() - 1; d >= 0; --d) {
@@ -204,11 +189,8 @@ IndexResult resolve_indices(const Dims& size,
   return bad.result();
 }
 
-inline IndexResult resolve_indices(DType index_dtype,
-                                   const Dims& size,
-                                   int count,
-                                   const IndexedDim* indices,
-                                   bool wrap_negative,
+inline IndexResult resolve_indices(DType index_dtype, const Dims& size, int count,
+                                   const IndexedDim* indices, bool wrap_negative,
                                    ResolvedIndex& resolved) {
   return index_dtype == DType::int32
              ? resolve_indices<int32_t>(size, count, indices, wrap_negative, resolved)

@@ -1,11 +1,11 @@
 // Masks: counting and listing what is not zero, selecting and replacing where a mask is true. Each
 // works in blocks of fixed size: the blocks are counted first, then each knows where it writes.
 
+#include <cstring>
+
 #include "kernels/api/visit_dtype.h"
 #include "kernels/index/index_kernels.h"
 #include "kernels/index/index_walk.h"
-
-#include <cstring>
 
 namespace taut::kernels::index_cpu {
 namespace {
@@ -106,14 +106,10 @@ void nonzero(const NonzeroArgs& args) {
 
 void masked_select(const MaskedSelectArgs& args) {
   switch (item_size(args.dtype)) {
-    case 1:
-      return select<uint8_t>(args);
-    case 2:
-      return select<uint16_t>(args);
-    case 4:
-      return select<uint32_t>(args);
-    default:
-      return select<uint64_t>(args);
+    case 1: return select<uint8_t>(args);
+    case 2: return select<uint16_t>(args);
+    case 4: return select<uint32_t>(args);
+    default: return select<uint64_t>(args);
   }
 }
 
@@ -121,18 +117,10 @@ int64_t masked_scatter(const MaskedScatterArgs& args) {
   const int64_t count = count_all(static_cast<const bool*>(args.mask), args.n);
   if (count > args.source_count) return count;
   switch (item_size(args.dtype)) {
-    case 1:
-      replace<uint8_t>(args);
-      break;
-    case 2:
-      replace<uint16_t>(args);
-      break;
-    case 4:
-      replace<uint32_t>(args);
-      break;
-    default:
-      replace<uint64_t>(args);
-      break;
+    case 1: replace<uint8_t>(args); break;
+    case 2: replace<uint16_t>(args); break;
+    case 4: replace<uint32_t>(args); break;
+    default: replace<uint64_t>(args); break;
   }
   return count;
 }

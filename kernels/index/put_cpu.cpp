@@ -5,12 +5,12 @@
 // different elements whatever the indices are, so that each thread owns a range of such a dim and
 // every element is written by one thread, in row-major order.
 
+#include <cmath>
+#include <type_traits>
+
 #include "kernels/api/visit_dtype.h"
 #include "kernels/index/index_kernels.h"
 #include "kernels/index/index_walk.h"
-
-#include <cmath>
-#include <type_traits>
 
 namespace taut::kernels::index_cpu {
 namespace {
@@ -84,12 +84,8 @@ IndexWalk walk_of_share(const IndexWalk& walk, const Share& share) {
 // Calls visit(element of self, element of source) in row-major order of a share of the walk.
 // `visit` goes by value: what it holds cannot then change with what is written to self.
 template <class T, class Visit>
-void visit_share(const IndexWalk& walk,
-                 const Share& share,
-                 T* self,
-                 const int64_t* offsets,
-                 const T* source,
-                 const Visit& visit) {
+void visit_share(const IndexWalk& walk, const Share& share, T* self, const int64_t* offsets,
+                 const T* source, const Visit& visit) {
   const IndexWalk part = walk_of_share(walk, share);
   self += share.begin * walk.self[share.lane];
   source += share.begin * walk.other[share.lane];
@@ -137,15 +133,12 @@ void for_shares(const IndexWalk& walk, const Body& body) {
   // Runs shorter than a cache line would make threads write to the same one.
   const int64_t least = lane == walk.rank - 1 ? 32 : 1;
   const int64_t grain = std::max(least, kIndexGrain / std::max<int64_t>(1, elements_each));
-  parallel_for(walk.size[lane], grain, [&](int64_t begin, int64_t end) {
-    body(Share{lane, begin, end});
-  });
+  parallel_for(walk.size[lane], grain,
+               [&](int64_t begin, int64_t end) { body(Share{lane, begin, end}); });
 }
 
 template <class T, class Combine>
-void put_all(const IndexWalk& walk,
-             const IndexPutArgs& args,
-             const int64_t* offsets,
+void put_all(const IndexWalk& walk, const IndexPutArgs& args, const int64_t* offsets,
              const Combine& combine) {
   for_shares(walk, [&](const Share& share) {
     visit_share(walk, share, static_cast<T*>(args.self), offsets,
@@ -177,9 +170,7 @@ struct Extent {
 
 // The combinations that need to know how often an element was written: a count stands beside each.
 template <class T, class Combine>
-void put_counted(const IndexWalk& walk,
-                 const IndexPutArgs& args,
-                 const int64_t* offsets,
+void put_counted(const IndexWalk& walk, const IndexPutArgs& args, const int64_t* offsets,
                  const Combine& combine) {
   Extent extent;
   for (int d = 0; d < walk.rank; ++d) extent.add(walk.size[d], walk.self[d]);
@@ -206,9 +197,7 @@ void put_counted(const IndexWalk& walk,
 }
 
 template <class T, class Combine>
-void put_with(const IndexWalk& walk,
-              const IndexPutArgs& args,
-              const int64_t* offsets,
+void put_with(const IndexWalk& walk, const IndexPutArgs& args, const int64_t* offsets,
               const Combine& combine) {
   if (args.mode == PutMode::mean || !args.include_self) {
     put_counted<T>(walk, args, offsets, combine);
@@ -219,14 +208,10 @@ void put_with(const IndexWalk& walk,
 
 void put_assign(const IndexWalk& walk, const IndexPutArgs& args, const int64_t* offsets) {
   switch (item_size(args.dtype)) {
-    case 1:
-      return put_all<uint8_t>(walk, args, offsets, Assign{});
-    case 2:
-      return put_all<uint16_t>(walk, args, offsets, Assign{});
-    case 4:
-      return put_all<uint32_t>(walk, args, offsets, Assign{});
-    default:
-      return put_all<uint64_t>(walk, args, offsets, Assign{});
+    case 1: return put_all<uint8_t>(walk, args, offsets, Assign{});
+    case 2: return put_all<uint16_t>(walk, args, offsets, Assign{});
+    case 4: return put_all<uint32_t>(walk, args, offsets, Assign{});
+    default: return put_all<uint64_t>(walk, args, offsets, Assign{});
   }
 }
 
@@ -239,23 +224,16 @@ void put_sum(const IndexWalk& walk, const IndexPutArgs& args, const int64_t* off
 
 void put_mode(const IndexWalk& walk, const IndexPutArgs& args, const int64_t* offsets) {
   switch (args.mode) {
-    case PutMode::assign:
-      return put_assign(walk, args, offsets);
-    case PutMode::sum:
-      return put_sum(walk, args, offsets);
-    default:
-      break;
+    case PutMode::assign: return put_assign(walk, args, offsets);
+    case PutMode::sum: return put_sum(walk, args, offsets);
+    default: break;
   }
   visit_dtype(Arithmetic{}, args.dtype, "scatter_reduce", [&]<class T>(Tag<T>) {
     switch (args.mode) {
-      case PutMode::prod:
-        return put_with<T>(walk, args, offsets, Product{});
-      case PutMode::amax:
-        return put_with<T>(walk, args, offsets, Largest{});
-      case PutMode::amin:
-        return put_with<T>(walk, args, offsets, Smallest{});
-      default:
-        return put_with<T>(walk, args, offsets, Sum<int>{1});
+      case PutMode::prod: return put_with<T>(walk, args, offsets, Product{});
+      case PutMode::amax: return put_with<T>(walk, args, offsets, Largest{});
+      case PutMode::amin: return put_with<T>(walk, args, offsets, Smallest{});
+      default: return put_with<T>(walk, args, offsets, Sum<int>{1});
     }
   });
 }

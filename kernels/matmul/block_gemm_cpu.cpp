@@ -7,14 +7,14 @@
 // nor the number of rows and columns changes that chain, so that callers may cut c among threads as
 // they like and get the same bits.
 
-#include "kernels/api/block_gemm.h"
-#include "kernels/api/simd_targets.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
 #include <utility>
+
+#include "kernels/api/block_gemm.h"
+#include "kernels/api/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul/block_gemm_cpu.cpp"
@@ -226,8 +226,8 @@ void transpose_square(const double* src, int64_t src_stride, double* dst, int64_
 
 // dst[c * dst_stride + r] = src[r * src_stride + c].
 template <class T>
-void transpose(
-    const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst, int64_t dst_stride) {
+void transpose(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst,
+               int64_t dst_stride) {
   constexpr int64_t kSide = static_cast<int64_t>(16 / sizeof(T));
   int64_t r = 0;
   for (; r + kSide <= rows; r += kSide) {
@@ -247,12 +247,7 @@ void transpose(
 
 // dst[r * dst_stride + c] = src[r][c] for any strides of src.
 template <class T>
-void pack(const T* src,
-          int64_t row_stride,
-          int64_t col_stride,
-          int64_t rows,
-          int64_t cols,
-          T* dst,
+void pack(const T* src, int64_t row_stride, int64_t col_stride, int64_t rows, int64_t cols, T* dst,
           int64_t dst_stride) {
   if (col_stride == 1) {
     for (int64_t r = 0; r < rows; ++r) {
@@ -518,8 +513,7 @@ void finish_row(T* c, int64_t cols, const T* bias, int64_t bias_stride, Activati
     for (int64_t j = 0; j < cols; ++j) c[j] += bias[j * bias_stride];
   }
   switch (activation) {
-    case Activation::none:
-      return;
+    case Activation::none: return;
     case Activation::relu:
       for (int64_t j = 0; j < cols; ++j) c[j] = c[j] < T(0) ? T(0) : c[j];
       return;

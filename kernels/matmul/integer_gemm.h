@@ -1,13 +1,13 @@
 #pragma once
 // The product of integer matrices, row by row; sums wrap as the dtype does.
 
-#include "kernels/api/matmul.h"
-#include "taut/base/parallel.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+
+#include "kernels/api/matmul.h"
+#include "taut/base/parallel.h"
 
 namespace taut::kernels {
 

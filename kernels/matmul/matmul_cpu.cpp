@@ -2,17 +2,17 @@
 // a method for each shape. What decides between methods is the shape alone, never the number of
 // threads, so that results repeat; see Note [Products repeat bit for bit].
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
 #include "kernels/api/block_gemm.h"
 #include "kernels/api/half_rows.h"
 #include "kernels/api/matmul.h"
 #include "kernels/api/visit_dtype.h"
 #include "kernels/matmul/integer_gemm.h"
 #include "taut/base/parallel.h"
-
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <memory>
 
 namespace taut::kernels {
 namespace {

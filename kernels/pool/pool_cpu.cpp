@@ -2,18 +2,18 @@
 // runs over the outputs of the row for which the tap lies inside of the input, so that it has no
 // branches and the compiler vectorises it for each instruction set.
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <type_traits>
+
 #include "kernels/api/half_rows.h"
 #include "kernels/api/pool.h"
 #include "kernels/api/simd_targets.h"
 #include "kernels/api/visit_dtype.h"
 #include "kernels/pool/windows.h"
 #include "taut/base/parallel.h"
-
-#include <algorithm>
-#include <cmath>
-#include <limits>
-#include <memory>
-#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/pool/pool_cpu.cpp"
@@ -158,8 +158,8 @@ struct Corners {
 
 // `corner` is the position of the first window's top left element.
 template <class D>
-void max_of_corners(
-    D d, const float* input, int64_t width, int64_t corner, float* output, int64_t* indices) {
+void max_of_corners(D d, const float* input, int64_t width, int64_t corner, float* output,
+                    int64_t* indices) {
   const hn::RebindToSigned<D> di;
   const hn::Half<decltype(di)> half;
   const hn::Rebind<int64_t, decltype(half)> dl;
@@ -194,8 +194,8 @@ void cover_row(int64_t width, int64_t lanes, const Run& run) {
 }
 
 template <class D>
-void max_pool_plane_two_by_two(
-    D d, const Windows& w, const float* input, float* output, int64_t* indices) {
+void max_pool_plane_two_by_two(D d, const Windows& w, const float* input, float* output,
+                               int64_t* indices) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t y = 0; y < w.height.output; ++y) {
     const int64_t row = y * w.width.output;
@@ -252,8 +252,8 @@ void max_pool(const MaxPoolArgs& args) {
 
 // The divisors of the outputs of one row, the depth and height parts multiplied in.
 template <class C>
-void divisor_row(
-    const Windows& w, bool include_padding, int64_t override, int64_t z, int64_t y, C* divisors) {
+void divisor_row(const Windows& w, bool include_padding, int64_t override, int64_t z, int64_t y,
+                 C* divisors) {
   const int64_t rest =
       w.depth.window_size(z, include_padding) * w.height.window_size(y, include_padding);
   for (int64_t x = 0; x < w.width.output; ++x) {
@@ -263,8 +263,8 @@ void divisor_row(
 }
 
 template <class C>
-void avg_pool_plane(
-    const TappedWindows& w, const AvgPoolArgs& args, const C* input, C* output, C* divisors) {
+void avg_pool_plane(const TappedWindows& w, const AvgPoolArgs& args, const C* input, C* output,
+                    C* divisors) {
   const int64_t stride = w.width.stride;
   for (int64_t z = 0; z < w.depth.output; ++z) {
     for (int64_t y = 0; y < w.height.output; ++y) {
@@ -283,8 +283,8 @@ void avg_pool_plane(
 
 // The windows of 2 x 2: sums in the order of the taps, as above.
 template <class D>
-void avg_pool_plane_two_by_two(
-    D d, const Windows& w, float divisor, const float* input, float* output) {
+void avg_pool_plane_two_by_two(D d, const Windows& w, float divisor, const float* input,
+                               float* output) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto by = hn::Set(d, divisor);
   for (int64_t y = 0; y < w.height.output; ++y) {
@@ -300,8 +300,8 @@ void avg_pool_plane_two_by_two(
 }
 
 template <class D>
-void avg_pool_backward_plane_two_by_two(
-    D d, const Windows& w, float divisor, const float* grad_output, float* grad_input) {
+void avg_pool_backward_plane_two_by_two(D d, const Windows& w, float divisor,
+                                        const float* grad_output, float* grad_input) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto by = hn::Set(d, divisor);
   std::fill(grad_input, grad_input + w.input_plane(), 0.0f);
@@ -355,11 +355,8 @@ void avg_pool(const AvgPoolArgs& args) {
 
 // The gradient of a sum over windows: each grad_output, divided, goes to all of its taps.
 template <class C>
-void avg_pool_backward_plane(const TappedWindows& w,
-                             const AvgPoolBackwardArgs& args,
-                             const C* grad_output,
-                             C* grad_input,
-                             C* scaled) {
+void avg_pool_backward_plane(const TappedWindows& w, const AvgPoolBackwardArgs& args,
+                             const C* grad_output, C* grad_input, C* scaled) {
   const int64_t stride = w.width.stride;
   std::fill(grad_input, grad_input + w.input_plane(), C(0));
   for (int64_t z = 0; z < w.depth.output; ++z) {

@@ -1,15 +1,15 @@
 // Max pooling backward and the adaptive poolings, whose windows differ from output to output.
 
-#include "kernels/api/visit_dtype.h"
-#include "kernels/pool/scalar_pools.h"
-#include "kernels/pool/windows.h"
-#include "taut/base/parallel.h"
-
 #include <algorithm>
 #include <limits>
 #include <memory>
 #include <mutex>
 #include <type_traits>
+
+#include "kernels/api/visit_dtype.h"
+#include "kernels/pool/scalar_pools.h"
+#include "kernels/pool/windows.h"
+#include "taut/base/parallel.h"
 
 namespace taut::kernels::pool_cpu {
 namespace {
@@ -20,8 +20,8 @@ int64_t plane_grain(int64_t work) {
 
 // Adds the gradients of a plane where they belong; returns the place of a bad index or -1.
 template <class C, class T>
-int64_t scatter_plane(
-    const T* grad_output, const int64_t* indices, int64_t n, C* grad_input, int64_t size) {
+int64_t scatter_plane(const T* grad_output, const int64_t* indices, int64_t n, C* grad_input,
+                      int64_t size) {
   std::fill(grad_input, grad_input + size, C(0));
   for (int64_t i = 0; i < n; ++i) {
     if (static_cast<uint64_t>(indices[i]) >= static_cast<uint64_t>(size)) {

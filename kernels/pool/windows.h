@@ -1,11 +1,11 @@
 #pragma once
 // Pooling windows over three spatial dims; fewer are padded with dims of size 1 in front.
 
-#include "kernels/api/pool.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+
+#include "kernels/api/pool.h"
 
 namespace taut::kernels::pool_cpu {
 

@@ -51,14 +51,10 @@ void visit_word(DType dtype, Body&& body) {
     body(static_cast<Word>(is_float ? all_bits >> 1 : all_bits));
   };
   switch (item_size(dtype)) {
-    case 1:
-      return visit(uint8_t{0xff});
-    case 2:
-      return visit(uint16_t{0xffff});
-    case 4:
-      return visit(~uint32_t{0});
-    default:
-      return visit(~uint64_t{0});
+    case 1: return visit(uint8_t{0xff});
+    case 2: return visit(uint16_t{0xffff});
+    case 4: return visit(~uint32_t{0});
+    default: return visit(~uint64_t{0});
   }
 }
 

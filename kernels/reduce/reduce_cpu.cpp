@@ -1,5 +1,4 @@
 #include "kernels/api/reduce.h"
-
 #include "kernels/reduce/reduce_parts.h"
 
 namespace taut::kernels {

@@ -1,11 +1,11 @@
 // Counting values into bins.
 
-#include "kernels/api/visit_dtype.h"
-#include "kernels/sort/sort_kernels.h"
-
 #include <algorithm>
 #include <memory>
 #include <type_traits>
+
+#include "kernels/api/visit_dtype.h"
+#include "kernels/sort/sort_kernels.h"
 
 namespace taut::kernels::sort_cpu {
 namespace {

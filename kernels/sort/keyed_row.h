@@ -1,13 +1,13 @@
 #pragma once
 // A row of numbers as keys with their positions, and how to sort it.
 
-#include "kernels/sort/sort_key.h"
-#include "taut/core/dims.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+
+#include "kernels/sort/sort_key.h"
+#include "taut/core/dims.h"
 
 namespace taut::kernels::sort_cpu {
 

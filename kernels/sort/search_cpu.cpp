@@ -1,11 +1,11 @@
 // Binary search in ascending boundaries.
 
+#include <mutex>
+
 #include "kernels/api/visit_dtype.h"
 #include "kernels/sort/sort_kernels.h"
 #include "kernels/sort/sort_key.h"
 #include "taut/base/parallel.h"
-
-#include <mutex>
 
 namespace taut::kernels::sort_cpu {
 namespace {

@@ -1,12 +1,12 @@
 // Sorting rows and selecting from them. Descending order is the ascending order of complemented
 // keys, which keeps equal elements in their order.
 
+#include <limits>
+
 #include "kernels/api/visit_dtype.h"
 #include "kernels/sort/keyed_row.h"
 #include "kernels/sort/sort_kernels.h"
 #include "taut/base/parallel.h"
-
-#include <limits>
 
 namespace taut::kernels::sort_cpu {
 namespace {

@@ -2,20 +2,18 @@
 // Numbers as unsigned integers of the same order: NaN above all and one with the other, -0 as 0.
 // Sorting, selecting and searching compare these keys only.
 
-#include "kernels/api/visit_dtype.h"
-
 #include <bit>
 #include <cstdint>
 #include <type_traits>
+
+#include "kernels/api/visit_dtype.h"
 
 namespace taut::kernels::sort_cpu {
 
 template <class T>
 using Key =
-    std::conditional_t<sizeof(T) == 8,
-                       uint64_t,
-                       std::conditional_t<sizeof(T) == 4,
-                                          uint32_t,
+    std::conditional_t<sizeof(T) == 8, uint64_t,
+                       std::conditional_t<sizeof(T) == 4, uint32_t,
                                           std::conditional_t<sizeof(T) == 2, uint16_t, uint8_t>>>;
 
 template <class T>

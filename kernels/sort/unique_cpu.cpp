@@ -1,13 +1,13 @@
 // Distinct rows: sorted (or taken as they come, when consecutive), then counted run by run.
 
-#include "kernels/api/visit_dtype.h"
-#include "kernels/sort/keyed_row.h"
-#include "kernels/sort/sort_kernels.h"
-
 #include <algorithm>
 #include <limits>
 #include <memory>
 #include <numeric>
+
+#include "kernels/api/visit_dtype.h"
+#include "kernels/sort/keyed_row.h"
+#include "kernels/sort/sort_kernels.h"
 
 namespace taut::kernels::sort_cpu {
 namespace {

@@ -1,7 +1,4 @@
 // The tape in Python: modes, backward, hooks, functions of your own, derivatives of functions.
-//
-// A Python object that C++ keeps (a hook, a function's context) sits in a PyRef, which may be dropped on any
-// thread: the interpreter's lock is taken for it.
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -10,7 +7,7 @@
 
 #include "bindings.h"
 #include "op.h"
-#include "tensor_object.h"
+#include "py_ref.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/checkpoint.h"
 #include "taut/autograd/function.h"
@@ -21,6 +18,7 @@
 #include "taut/autograd/node.h"
 #include "taut/autograd/record.h"
 #include "taut/autograd/saved_tensor.h"
+#include "tensor_object.h"
 
 namespace py = pybind11;
 
@@ -33,21 +31,6 @@ using autograd::Node;
 using autograd::TensorFunction;
 using OptionalTensors = std::vector<std::optional<Tensor>>;
 
-/// A Python object shared by C++ owners.
-class PyRef {
- public:
-  explicit PyRef(py::object object)
-      : object_(new py::object(std::move(object)), [](py::object* held) {
-          if (Py_IsInitialized() == 0) return;
-          const Locked locked;
-          delete held;
-        }) {}
-  const py::object& get() const { return *object_; }
-
- private:
-  std::shared_ptr<py::object> object_;
-};
-
 Tensors plain(const OptionalTensors& tensors) {
   Tensors result;
   for (const auto& tensor : tensors) result.push_back(tensor.value_or(Tensor()));
@@ -56,7 +39,8 @@ Tensors plain(const OptionalTensors& tensors) {
 
 py::tuple tuple_of(const Tensors& tensors) {
   py::tuple result(tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i) result[i] = py::reinterpret_steal<py::object>(wrap(tensors[i]));
+  for (size_t i = 0; i < tensors.size(); ++i)
+    result[i] = py::reinterpret_steal<py::object>(wrap(tensors[i]));
   return result;
 }
 
@@ -144,15 +128,16 @@ void bind_nodes(py::module_& module) {
 // Walks ------------------------------------------------------------------------------------------
 
 void bind_walks(py::module_& module) {
-  module.def("_backward", [](const Tensors& tensors, const OptionalTensors& grads,
-                             std::optional<bool> retain_graph, bool create_graph,
-                             const Tensors& inputs) {
-    const Tensors grad_tensors = plain(grads);
-    unlocked([&] { autograd::backward(tensors, grad_tensors, retain_graph, create_graph, inputs); });
-  });
-  module.def("_grad", [](const Tensors& outputs, const Tensors& inputs, const OptionalTensors& grads,
-                         std::optional<bool> retain_graph, bool create_graph, bool allow_unused,
-                         bool materialize_grads) {
+  module.def(
+      "_backward", [](const Tensors& tensors, const OptionalTensors& grads,
+                      std::optional<bool> retain_graph, bool create_graph, const Tensors& inputs) {
+        const Tensors grad_tensors = plain(grads);
+        unlocked(
+            [&] { autograd::backward(tensors, grad_tensors, retain_graph, create_graph, inputs); });
+      });
+  module.def("_grad", [](const Tensors& outputs, const Tensors& inputs,
+                         const OptionalTensors& grads, std::optional<bool> retain_graph,
+                         bool create_graph, bool allow_unused, bool materialize_grads) {
     const Tensors grad_outputs = plain(grads);
     return tuple_of(unlocked([&] {
       return autograd::grad(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused,
@@ -193,14 +178,16 @@ void bind_walks(py::module_& module) {
     for (size_t i = 0; i < rows.size(); ++i) result[i] = tuple_of(rows[i]);
     return result;
   };
-  module.def("_jacobian", [matrix](const py::object& function, const Tensors& inputs, bool create_graph) {
-    const TensorFunction callable = function_of(function);
-    return matrix(unlocked([&] { return autograd::jacobian(callable, inputs, create_graph); }));
-  });
-  module.def("_hessian", [matrix](const py::object& function, const Tensors& inputs, bool create_graph) {
-    const TensorFunction callable = function_of(function);
-    return matrix(unlocked([&] { return autograd::hessian(callable, inputs, create_graph); }));
-  });
+  module.def(
+      "_jacobian", [matrix](const py::object& function, const Tensors& inputs, bool create_graph) {
+        const TensorFunction callable = function_of(function);
+        return matrix(unlocked([&] { return autograd::jacobian(callable, inputs, create_graph); }));
+      });
+  module.def(
+      "_hessian", [matrix](const py::object& function, const Tensors& inputs, bool create_graph) {
+        const TensorFunction callable = function_of(function);
+        return matrix(unlocked([&] { return autograd::hessian(callable, inputs, create_graph); }));
+      });
   module.def("_checkpoint", [](const py::object& function, const Tensors& inputs) {
     const TensorFunction callable = function_of(function);
     return tuple_of(unlocked([&] { return autograd::checkpoint(callable, inputs); }));
@@ -243,7 +230,8 @@ void bind_hooks(py::module_& module) {
               return Callback<Tensor()>([packed, unpack_ref] {
                 const Locked locked_again;
                 const py::object result = unpack_ref.get()(packed.get());
-                if (!is_tensor(result.ptr())) throw py::type_error("an unpack hook must return a tensor");
+                if (!is_tensor(result.ptr()))
+                  throw py::type_error("an unpack hook must return a tensor");
                 return tensor_of(result.ptr());
               });
             });
@@ -331,7 +319,8 @@ void bind_modes(py::module_& module) {
   module.def("is_grad_enabled", [] { return is_grad_enabled(); });
   module.def("_set_grad_enabled", [](bool enabled) { set_grad_enabled(enabled); });
   module.def("_is_inference_mode", [] { return is_inference_mode_enabled(); });
-  module.def("_set_inference_mode", [](bool enabled) { detail::thread_mode().inference = enabled; });
+  module.def("_set_inference_mode",
+             [](bool enabled) { detail::thread_mode().inference = enabled; });
   using autograd::AnomalyMode;
   py::class_<AnomalyMode>(module, "_AnomalyMode").def(py::init<bool, bool>());
   module.def("is_anomaly_enabled", &AnomalyMode::is_enabled);

@@ -7,5 +7,7 @@ namespace taut::python {
 
 void bind_ops(pybind11::module_& module);
 void bind_autograd(pybind11::module_& module);
+void bind_nn(pybind11::module_& module);
+void bind_optim(pybind11::module_& module);
 
 }  // namespace taut::python

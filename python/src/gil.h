@@ -7,7 +7,8 @@
 
 namespace taut::python {
 
-/// Elements from which an op takes long enough (a few microseconds) to give the interpreter's lock away.
+/// Elements from which an op takes long enough (a few microseconds) to give the interpreter's lock
+/// away.
 inline constexpr int64_t kLargeWork = 16384;
 
 /// Gives the interpreter's lock away for a scope, if asked to.

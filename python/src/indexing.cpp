@@ -6,10 +6,10 @@
 #include "errors.h"
 #include "gil.h"
 #include "interop.h"
-#include "tensor_object.h"
-#include "values.h"
 #include "taut/ops/indexing.h"
 #include "taut/ops/ops.h"
+#include "tensor_object.h"
+#include "values.h"
 
 namespace py = pybind11;
 
@@ -73,9 +73,10 @@ class Key {
     } else if (PyErr_Occurred() != nullptr) {
       throw py::error_already_set();
     } else {
-      throw IndexError(concat("index: ints, slices, None, Ellipsis, bool masks and integer tensors "
-                              "index a tensor; got a ",
-                              Py_TYPE(item)->tp_name));
+      throw IndexError(
+          concat("index: ints, slices, None, Ellipsis, bool masks and integer tensors "
+                 "index a tensor; got a ",
+                 Py_TYPE(item)->tp_name));
     }
   }
 
@@ -166,8 +167,8 @@ int set_item(PyObject* self, PyObject* key, PyObject* value) {
       assign(index(tensor, parts.indices()), value);
       return 0;
     }
-    const Tensor source = is_tensor(value) ? tensor_of(value)
-                                           : tensor_from(value, tensor.dtype(), tensor.device());
+    const Tensor source =
+        is_tensor(value) ? tensor_of(value) : tensor_from(value, tensor.dtype(), tensor.device());
     const Unlocked unlocked(tensor.numel() > kLargeWork);
     index_put_(tensor, parts.indices(), source);
     return 0;

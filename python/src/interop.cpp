@@ -38,9 +38,9 @@ class NestedLists {
 
   Tensor make(DTypeOpt dtype, DeviceOpt device) const {
     const bool holds_reals = kind_ == Scalar::Kind::floating || shape_.numel() == 0;
-    const DType natural = holds_reals                          ? get_default_dtype()
-                          : kind_ == Scalar::Kind::integer     ? DType::int64
-                                                               : DType::bool_;
+    const DType natural = holds_reals                      ? get_default_dtype()
+                          : kind_ == Scalar::Kind::integer ? DType::int64
+                                                           : DType::bool_;
     // Integers are read as such: a double does not hold all of them.
     const bool as_reals = kind_ == Scalar::Kind::floating;
     const Tensor result = empty(shape_, as_reals ? kFloat64 : kInt64);
@@ -133,7 +133,8 @@ Tensor from_numpy(const py::object& object) {
   const DType dtype = dtype_of_array(array);
   if (!array.writeable()) {
     PyErr_WarnEx(PyExc_UserWarning,
-                 "the array is read-only, but the tensor that shares its memory can be written to", 1);
+                 "the array is read-only, but the tensor that shares its memory can be written to",
+                 1);
     if (PyErr_Occurred() != nullptr) throw py::error_already_set();
   }
   TAUT_CHECK(array.ndim() <= kMaxRank, ShapeError, "from_numpy: tensors have at most ", kMaxRank,
@@ -162,7 +163,8 @@ py::array array_over(const Tensor& tensor) {
     strides.push_back(stride * static_cast<py::ssize_t>(tensor.element_size()));
   }
   const py::dtype dtype = numpy_dtype(tensor.dtype());
-  const py::capsule owner(new Tensor(tensor), [](void* kept) { delete static_cast<Tensor*>(kept); });
+  const py::capsule owner(new Tensor(tensor),
+                          [](void* kept) { delete static_cast<Tensor*>(kept); });
   return py::array(dtype, shape, strides, tensor.data_ptr(), owner);
 }
 
@@ -197,8 +199,8 @@ PyObject* nested_list(const T*& values, const Dims& shape, int dim) {
   const auto count = static_cast<Py_ssize_t>(shape[dim]);
   PyObject* list = PyList_New(count);
   for (Py_ssize_t i = 0; list != nullptr && i < count; ++i) {
-    PyObject* item = dim + 1 < shape.rank() ? nested_list(values, shape, dim + 1)
-                                            : to_object(Scalar(*values++));
+    PyObject* item =
+        dim + 1 < shape.rank() ? nested_list(values, shape, dim + 1) : to_object(Scalar(*values++));
     PyList_SET_ITEM(list, i, item);
   }
   return list;
@@ -405,7 +407,8 @@ Tensor from_dlpack(const py::object& source, DeviceOpt device, std::optional<boo
   } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor") != 0) {
     tensor = import_dlpack<DLManagedTensor>(capsule.ptr(), "dltensor", "used_dltensor");
   } else {
-    throw py::value_error("from_dlpack: the capsule holds no DLPack tensor, or was consumed already");
+    throw py::value_error(
+        "from_dlpack: the capsule holds no DLPack tensor, or was consumed already");
   }
   if (device && !(*device == tensor.device())) return tensor.to(*device);
   return copy.value_or(false) ? tensor.clone() : tensor;
@@ -426,7 +429,11 @@ Tensor tensor_from(py::handle data, DTypeOpt dtype, DeviceOpt device) {
   PyObject* object = data.ptr();
   if (is_tensor(object)) {
     const Tensor& source = tensor_of(object);
-    return to(source.detach(), TensorOptions().dtype(dtype.value_or(source.dtype())).device(device.value_or(source.device())), true);
+    return to(source.detach(),
+              TensorOptions()
+                  .dtype(dtype.value_or(source.dtype()))
+                  .device(device.value_or(source.device())),
+              true);
   }
   if (is_sequence(object)) {
     if (PySequence_Fast_GET_SIZE(object) > 0 && is_array(PySequence_Fast_GET_ITEM(object, 0))) {
@@ -459,22 +466,20 @@ void add_interop_rows(Rows& rows) {
                   if (requires_grad) result.requires_grad_();
                   return result;
                 });
-  rows.function("as_tensor(data, dtype=None, device=None)",
-                [](const py::handle& data, DTypeOpt dtype, DeviceOpt device) {
-                  if (is_tensor(data.ptr())) {
-                    const Tensor& source = tensor_of(data.ptr());
-                    return to(source, TensorOptions()
-                                          .dtype(dtype.value_or(source.dtype()))
-                                          .device(device.value_or(source.device())));
-                  }
-                  if (is_array(data.ptr())) {
-                    const Tensor shared = from_numpy(py::reinterpret_borrow<py::object>(data));
-                    return to(shared, TensorOptions()
-                                          .dtype(dtype.value_or(shared.dtype()))
-                                          .device(device));
-                  }
-                  return tensor_from(data, dtype, device);
-                });
+  rows.function("as_tensor(data, dtype=None, device=None)", [](const py::handle& data,
+                                                               DTypeOpt dtype, DeviceOpt device) {
+    if (is_tensor(data.ptr())) {
+      const Tensor& source = tensor_of(data.ptr());
+      return to(source, TensorOptions()
+                            .dtype(dtype.value_or(source.dtype()))
+                            .device(device.value_or(source.device())));
+    }
+    if (is_array(data.ptr())) {
+      const Tensor shared = from_numpy(py::reinterpret_borrow<py::object>(data));
+      return to(shared, TensorOptions().dtype(dtype.value_or(shared.dtype())).device(device));
+    }
+    return tensor_from(data, dtype, device);
+  });
   rows.alias("asarray", "as_tensor");
   rows.function("from_numpy(ndarray)", [](const py::object& array) { return from_numpy(array); });
   rows.function("from_dlpack(ext_tensor, *, device=None, copy=None)",
@@ -507,7 +512,8 @@ void add_interop_rows(Rows& rows) {
                           Py_TYPE(static_cast<PyObject*>(tensor.impl()->python_object)) != type;
     return py::reinterpret_steal<py::object>(wrap_as(type, is_known ? tensor.detach() : tensor));
   });
-  rows.method("numpy(input, *, force=False)", [](const py::handle& self, bool force) { return to_numpy(self, force); });
+  rows.method("numpy(input, *, force=False)",
+              [](const py::handle& self, bool force) { return to_numpy(self, force); });
   rows.method("tolist(input)", [](const py::handle& self) { return to_list(self); });
   rows.method("__dlpack__(input, *, stream=None, max_version=None, dl_device=None, copy=None)",
               [](const py::handle& self, const py::handle& stream, const py::handle& max_version,

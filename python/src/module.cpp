@@ -9,14 +9,14 @@
 #include "bindings.h"
 #include "errors.h"
 #include "op.h"
-#include "tensor_object.h"
-#include "values.h"
 #include "taut/base/config.h"
 #include "taut/base/parallel.h"
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
 #include "taut/core/storage.h"
 #include "taut/ops/print.h"
+#include "tensor_object.h"
+#include "values.h"
 
 namespace py = pybind11;
 
@@ -30,8 +30,8 @@ bool is_kind(const std::exception& error) {
   return dynamic_cast<const Kind*>(&error) != nullptr;
 }
 
-/// Each kind, the built-in classes it also is, and what it says. A derived kind stands before its base,
-/// and the root last.
+/// Each kind, the built-in classes it also is, and what it says. A derived kind stands before its
+/// base, and the root last.
 struct ErrorRow {
   const char* name;
   bool (*matches)(const std::exception&);
@@ -60,8 +60,7 @@ ErrorRow rows[] = {
      "Memory that could not be had; the message tells what was asked for and what is held."},
     {"CudaError", is_kind<CudaError>, [] { return std::vector<PyObject*>{}; },
      "A CUDA call or kernel that failed."},
-    {"FormatError", is_kind<FormatError>,
-     [] { return std::vector{PyExc_ValueError}; },
+    {"FormatError", is_kind<FormatError>, [] { return std::vector{PyExc_ValueError}; },
      "A file whose contents are not what its format promises. A kind of IoError."},
     {"IoError", is_kind<IoError>, [] { return std::vector{PyExc_OSError}; },
      "The operating system refused to read or write."},
@@ -69,7 +68,8 @@ ErrorRow rows[] = {
      "A fault in communication between processes."},
     {"InternalError", is_kind<InternalError>, [] { return std::vector<PyObject*>{}; },
      "A fault of Taut itself: please report it."},
-    {"Error", is_kind<Error>, [] { return std::vector<PyObject*>{}; }, "The root of all errors of Taut."},
+    {"Error", is_kind<Error>, [] { return std::vector<PyObject*>{}; },
+     "The root of all errors of Taut."},
 };
 
 /// FormatError is an IoError; all else stands right below the root.
@@ -157,8 +157,7 @@ void bind_settings(py::module_& module) {
   module.def(
       "reset_peak_memory_stats", [](Device device) { reset_peak_memory_stats(device); },
       py::arg("device") = kCPU);
-  module.def(
-      "empty_cache", [](Device device) { empty_cache(device); }, py::arg("device") = kCPU);
+  module.def("empty_cache", [](Device device) { empty_cache(device); }, py::arg("device") = kCPU);
   module.attr("_version") = TAUT_VERSION;
   py::dict features;
   features["CUDA"] = TAUT_HAS_CUDA != 0;
@@ -194,14 +193,17 @@ PYBIND11_MODULE(taut_bindings, module) {
   bind_op_types();
   bind_ops(module);
   bind_autograd(module);
+  bind_nn(module);
+  bind_optim(module);
   bind_settings(module);
 }
 
-/// The module's entry. The types and rows are global, so that there can be one interpreter only; another one
-/// is refused before pybind11 waits for the first one's lock.
+/// The module's entry. The types and rows are global, so that there can be one interpreter only;
+/// another one is refused before pybind11 waits for the first one's lock.
 extern "C" PYBIND11_EXPORT PyObject* PyInit__C() {
   if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-    PyErr_SetString(PyExc_ImportError, "taut works in the main interpreter only, not in a sub-interpreter");
+    PyErr_SetString(PyExc_ImportError,
+                    "taut works in the main interpreter only, not in a sub-interpreter");
     return nullptr;
   }
   return PyInit_taut_bindings();

@@ -21,8 +21,7 @@ struct Family {
 };
 
 struct OpObject {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   Family* family;
 };
 
@@ -176,8 +175,11 @@ PyObject* parameter_of_alias(PyObject* keyword) {
   static const struct Aliases {
     PyObject* pairs[5][2];
     Aliases() {
-      const char* names[5][2] = {
-          {"axis", "dim"}, {"keepdims", "keepdim"}, {"x", "input"}, {"x1", "input"}, {"x2", "other"}};
+      const char* names[5][2] = {{"axis", "dim"},
+                                 {"keepdims", "keepdim"},
+                                 {"x", "input"},
+                                 {"x1", "input"},
+                                 {"x2", "other"}};
       for (int i = 0; i < 5; ++i) {
         for (int j = 0; j < 2; ++j) pairs[i][j] = PyUnicode_InternFromString(names[i][j]);
       }
@@ -189,7 +191,8 @@ PyObject* parameter_of_alias(PyObject* keyword) {
   return nullptr;
 }
 
-/// Arguments of PyTorch without a meaning here, which may be passed as long as they ask for nothing.
+/// Arguments of PyTorch without a meaning here, which may be passed as long as they ask for
+/// nothing.
 bool may_ignore(PyObject* keyword, PyObject* value) {
   if (value == Py_None || value == Py_False) {
     for (const char* name : {"out", "layout", "pin_memory", "generator", "non_blocking"}) {
@@ -274,7 +277,8 @@ bool place_arguments(const Overload& overload, PyObject* const* args, Py_ssize_t
       if (index < 0 && may_ignore(keyword, args[count + k])) continue;
       if (index < 0 || slots[index] != nullptr) {
         if (mismatch != nullptr) {
-          mismatch->reason = (index < 0 ? "no argument '" : "two values for '") + text_of(keyword) + "'";
+          mismatch->reason =
+              (index < 0 ? "no argument '" : "two values for '") + text_of(keyword) + "'";
         }
         return false;
       }
@@ -285,7 +289,8 @@ bool place_arguments(const Overload& overload, PyObject* const* args, Py_ssize_t
     if (slots[i] != nullptr) continue;
     slots[i] = parameters[i].default_value;
     if (slots[i] == nullptr) {
-      if (mismatch != nullptr) mismatch->reason = "'" + text_of(parameters[i].name) + "' is missing";
+      if (mismatch != nullptr)
+        mismatch->reason = "'" + text_of(parameters[i].name) + "' is missing";
       return false;
     }
   }
@@ -464,7 +469,8 @@ PyObject* tuple_of_parts(const Overload& overload, std::span<PyObject* const> pa
   }
   if (overload.result_type == nullptr) {
     PyObject* tuple = PyTuple_New(count);
-    for (Py_ssize_t i = 0; i < count; ++i) PyTuple_SET_ITEM(tuple, i, parts[static_cast<size_t>(i)]);
+    for (Py_ssize_t i = 0; i < count; ++i)
+      PyTuple_SET_ITEM(tuple, i, parts[static_cast<size_t>(i)]);
     return tuple;
   }
   PyObject* tuple = PyStructSequence_New(overload.result_type);

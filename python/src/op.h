@@ -5,11 +5,12 @@
 // Rows of the same name are overloads, tried in order.
 //
 // In a signature, `*name` before a list of sizes or tensors also takes its items one by one
-// (view(2, 3)), everything after `*` is named, and `-> (values, indices)` names the parts of a tuple.
-// A default of None lets None stand for an undefined tensor, an empty list or an absent optional.
+// (view(2, 3)), everything after `*` is named, and `-> (values, indices)` names the parts of a
+// tuple. A default of None lets None stand for an undefined tensor, an empty list or an absent
+// optional.
 //
-// The call goes through CPython's vectorcall protocol and one small function for each C++ signature, so
-// that a row costs no code and a call about 50 ns.
+// The call goes through CPython's vectorcall protocol and one small function for each C++
+// signature, so that a row costs no code and a call about 50 ns.
 
 #include <pybind11/pybind11.h>
 
@@ -24,10 +25,10 @@
 
 #include "errors.h"
 #include "gil.h"
-#include "tensor_object.h"
-#include "values.h"
 #include "taut/core/generator.h"
 #include "taut/core/tensor_options.h"
+#include "tensor_object.h"
+#include "values.h"
 
 namespace taut::python {
 
@@ -43,7 +44,8 @@ struct Parameter {
 
 struct Overload;
 using AnyFunction = void (*)();
-/// Reads the arguments and calls the function. Null with `failed` set when an argument does not fit.
+/// Reads the arguments and calls the function. Null with `failed` set when an argument does not
+/// fit.
 using Thunk = PyObject* (*)(const Overload& overload, PyObject* const* slots, int& failed);
 
 struct Overload {
@@ -58,7 +60,8 @@ struct Overload {
 
 // Arguments --------------------------------------------------------------------------------------
 
-/// Reads one argument: load() from Python, get() for C++, work() as a hint of how much is to be done.
+/// Reads one argument: load() from Python, get() for C++, work() as a hint of how much is to be
+/// done.
 template <class T>
 struct Argument {
   T value{};
@@ -263,10 +266,10 @@ inline constexpr bool is_python_object = std::is_base_of_v<pybind11::handle, T>;
 /// The name of a type in signatures and stubs.
 template <class T>
 struct Annotation;
-#define TAUT_ANNOTATION(Type, text)              \
-  template <>                                    \
-  struct Annotation<Type> {                      \
-    static constexpr const char* value = text;   \
+#define TAUT_ANNOTATION(Type, text)                         \
+  template <>                                               \
+  struct Annotation<Type> {                                 \
+    static constexpr const char* value = text;              \
     static constexpr const char* optional = text " | None"; \
   };
 TAUT_ANNOTATION(Tensor, "Tensor")

@@ -1,11 +1,12 @@
-// The rows of all ops. Elementwise ones come from include/taut/ops/lists/*.def; the others are grouped
-// as the headers of include/taut/ops are.
+// The rows of all ops. Elementwise ones come from include/taut/ops/lists/*.def; the others are
+// grouped as the headers of include/taut/ops are.
+
+#include "taut/ops/ops.h"
 
 #include "bindings.h"
 #include "interop.h"
 #include "op.h"
 #include "op_rows.h"
-#include "taut/ops/ops.h"
 
 namespace py = pybind11;
 
@@ -14,24 +15,24 @@ namespace {
 
 void add_list_rows(Rows& rows) {
   // Each list row gives the function and the method, and their in-place forms.
-#define TAUT_UNARY(name, Functor)                                   \
-  rows.both(#name "(input)", fn<Tensor(T)>(taut::name));            \
+#define TAUT_UNARY(name, Functor)                        \
+  rows.both(#name "(input)", fn<Tensor(T)>(taut::name)); \
   rows.both(#name "_(input)", fn<const Tensor&(T)>(taut::name##_));
 #include "taut/ops/lists/math.def"
 #undef TAUT_UNARY
 #define TAUT_PREDICATE(name, Functor) rows.both(#name "(input)", fn<Tensor(T)>(taut::name));
 #include "taut/ops/lists/predicate.def"
 #undef TAUT_PREDICATE
-#define TAUT_BINARY(name, Functor)                                                \
-  rows.both(#name "(input, other)", fn<Tensor(T, T)>(taut::name));                \
-  rows.both(#name "(input, other)", fn<Tensor(T, S)>(taut::name));                \
-  rows.function(#name "(input, other)", fn<Tensor(S, T)>(taut::name));            \
-  rows.method(#name "_(input, other)", fn<const Tensor&(T, T)>(taut::name##_));   \
+#define TAUT_BINARY(name, Functor)                                              \
+  rows.both(#name "(input, other)", fn<Tensor(T, T)>(taut::name));              \
+  rows.both(#name "(input, other)", fn<Tensor(T, S)>(taut::name));              \
+  rows.function(#name "(input, other)", fn<Tensor(S, T)>(taut::name));          \
+  rows.method(#name "_(input, other)", fn<const Tensor&(T, T)>(taut::name##_)); \
   rows.method(#name "_(input, other)", fn<const Tensor&(T, S)>(taut::name##_));
-#define TAUT_COMPARE(name, Functor)                                               \
-  rows.both(#name "(input, other)", fn<Tensor(T, T)>(taut::name));                \
-  rows.both(#name "(input, other)", fn<Tensor(T, S)>(taut::name));                \
-  rows.method(#name "_(input, other)", fn<const Tensor&(T, T)>(taut::name##_));   \
+#define TAUT_COMPARE(name, Functor)                                             \
+  rows.both(#name "(input, other)", fn<Tensor(T, T)>(taut::name));              \
+  rows.both(#name "(input, other)", fn<Tensor(T, S)>(taut::name));              \
+  rows.method(#name "_(input, other)", fn<const Tensor&(T, T)>(taut::name##_)); \
   rows.method(#name "_(input, other)", fn<const Tensor&(T, S)>(taut::name##_));
 #include "taut/ops/lists/arithmetic.def"
 #include "taut/ops/lists/compare.def"
@@ -65,9 +66,13 @@ void add_pointwise_rows(Rows& rows) {
   rows.function("rsub(input, other, *, alpha=1)", fn<Tensor(T, T, S)>(rsub));
   rows.function("rsub(input, other, *, alpha=1)", fn<Tensor(T, S, S)>(rsub));
   rows.both("div(input, other, *, rounding_mode=None)",
-            [](T x, T y, std::optional<std::string_view> mode) { return div(x, y, rounding_mode(mode)); });
+            [](T x, T y, std::optional<std::string_view> mode) {
+              return div(x, y, rounding_mode(mode));
+            });
   rows.both("div(input, other, *, rounding_mode=None)",
-            [](T x, S y, std::optional<std::string_view> mode) { return div(x, y, rounding_mode(mode)); });
+            [](T x, S y, std::optional<std::string_view> mode) {
+              return div(x, y, rounding_mode(mode));
+            });
   rows.method("div_(input, other, *, rounding_mode=None)",
               [](T x, T y, std::optional<std::string_view> mode) -> const Tensor& {
                 return div_(x, y, rounding_mode(mode));
@@ -132,16 +137,16 @@ void add_pointwise_rows(Rows& rows) {
   rows.function("result_type(scalar, tensor)", [](S a, T b) { return result_type(b, a); });
 
   const char* const aliases[][2] = {
-      {"absolute", "abs"},     {"absolute_", "abs_"},      {"greater", "gt"},
-      {"greater_", "gt_"},     {"greater_equal", "ge"},    {"greater_equal_", "ge_"},
-      {"less", "lt"},          {"less_", "lt_"},           {"less_equal", "le"},
-      {"less_equal_", "le_"},  {"not_equal", "ne"},        {"not_equal_", "ne_"},
-      {"multiply", "mul"},     {"multiply_", "mul_"},      {"subtract", "sub"},
-      {"subtract_", "sub_"},   {"divide", "div"},          {"divide_", "div_"},
-      {"negative", "neg"},     {"negative_", "neg_"},      {"clip", "clamp"},
-      {"clip_", "clamp_"},     {"arccos", "acos"},         {"arccosh", "acosh"},
-      {"arcsin", "asin"},      {"arcsinh", "asinh"},       {"arctan", "atan"},
-      {"arctanh", "atanh"},    {"arctan2", "atan2"},       {"fix", "trunc"}};
+      {"absolute", "abs"},    {"absolute_", "abs_"},   {"greater", "gt"},
+      {"greater_", "gt_"},    {"greater_equal", "ge"}, {"greater_equal_", "ge_"},
+      {"less", "lt"},         {"less_", "lt_"},        {"less_equal", "le"},
+      {"less_equal_", "le_"}, {"not_equal", "ne"},     {"not_equal_", "ne_"},
+      {"multiply", "mul"},    {"multiply_", "mul_"},   {"subtract", "sub"},
+      {"subtract_", "sub_"},  {"divide", "div"},       {"divide_", "div_"},
+      {"negative", "neg"},    {"negative_", "neg_"},   {"clip", "clamp"},
+      {"clip_", "clamp_"},    {"arccos", "acos"},      {"arccosh", "acosh"},
+      {"arcsin", "asin"},     {"arcsinh", "asinh"},    {"arctan", "atan"},
+      {"arctanh", "atanh"},   {"arctan2", "atan2"},    {"fix", "trunc"}};
   for (const auto& [name, existing] : aliases) rows.alias(name, existing);
 }
 
@@ -149,10 +154,9 @@ void add_copy_rows(Rows& rows) {
   rows.both("clone(input, *, memory_format=None)", [](T x, std::optional<MemoryFormat> format) {
     return clone(x, format.value_or(MemoryFormat::preserve));
   });
-  rows.method("contiguous(input, memory_format=None)",
-              [](T x, std::optional<MemoryFormat> format) {
-                return contiguous(x, format.value_or(MemoryFormat::contiguous));
-              });
+  rows.method("contiguous(input, memory_format=None)", [](T x, std::optional<MemoryFormat> format) {
+    return contiguous(x, format.value_or(MemoryFormat::contiguous));
+  });
   rows.method("to(input, dtype, non_blocking=False, copy=False, *, memory_format=None)",
               [](T x, DType dtype, bool, bool copy, std::optional<MemoryFormat> format) {
                 Tensor result = to(x, dtype, copy);
@@ -162,7 +166,8 @@ void add_copy_rows(Rows& rows) {
       "to(input, device=None, dtype=None, non_blocking=False, copy=False, *, memory_format=None)",
       [](T x, DeviceOpt device, DTypeOpt dtype, bool, bool copy,
          std::optional<MemoryFormat> format) {
-        Tensor result = to(x, make_options(dtype.value_or(x.dtype()), device.value_or(x.device())), copy);
+        Tensor result =
+            to(x, make_options(dtype.value_or(x.dtype()), device.value_or(x.device())), copy);
         return format ? contiguous(result, *format) : result;
       });
   rows.method("to(input, other, non_blocking=False, copy=False)",
@@ -227,9 +232,8 @@ void add_creation_rows(Rows& rows) {
                 [](S start, S end, S step, TAUT_OPTION_ARGUMENTS) {
                   return arange(start, end, step, TAUT_MADE_OPTIONS);
                 });
-  rows.function("arange(end, " TAUT_OPTIONS, [](S end, TAUT_OPTION_ARGUMENTS) {
-    return arange(end, TAUT_MADE_OPTIONS);
-  });
+  rows.function("arange(end, " TAUT_OPTIONS,
+                [](S end, TAUT_OPTION_ARGUMENTS) { return arange(end, TAUT_MADE_OPTIONS); });
   rows.function("linspace(start, end, steps, " TAUT_OPTIONS,
                 [](S start, S end, int64_t steps, TAUT_OPTION_ARGUMENTS) {
                   return linspace(start, end, steps, TAUT_MADE_OPTIONS);
@@ -246,20 +250,21 @@ void add_creation_rows(Rows& rows) {
     return scalar_tensor(value, TAUT_MADE_OPTIONS);
   });
 
-  rows.function("empty_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=None)",
-                [](T x, TAUT_OPTION_ARGUMENTS, std::optional<MemoryFormat> format) {
-                  return empty_like(x, TAUT_MADE_OPTIONS, format.value_or(MemoryFormat::preserve));
-                });
+  rows.function(
+      "empty_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=None)",
+      [](T x, TAUT_OPTION_ARGUMENTS, std::optional<MemoryFormat> format) {
+        return empty_like(x, TAUT_MADE_OPTIONS, format.value_or(MemoryFormat::preserve));
+      });
   rows.function("zeros_like(input, " TAUT_OPTIONS,
                 [](T x, TAUT_OPTION_ARGUMENTS) { return zeros_like(x, TAUT_MADE_OPTIONS); });
   rows.function("ones_like(input, " TAUT_OPTIONS,
                 [](T x, TAUT_OPTION_ARGUMENTS) { return ones_like(x, TAUT_MADE_OPTIONS); });
-  rows.function("full_like(input, fill_value, " TAUT_OPTIONS,
-                [](T x, S value, TAUT_OPTION_ARGUMENTS) {
-                  return full_like(x, value, TAUT_MADE_OPTIONS);
-                });
+  rows.function(
+      "full_like(input, fill_value, " TAUT_OPTIONS,
+      [](T x, S value, TAUT_OPTION_ARGUMENTS) { return full_like(x, value, TAUT_MADE_OPTIONS); });
 
-  const auto own_options = [](T x, DTypeOpt dtype, DeviceOpt device, bool requires_grad) -> Options {
+  const auto own_options = [](T x, DTypeOpt dtype, DeviceOpt device,
+                              bool requires_grad) -> Options {
     return make_options(dtype.value_or(x.dtype()), device.value_or(x.device()), requires_grad);
   };
   static const auto options_like = own_options;
@@ -278,12 +283,12 @@ void add_creation_rows(Rows& rows) {
               [](T x, const Dims& size, const Dims& stride, TAUT_OPTION_ARGUMENTS) {
                 return empty_strided(size, stride, TAUT_LIKE);
               });
-  rows.method("new_tensor(input, data, " TAUT_OPTIONS,
-              [](T x, const py::handle& data, TAUT_OPTION_ARGUMENTS) {
-                Tensor result = tensor_from(data, dtype.value_or(x.dtype()), device.value_or(x.device()));
-                if (requires_grad) result.requires_grad_();
-                return result;
-              });
+  rows.method("new_tensor(input, data, " TAUT_OPTIONS, [](T x, const py::handle& data,
+                                                          TAUT_OPTION_ARGUMENTS) {
+    Tensor result = tensor_from(data, dtype.value_or(x.dtype()), device.value_or(x.device()));
+    if (requires_grad) result.requires_grad_();
+    return result;
+  });
 #undef TAUT_LIKE
 #undef TAUT_OPTIONS
 #undef TAUT_OPTION_ARGUMENTS

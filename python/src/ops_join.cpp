@@ -185,13 +185,12 @@ void add_matmul_rows(Rows& rows) {
   rows.both("addr(input, vec1, vec2, *, beta=1, alpha=1)", fn<Tensor(T, T, T, S, S)>(addr));
   rows.both("baddbmm(input, batch1, batch2, *, beta=1, alpha=1)",
             fn<Tensor(T, T, T, S, S)>(baddbmm));
-  rows.both("addbmm(input, batch1, batch2, *, beta=1, alpha=1)",
-            fn<Tensor(T, T, T, S, S)>(addbmm));
+  rows.both("addbmm(input, batch1, batch2, *, beta=1, alpha=1)", fn<Tensor(T, T, T, S, S)>(addbmm));
   rows.function("einsum(equation, *operands)", fn<Tensor(std::string_view, TensorList)>(einsum));
   rows.function("tensordot(a, b, dims=2)", fn<Tensor(T, T, int64_t)>(tensordot));
   rows.function("tensordot(a, b, dims)", [](T a, T b, const std::vector<Dims>& dims) {
-    TAUT_CHECK(dims.size() == 2, ValueError, "tensordot: dims lists those of a and those of b; got ",
-               dims.size(), " lists");
+    TAUT_CHECK(dims.size() == 2, ValueError,
+               "tensordot: dims lists those of a and those of b; got ", dims.size(), " lists");
     return tensordot(a, b, dims[0], dims[1]);
   });
   rows.both("kron(input, other)", fn<Tensor(T, T)>(kron));
@@ -234,17 +233,17 @@ void add_sort_rows(Rows& rows) {
   rows.both("cummax(input, dim)" TAUT_PARTS, fn<Pair(T, int64_t)>(cummax));
   rows.both("cummin(input, dim)" TAUT_PARTS, fn<Pair(T, int64_t)>(cummin));
 #undef TAUT_PARTS
-  rows.function("searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
-                [](T sequence, T values, bool out_int32, bool right,
-                   std::optional<std::string_view> side) {
-                  return searchsorted(sequence, values, out_int32, side ? *side == "right" : right);
-                });
-  rows.function("searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
-                [](T sequence, S value, bool out_int32, bool right,
-                   std::optional<std::string_view> side) {
-                  const Tensor values = full({}, value, sequence.options());
-                  return searchsorted(sequence, values, out_int32, side ? *side == "right" : right);
-                });
+  rows.function(
+      "searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
+      [](T sequence, T values, bool out_int32, bool right, std::optional<std::string_view> side) {
+        return searchsorted(sequence, values, out_int32, side ? *side == "right" : right);
+      });
+  rows.function(
+      "searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
+      [](T sequence, S value, bool out_int32, bool right, std::optional<std::string_view> side) {
+        const Tensor values = full({}, value, sequence.options());
+        return searchsorted(sequence, values, out_int32, side ? *side == "right" : right);
+      });
   rows.function("bucketize(input, boundaries, *, out_int32=False, right=False)",
                 fn<Tensor(T, T, bool, bool)>(bucketize));
   rows.both("unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None)",
@@ -258,8 +257,9 @@ void add_sort_rows(Rows& rows) {
   rows.both("bincount(input, weights=None, minlength=0)", fn<Tensor(T, T, int64_t)>(bincount));
   rows.both("histc(input, bins=100, min=0.0, max=0.0)",
             fn<Tensor(T, int64_t, double, double)>(histc));
-  rows.function("isin(elements, test_elements, *, assume_unique=False, invert=False)",
-                [](T elements, T tests, bool, bool invert) { return isin(elements, tests, invert); });
+  rows.function(
+      "isin(elements, test_elements, *, assume_unique=False, invert=False)",
+      [](T elements, T tests, bool, bool invert) { return isin(elements, tests, invert); });
   rows.function("isin(elements, test_element, *, assume_unique=False, invert=False)",
                 [](T elements, S test, bool, bool invert) {
                   return isin(elements, full({1}, test, elements.options()), invert);
@@ -279,17 +279,14 @@ void add_sort_rows(Rows& rows) {
 }
 
 void add_random_rows(Rows& rows) {
-#define TAUT_RANDOM_OPTIONS \
-  "*, generator=None, dtype=None, device=None, requires_grad=False)"
+#define TAUT_RANDOM_OPTIONS "*, generator=None, dtype=None, device=None, requires_grad=False)"
 #define TAUT_RANDOM_ARGUMENTS \
-  Generator* generator, DTypeOpt dtype, DeviceOpt device, bool requires_grad
+  Generator *generator, DTypeOpt dtype, DeviceOpt device, bool requires_grad
 #define TAUT_RANDOM_MADE make_options(dtype, device, requires_grad), generator
-  rows.function("rand(*size, " TAUT_RANDOM_OPTIONS, [](D size, TAUT_RANDOM_ARGUMENTS) {
-    return rand(size, TAUT_RANDOM_MADE);
-  });
-  rows.function("randn(*size, " TAUT_RANDOM_OPTIONS, [](D size, TAUT_RANDOM_ARGUMENTS) {
-    return randn(size, TAUT_RANDOM_MADE);
-  });
+  rows.function("rand(*size, " TAUT_RANDOM_OPTIONS,
+                [](D size, TAUT_RANDOM_ARGUMENTS) { return rand(size, TAUT_RANDOM_MADE); });
+  rows.function("randn(*size, " TAUT_RANDOM_OPTIONS,
+                [](D size, TAUT_RANDOM_ARGUMENTS) { return randn(size, TAUT_RANDOM_MADE); });
   rows.function("randint(low, high, size, " TAUT_RANDOM_OPTIONS,
                 [](int64_t low, int64_t high, D size, TAUT_RANDOM_ARGUMENTS) {
                   return randint(low, high, size, TAUT_RANDOM_MADE);
@@ -298,9 +295,8 @@ void add_random_rows(Rows& rows) {
                 [](int64_t high, D size, TAUT_RANDOM_ARGUMENTS) {
                   return randint(0, high, size, TAUT_RANDOM_MADE);
                 });
-  rows.function("randperm(n, " TAUT_RANDOM_OPTIONS, [](int64_t n, TAUT_RANDOM_ARGUMENTS) {
-    return randperm(n, TAUT_RANDOM_MADE);
-  });
+  rows.function("randperm(n, " TAUT_RANDOM_OPTIONS,
+                [](int64_t n, TAUT_RANDOM_ARGUMENTS) { return randperm(n, TAUT_RANDOM_MADE); });
 #undef TAUT_RANDOM_OPTIONS
 #undef TAUT_RANDOM_ARGUMENTS
 #undef TAUT_RANDOM_MADE
@@ -313,11 +309,11 @@ void add_random_rows(Rows& rows) {
                 [](T x, DTypeOpt dtype, DeviceOpt device, bool requires_grad) {
                   return randn_like(x, make_options(dtype, device, requires_grad));
                 });
-  rows.function("randint_like(input, low, high, " TAUT_LIKE_OPTIONS,
-                [](T x, int64_t low, int64_t high, DTypeOpt dtype, DeviceOpt device,
-                   bool requires_grad) {
-                  return randint_like(x, low, high, make_options(dtype, device, requires_grad));
-                });
+  rows.function(
+      "randint_like(input, low, high, " TAUT_LIKE_OPTIONS,
+      [](T x, int64_t low, int64_t high, DTypeOpt dtype, DeviceOpt device, bool requires_grad) {
+        return randint_like(x, low, high, make_options(dtype, device, requires_grad));
+      });
   rows.function("randint_like(input, high, " TAUT_LIKE_OPTIONS,
                 [](T x, int64_t high, DTypeOpt dtype, DeviceOpt device, bool requires_grad) {
                   return randint_like(x, 0, high, make_options(dtype, device, requires_grad));
@@ -340,27 +336,25 @@ void add_random_rows(Rows& rows) {
             [](T x, G generator) { return bernoulli(x, generator); });
   rows.both("bernoulli(input, p, *, generator=None)",
             [](T x, double p, G generator) { return bernoulli(x, p, generator); });
-#define TAUT_FILL(name, a, b, signature)                                                  \
+#define TAUT_FILL(name, a, b, signature)                                                   \
   rows.method(#name signature, [](T x, double a, double b, G generator) -> const Tensor& { \
-    return name(x, a, b, generator);                                        \
+    return name(x, a, b, generator);                                                       \
   });
   TAUT_FILL(uniform_, from, to, "(input, from=0.0, to=1.0, *, generator=None)")
   TAUT_FILL(normal_, mean, std, "(input, mean=0.0, std=1.0, *, generator=None)")
   TAUT_FILL(cauchy_, median, sigma, "(input, median=0.0, sigma=1.0, *, generator=None)")
   TAUT_FILL(log_normal_, mean, std, "(input, mean=1.0, std=2.0, *, generator=None)")
 #undef TAUT_FILL
-  rows.method("bernoulli_(input, p=0.5, *, generator=None)",
-              [](T x, double p, G generator) -> const Tensor& {
-                return bernoulli_(x, p, generator);
-              });
+  rows.method(
+      "bernoulli_(input, p=0.5, *, generator=None)",
+      [](T x, double p, G generator) -> const Tensor& { return bernoulli_(x, p, generator); });
   rows.method("exponential_(input, lambd=1.0, *, generator=None)",
               [](T x, double lambd, G generator) -> const Tensor& {
                 return exponential_(x, lambd, generator);
               });
-  rows.method("geometric_(input, p, *, generator=None)",
-              [](T x, double p, G generator) -> const Tensor& {
-                return geometric_(x, p, generator);
-              });
+  rows.method(
+      "geometric_(input, p, *, generator=None)",
+      [](T x, double p, G generator) -> const Tensor& { return geometric_(x, p, generator); });
   rows.method("random_(input, from, to, *, generator=None)",
               [](T x, int64_t low, int64_t high, G generator) -> const Tensor& {
                 return random_(x, low, high, generator);
@@ -372,9 +366,11 @@ void add_random_rows(Rows& rows) {
 }
 
 void bind_generator(py::module_& module) {
-  py::class_<Generator>(module, "Generator",
-                        "A stream of random numbers of its own; the same seed gives the same numbers.")
-      .def(py::init([](const py::args&, const py::kwargs&) { return std::make_unique<Generator>(); }))
+  py::class_<Generator>(
+      module, "Generator",
+      "A stream of random numbers of its own; the same seed gives the same numbers.")
+      .def(py::init(
+          [](const py::args&, const py::kwargs&) { return std::make_unique<Generator>(); }))
       .def(
           "manual_seed",
           [](py::object self, int64_t seed) {

@@ -18,10 +18,9 @@ namespace F = nn::functional;
 namespace {
 
 void add_activation_rows(Rows& rows) {
-#define TAUT_ACTIVATION(name, Functor)                             \
-  rows.function(#name "(input, inplace=False)", [](T x, bool inplace) { \
-    return maybe_in_place(x, F::name(x), inplace);                 \
-  });
+#define TAUT_ACTIVATION(name, Functor)          \
+  rows.function(#name "(input, inplace=False)", \
+                [](T x, bool inplace) { return maybe_in_place(x, F::name(x), inplace); });
 #include "taut/ops/lists/activation.def"
 #undef TAUT_ACTIVATION
   rows.function("relu(input, inplace=False)",
@@ -55,10 +54,12 @@ void add_activation_rows(Rows& rows) {
   rows.function("prelu(input, weight)", fn<Tensor(T, T)>(F::prelu));
   rows.function("softmax(input, dim, _stacklevel=3, dtype=None)",
                 [](T x, int64_t dim, int64_t, DTypeOpt dtype) { return softmax(x, dim, dtype); });
-  rows.function("log_softmax(input, dim, _stacklevel=3, dtype=None)",
-                [](T x, int64_t dim, int64_t, DTypeOpt dtype) { return log_softmax(x, dim, dtype); });
-  rows.function("softmin(input, dim, _stacklevel=3, dtype=None)",
-                [](T x, int64_t dim, int64_t, DTypeOpt dtype) { return F::softmin(x, dim, dtype); });
+  rows.function(
+      "log_softmax(input, dim, _stacklevel=3, dtype=None)",
+      [](T x, int64_t dim, int64_t, DTypeOpt dtype) { return log_softmax(x, dim, dtype); });
+  rows.function(
+      "softmin(input, dim, _stacklevel=3, dtype=None)",
+      [](T x, int64_t dim, int64_t, DTypeOpt dtype) { return F::softmin(x, dim, dtype); });
   rows.function("glu(input, dim=-1)", fn<Tensor(T, int64_t)>(F::glu));
 }
 
@@ -71,14 +72,12 @@ void add_loss_rows(Rows& rows) {
                 [](T x, T y, Word r) { return F::mse_loss(x, y, reduction_of(r)); });
   rows.function("l1_loss(input, target, " TAUT_REDUCED,
                 [](T x, T y, Word r) { return F::l1_loss(x, y, reduction_of(r)); });
-  rows.function("smooth_l1_loss(input, target, reduction='mean', beta=1.0)",
-                [](T x, T y, Word r, double beta) {
-                  return F::smooth_l1_loss(x, y, reduction_of(r), beta);
-                });
-  rows.function("huber_loss(input, target, reduction='mean', delta=1.0)",
-                [](T x, T y, Word r, double delta) {
-                  return F::huber_loss(x, y, reduction_of(r), delta);
-                });
+  rows.function(
+      "smooth_l1_loss(input, target, reduction='mean', beta=1.0)",
+      [](T x, T y, Word r, double beta) { return F::smooth_l1_loss(x, y, reduction_of(r), beta); });
+  rows.function(
+      "huber_loss(input, target, reduction='mean', delta=1.0)",
+      [](T x, T y, Word r, double delta) { return F::huber_loss(x, y, reduction_of(r), delta); });
   rows.function("binary_cross_entropy(input, target, weight=None, " TAUT_REDUCED,
                 [](T x, T y, T weight, Word r) {
                   return F::binary_cross_entropy(x, y, weight, reduction_of(r));
@@ -102,8 +101,7 @@ void add_loss_rows(Rows& rows) {
   rows.function("kl_div(input, target, reduction='mean', log_target=False)",
                 [](T x, T y, Word r, bool log_target) {
                   const bool batch_mean = r == "batchmean";
-                  const F::Reduction reduction =
-                      batch_mean ? F::Reduction::sum : reduction_of(r);
+                  const F::Reduction reduction = batch_mean ? F::Reduction::sum : reduction_of(r);
                   return F::kl_div(x, y, reduction, log_target, batch_mean);
                 });
   rows.function(
@@ -130,8 +128,8 @@ void add_loss_rows(Rows& rows) {
                   return F::cosine_embedding_loss(a, b, y, margin, reduction_of(r));
                 });
   rows.function(
-      "triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-06, swap=False, "
-      TAUT_REDUCED,
+      "triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-06, "
+      "swap=False, " TAUT_REDUCED,
       [](T anchor, T positive, T negative, double margin, double p, double eps, bool swap, Word r) {
         return F::triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap,
                                       reduction_of(r));
@@ -188,25 +186,23 @@ Dims padding_of(const std::string_view word, T weight, D stride, D dilation) {
 }
 
 void add_conv_rows(Rows& rows) {
-#define TAUT_CONV(name)                                                                        \
-  rows.function(#name                                                                          \
-                "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",       \
-                fn<Tensor(T, T, T, D, D, D, int64_t)>(F::name));                               \
-  rows.function(#name                                                                          \
-                "(input, weight, bias=None, stride=1, padding='valid', dilation=1, groups=1)", \
-                [](T x, T weight, T bias, D stride, Word padding, D dilation, int64_t groups) { \
-                  return F::name(x, weight, bias, stride,                                      \
-                                 padding_of(padding, weight, stride, dilation), dilation,      \
-                                 groups);                                                      \
+#define TAUT_CONV(name)                                                                            \
+  rows.function(#name "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",     \
+                fn<Tensor(T, T, T, D, D, D, int64_t)>(F::name));                                   \
+  rows.function(#name                                                                              \
+                "(input, weight, bias=None, stride=1, padding='valid', dilation=1, groups=1)",     \
+                [](T x, T weight, T bias, D stride, Word padding, D dilation, int64_t groups) {    \
+                  return F::name(x, weight, bias, stride,                                          \
+                                 padding_of(padding, weight, stride, dilation), dilation, groups); \
                 });
   TAUT_CONV(conv1d)
   TAUT_CONV(conv2d)
   TAUT_CONV(conv3d)
 #undef TAUT_CONV
-#define TAUT_CONV_TRANSPOSE(name)                                                           \
-  rows.function(#name                                                                       \
+#define TAUT_CONV_TRANSPOSE(name)                                                              \
+  rows.function(#name                                                                          \
                 "(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, " \
-                "dilation=1)",                                                              \
+                "dilation=1)",                                                                 \
                 fn<Tensor(T, T, T, D, D, D, int64_t, D)>(F::name));
   TAUT_CONV_TRANSPOSE(conv_transpose1d)
   TAUT_CONV_TRANSPOSE(conv_transpose2d)
@@ -221,18 +217,18 @@ void add_conv_rows(Rows& rows) {
 using DimsOpt = const std::optional<Dims>&;
 
 void add_pool_rows(Rows& rows) {
-#define TAUT_MAX_POOL(name, dims)                                                             \
-  rows.function(#name                                                                         \
-                "(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, "  \
-                "return_indices=False)",                                                      \
-                [](T x, D kernel, DimsOpt stride, D padding, D dilation, bool ceil_mode,      \
-                   bool return_indices) -> TensorOrPair {                                     \
-                  if (!return_indices) {                                                      \
-                    return {F::name(x, kernel, stride, padding, dilation, ceil_mode), {}};    \
-                  }                                                                           \
-                  auto [values, indices] = F::max_pool_with_indices(                          \
-                      dims, x, kernel, stride, padding, dilation, ceil_mode);                 \
-                  return {values, indices};                                                   \
+#define TAUT_MAX_POOL(name, dims)                                                                  \
+  rows.function(#name                                                                              \
+                "(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, "       \
+                "return_indices=False)",                                                           \
+                [](T x, D kernel, DimsOpt stride, D padding, D dilation, bool ceil_mode,           \
+                   bool return_indices) -> TensorOrPair {                                          \
+                  if (!return_indices) {                                                           \
+                    return {F::name(x, kernel, stride, padding, dilation, ceil_mode), {}};         \
+                  }                                                                                \
+                  auto [values, indices] = F::max_pool_with_indices(dims, x, kernel, stride,       \
+                                                                    padding, dilation, ceil_mode); \
+                  return {values, indices};                                                        \
                 });
   TAUT_MAX_POOL(max_pool1d, 1)
   TAUT_MAX_POOL(max_pool2d, 2)
@@ -250,15 +246,18 @@ void add_pool_rows(Rows& rows) {
       "avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, "
       "count_include_pad=True, divisor_override=None)",
       fn<Tensor(T, D, DimsOpt, D, bool, bool, DimOpt)>(F::avg_pool3d));
-  rows.function("adaptive_avg_pool1d(input, output_size)", fn<Tensor(T, D)>(F::adaptive_avg_pool1d));
-  rows.function("adaptive_avg_pool2d(input, output_size)", fn<Tensor(T, D)>(F::adaptive_avg_pool2d));
-  rows.function("adaptive_avg_pool3d(input, output_size)", fn<Tensor(T, D)>(F::adaptive_avg_pool3d));
-#define TAUT_ADAPTIVE_MAX_POOL(name, dims)                                                    \
-  rows.function(#name "(input, output_size, return_indices=False)",                           \
-                [](T x, D size, bool return_indices) -> TensorOrPair {                        \
-                  if (!return_indices) return {F::name(x, size), {}};                         \
-                  auto [values, indices] = F::adaptive_max_pool_with_indices(dims, x, size);  \
-                  return {values, indices};                                                   \
+  rows.function("adaptive_avg_pool1d(input, output_size)",
+                fn<Tensor(T, D)>(F::adaptive_avg_pool1d));
+  rows.function("adaptive_avg_pool2d(input, output_size)",
+                fn<Tensor(T, D)>(F::adaptive_avg_pool2d));
+  rows.function("adaptive_avg_pool3d(input, output_size)",
+                fn<Tensor(T, D)>(F::adaptive_avg_pool3d));
+#define TAUT_ADAPTIVE_MAX_POOL(name, dims)                                                   \
+  rows.function(#name "(input, output_size, return_indices=False)",                          \
+                [](T x, D size, bool return_indices) -> TensorOrPair {                       \
+                  if (!return_indices) return {F::name(x, size), {}};                        \
+                  auto [values, indices] = F::adaptive_max_pool_with_indices(dims, x, size); \
+                  return {values, indices};                                                  \
                 });
   TAUT_ADAPTIVE_MAX_POOL(adaptive_max_pool1d, 1)
   TAUT_ADAPTIVE_MAX_POOL(adaptive_max_pool2d, 2)

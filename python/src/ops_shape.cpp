@@ -12,7 +12,8 @@ namespace taut::python {
 
 void add_view_rows(Rows& rows) {
   rows.method("view(input, dtype)", [](T x, DType dtype) {
-    TAUT_CHECK(dtype == x.dtype(), NotImplementedError, "view: a view of another dtype is not there yet");
+    TAUT_CHECK(dtype == x.dtype(), NotImplementedError,
+               "view: a view of another dtype is not there yet");
     return alias(x);
   });
   rows.method("view(input, *size)", fn<Tensor(T, D)>(view));
@@ -43,8 +44,7 @@ void add_view_rows(Rows& rows) {
   rows.method("expand_as(input, other)", fn<Tensor(T, T)>(expand_as));
   rows.both("broadcast_to(input, size)", fn<Tensor(T, D)>(broadcast_to));
   rows.function("broadcast_tensors(*tensors)", fn<Tensors(TensorList)>(broadcast_tensors));
-  rows.both("narrow(input, dim, start, length)",
-            fn<Tensor(T, int64_t, int64_t, int64_t)>(narrow));
+  rows.both("narrow(input, dim, start, length)", fn<Tensor(T, int64_t, int64_t, int64_t)>(narrow));
   rows.both("narrow_copy(input, dim, start, length)",
             fn<Tensor(T, int64_t, int64_t, int64_t)>(narrow_copy));
   rows.both("select(input, dim, index)", fn<Tensor(T, int64_t, int64_t)>(select));
@@ -73,9 +73,8 @@ void add_view_rows(Rows& rows) {
   rows.both("hsplit(input, indices_or_sections)", fn<Tensors(T, int64_t)>(hsplit));
   rows.both("vsplit(input, indices_or_sections)", fn<Tensors(T, int64_t)>(vsplit));
   rows.both("dsplit(input, indices_or_sections)", fn<Tensors(T, int64_t)>(dsplit));
-  rows.both("hsplit(input, indices_or_sections)", [](T x, Sizes indices) {
-    return tensor_split(x, indices, x.dim() == 1 ? 0 : 1);
-  });
+  rows.both("hsplit(input, indices_or_sections)",
+            [](T x, Sizes indices) { return tensor_split(x, indices, x.dim() == 1 ? 0 : 1); });
   rows.both("vsplit(input, indices_or_sections)",
             [](T x, Sizes indices) { return tensor_split(x, indices, 0); });
   rows.both("dsplit(input, indices_or_sections)",
@@ -107,16 +106,16 @@ void add_reduce_rows(Rows& rows) {
             fn<Tensor(T, D, bool, DTypeOpt)>(mean));
   rows.both("nanmean(input, dim=None, keepdim=False, *, dtype=None)",
             fn<Tensor(T, D, bool, DTypeOpt)>(nanmean));
-#define TAUT_MOMENT(name, result)                                                             \
-  rows.both(#name "(input, dim=None, *, correction=1.0, keepdim=False)" result,               \
-            [](T x, D dim, std::optional<double> correction, bool keepdim) {                  \
-              return name(x, dim, correction.value_or(1.0), keepdim);                         \
-            });                                                                               \
-  rows.both(#name "(input, dim, unbiased, keepdim=False)" result,                             \
-            [](T x, D dim, bool unbiased, bool keepdim) {                                     \
-              return name(x, dim, unbiased ? 1.0 : 0.0, keepdim);                             \
-            });                                                                               \
-  rows.both(#name "(input, unbiased)" result,                                                 \
+#define TAUT_MOMENT(name, result)                                               \
+  rows.both(#name "(input, dim=None, *, correction=1.0, keepdim=False)" result, \
+            [](T x, D dim, std::optional<double> correction, bool keepdim) {    \
+              return name(x, dim, correction.value_or(1.0), keepdim);           \
+            });                                                                 \
+  rows.both(#name "(input, dim, unbiased, keepdim=False)" result,               \
+            [](T x, D dim, bool unbiased, bool keepdim) {                       \
+              return name(x, dim, unbiased ? 1.0 : 0.0, keepdim);               \
+            });                                                                 \
+  rows.both(#name "(input, unbiased)" result,                                   \
             [](T x, bool unbiased) { return name(x, Dims(), unbiased ? 1.0 : 0.0, false); });
   TAUT_MOMENT(var, "")
   TAUT_MOMENT(std, "")
@@ -147,7 +146,8 @@ void add_reduce_rows(Rows& rows) {
   rows.method("sum_to_size(input, *size)", fn<Tensor(T, D)>(sum_to_size));
   rows.both("norm(input, p='fro', dim=None, keepdim=False, dtype=None)",
             [](T x, std::string_view p, D dim, bool keepdim, DTypeOpt dtype) {
-              TAUT_CHECK(p == "fro", ValueError, "norm: p must be a number or 'fro'; got '", p, "'");
+              TAUT_CHECK(p == "fro", ValueError, "norm: p must be a number or 'fro'; got '", p,
+                         "'");
               return norm(x, 2.0, dim, keepdim, dtype);
             });
   rows.both("norm(input, p=2.0, dim=None, keepdim=False, dtype=None)",
@@ -191,8 +191,7 @@ void add_tensor_rows(Rows& rows) {
   rows.both("is_floating_point(input)", [](T x) { return x.is_floating_point(); });
   rows.both("is_complex(input)", [](T) { return false; });
   rows.both("is_nonzero(input)", [](T x) { return x.item().to_bool(); });
-  rows.method("is_signed(input)",
-              [](T x) { return x.dtype() != kUInt8 && x.dtype() != kBool; });
+  rows.method("is_signed(input)", [](T x) { return x.dtype() != kUInt8 && x.dtype() != kBool; });
   rows.both("is_inference(input)", [](T x) { return x.is_inference(); });
   rows.method("is_set_to(input, tensor)", [](T x, T other) {
     return x.storage() == other.storage() && x.storage_offset() == other.storage_offset() &&

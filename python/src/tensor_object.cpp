@@ -7,9 +7,9 @@
 #include "errors.h"
 #include "gil.h"
 #include "indexing.h"
-#include "values.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/ops/ops.h"
+#include "values.h"
 
 namespace py = pybind11;
 
@@ -73,7 +73,8 @@ void tensor_finalize(PyObject* object) {
   if (impl->use_count() == 1 || impl->python_object != object) return;
   self->kept = true;
   Py_INCREF(object);
-  // Our reference goes to nobody; should it have become the last one meanwhile, destroy() frees both.
+  // Our reference goes to nobody; should it have become the last one meanwhile, destroy() frees
+  // both.
   if (impl->release()) impl->destroy();
 }
 
@@ -95,22 +96,24 @@ void tensor_dealloc(PyObject* object) {
 
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   return guarded([&]() -> PyObject* {
-    // Tensor(data) makes a tensor of the default dtype; a subclass given a tensor shows its elements.
+    // Tensor(data) makes a tensor of the default dtype; a subclass given a tensor shows its
+    // elements.
     if (type != tensor_type && PyTuple_GET_SIZE(args) > 0 && is_tensor(PyTuple_GET_ITEM(args, 0))) {
       return new_object(type, tensor_of(PyTuple_GET_ITEM(args, 0)).detach());
     }
-    const py::object made = py::module_::import("taut._tensor")
-                                .attr("_new_tensor")(*py::reinterpret_borrow<py::args>(args),
-                                                     **(kwargs ? py::reinterpret_borrow<py::dict>(kwargs)
-                                                               : py::dict()));
+    const py::object made =
+        py::module_::import("taut._tensor")
+            .attr("_new_tensor")(
+                *py::reinterpret_borrow<py::args>(args),
+                **(kwargs ? py::reinterpret_borrow<py::dict>(kwargs) : py::dict()));
     Tensor tensor = tensor_of(made.ptr());
     if (type == tensor_type) return new_reference(made.ptr());
     return new_object(type, tensor.detach());
   });
 }
 
-/// CPython finalizes an object of a subclass once only, so that one that was kept before gives its state to
-/// a new one, which can be kept again.
+/// CPython finalizes an object of a subclass once only, so that one that was kept before gives its
+/// state to a new one, which can be kept again.
 PyObject* renewed(PyObject* old) {
   TensorObject* before = as_object(old);
   PyObject* object = new_object(Py_TYPE(old), before->tensor);
@@ -198,12 +201,12 @@ PyObject* in_place(PyObject* a, PyObject* b, TensorTensor tensor_tensor,
   });
 }
 
-#define TAUT_BINARY_SLOT(slot, tensor_tensor, tensor_scalar, scalar_tensor)         \
-  PyObject* slot(PyObject* a, PyObject* b) {                                        \
-    return binary(                                                                  \
-        a, b, [](const Tensor& x, const Tensor& y) { return tensor_tensor; },       \
-        [](const Tensor& x, const Scalar& y) { return tensor_scalar; },             \
-        [](const Scalar& x, const Tensor& y) { return scalar_tensor; });            \
+#define TAUT_BINARY_SLOT(slot, tensor_tensor, tensor_scalar, scalar_tensor)   \
+  PyObject* slot(PyObject* a, PyObject* b) {                                  \
+    return binary(                                                            \
+        a, b, [](const Tensor& x, const Tensor& y) { return tensor_tensor; }, \
+        [](const Tensor& x, const Scalar& y) { return tensor_scalar; },       \
+        [](const Scalar& x, const Tensor& y) { return scalar_tensor; });      \
   }
 TAUT_BINARY_SLOT(slot_add, add(x, y), add(x, y), add(y, x))
 TAUT_BINARY_SLOT(slot_subtract, sub(x, y), sub(x, y), rsub(y, x))
@@ -226,11 +229,11 @@ PyObject* slot_power(PyObject* a, PyObject* b, PyObject* modulus) {
   return binary_power(a, b);
 }
 
-#define TAUT_IN_PLACE_SLOT(slot, call)                                  \
-  PyObject* slot(PyObject* a, PyObject* b) {                            \
-    return in_place(                                                    \
-        a, b, [](const Tensor& x, const Tensor& y) { call; },           \
-        [](const Tensor& x, const Scalar& y) { call; });                \
+#define TAUT_IN_PLACE_SLOT(slot, call)                        \
+  PyObject* slot(PyObject* a, PyObject* b) {                  \
+    return in_place(                                          \
+        a, b, [](const Tensor& x, const Tensor& y) { call; }, \
+        [](const Tensor& x, const Scalar& y) { call; });      \
   }
 TAUT_IN_PLACE_SLOT(slot_inplace_add, add_(x, y))
 TAUT_IN_PLACE_SLOT(slot_inplace_subtract, sub_(x, y))
@@ -285,19 +288,18 @@ PyObject* slot_matmul(PyObject* a, PyObject* b) {
 PyObject* compare(PyObject* a, PyObject* b, int op) {
   if (b == Py_None) Py_RETURN_NOTIMPLEMENTED;
   switch (op) {
-#define TAUT_COMPARE_CASE(code, name)                                          \
-  case code:                                                                   \
-    return binary(                                                             \
-        a, b, [](const Tensor& x, const Tensor& y) { return name(x, y); },     \
-        [](const Tensor& x, const Scalar& y) { return name(x, y); },           \
+#define TAUT_COMPARE_CASE(code, name)                                      \
+  case code:                                                               \
+    return binary(                                                         \
+        a, b, [](const Tensor& x, const Tensor& y) { return name(x, y); }, \
+        [](const Tensor& x, const Scalar& y) { return name(x, y); },       \
         [](const Scalar&, const Tensor& y) { return y; });
     TAUT_COMPARE_CASE(Py_EQ, eq)
     TAUT_COMPARE_CASE(Py_NE, ne)
     TAUT_COMPARE_CASE(Py_LT, lt)
     TAUT_COMPARE_CASE(Py_LE, le)
     TAUT_COMPARE_CASE(Py_GT, gt)
-    default:
-      TAUT_COMPARE_CASE(Py_GE, ge)
+    default: TAUT_COMPARE_CASE(Py_GE, ge)
 #undef TAUT_COMPARE_CASE
   }
 }
@@ -397,8 +399,8 @@ PyObject* get(PyObject* self, Get getter) {
   return guarded([&] { return getter(tensor_of(self)); });
 }
 
-#define TAUT_GETTER(name, expression) \
-  PyObject* name(PyObject* self, void*) { \
+#define TAUT_GETTER(name, expression)                                          \
+  PyObject* name(PyObject* self, void*) {                                      \
     return get(self, [](const Tensor& x) -> PyObject* { return expression; }); \
   }
 TAUT_GETTER(get_shape, to_object(x.shape()))
@@ -418,13 +420,14 @@ TAUT_GETTER(get_grad, wrap(x.grad()))
 TAUT_GETTER(get_data, wrap(x.detach()))
 TAUT_GETTER(get_T, wrap(numpy_T(x)))
 TAUT_GETTER(get_mT, wrap(x.mT()))
-TAUT_GETTER(get_base, x.impl()->view_base ? wrap(Tensor(x.impl()->view_base)) : new_reference(Py_None))
+TAUT_GETTER(get_base,
+            x.impl()->view_base ? wrap(Tensor(x.impl()->view_base)) : new_reference(Py_None))
 #undef TAUT_GETTER
 
 PyObject* get_H(PyObject* self, void*) {
   return get(self, [](const Tensor& x) -> PyObject* {
-    TAUT_CHECK(x.dim() == 0 || x.dim() == 2, ShapeError,
-               "H: expected a matrix; got shape ", x.shape(), "; mH transposes batches");
+    TAUT_CHECK(x.dim() == 0 || x.dim() == 2, ShapeError, "H: expected a matrix; got shape ",
+               x.shape(), "; mH transposes batches");
     return wrap(x.dim() == 0 ? x : x.mT());
   });
 }
@@ -516,59 +519,58 @@ PyMemberDef offsets[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(TensorObject, weak_references), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 
-PyType_Slot slots[] = {
-    {Py_tp_new, (void*)tensor_new},
-    {Py_tp_init, (void*)tensor_init},
-    {Py_tp_dealloc, (void*)tensor_dealloc},
-    {Py_tp_finalize, (void*)tensor_finalize},
-    {Py_tp_repr, (void*)slot_repr},
-    {Py_tp_hash, (void*)identity_hash},
-    {Py_tp_richcompare, (void*)compare},
-    {Py_tp_iter, (void*)slot_iterate},
-    {Py_tp_getset, members},
-    {Py_tp_members, offsets},
-    {Py_nb_add, (void*)slot_add},
-    {Py_nb_subtract, (void*)slot_subtract},
-    {Py_nb_multiply, (void*)slot_multiply},
-    {Py_nb_true_divide, (void*)slot_true_divide},
-    {Py_nb_floor_divide, (void*)slot_floor_divide},
-    {Py_nb_remainder, (void*)slot_remainder},
-    {Py_nb_power, (void*)slot_power},
-    {Py_nb_and, (void*)slot_and},
-    {Py_nb_or, (void*)slot_or},
-    {Py_nb_xor, (void*)slot_xor},
-    {Py_nb_lshift, (void*)slot_lshift},
-    {Py_nb_rshift, (void*)slot_rshift},
-    {Py_nb_inplace_add, (void*)slot_inplace_add},
-    {Py_nb_inplace_subtract, (void*)slot_inplace_subtract},
-    {Py_nb_inplace_multiply, (void*)slot_inplace_multiply},
-    {Py_nb_inplace_true_divide, (void*)slot_inplace_true_divide},
-    {Py_nb_inplace_floor_divide, (void*)slot_inplace_floor_divide},
-    {Py_nb_inplace_remainder, (void*)slot_inplace_remainder},
-    {Py_nb_inplace_power, (void*)slot_inplace_power},
-    {Py_nb_inplace_and, (void*)slot_inplace_and},
-    {Py_nb_inplace_or, (void*)slot_inplace_or},
-    {Py_nb_inplace_xor, (void*)slot_inplace_xor},
-    {Py_nb_inplace_lshift, (void*)slot_inplace_lshift},
-    {Py_nb_inplace_rshift, (void*)slot_inplace_rshift},
+PyType_Slot slots[] = {{Py_tp_new, (void*)tensor_new},
+                       {Py_tp_init, (void*)tensor_init},
+                       {Py_tp_dealloc, (void*)tensor_dealloc},
+                       {Py_tp_finalize, (void*)tensor_finalize},
+                       {Py_tp_repr, (void*)slot_repr},
+                       {Py_tp_hash, (void*)identity_hash},
+                       {Py_tp_richcompare, (void*)compare},
+                       {Py_tp_iter, (void*)slot_iterate},
+                       {Py_tp_getset, members},
+                       {Py_tp_members, offsets},
+                       {Py_nb_add, (void*)slot_add},
+                       {Py_nb_subtract, (void*)slot_subtract},
+                       {Py_nb_multiply, (void*)slot_multiply},
+                       {Py_nb_true_divide, (void*)slot_true_divide},
+                       {Py_nb_floor_divide, (void*)slot_floor_divide},
+                       {Py_nb_remainder, (void*)slot_remainder},
+                       {Py_nb_power, (void*)slot_power},
+                       {Py_nb_and, (void*)slot_and},
+                       {Py_nb_or, (void*)slot_or},
+                       {Py_nb_xor, (void*)slot_xor},
+                       {Py_nb_lshift, (void*)slot_lshift},
+                       {Py_nb_rshift, (void*)slot_rshift},
+                       {Py_nb_inplace_add, (void*)slot_inplace_add},
+                       {Py_nb_inplace_subtract, (void*)slot_inplace_subtract},
+                       {Py_nb_inplace_multiply, (void*)slot_inplace_multiply},
+                       {Py_nb_inplace_true_divide, (void*)slot_inplace_true_divide},
+                       {Py_nb_inplace_floor_divide, (void*)slot_inplace_floor_divide},
+                       {Py_nb_inplace_remainder, (void*)slot_inplace_remainder},
+                       {Py_nb_inplace_power, (void*)slot_inplace_power},
+                       {Py_nb_inplace_and, (void*)slot_inplace_and},
+                       {Py_nb_inplace_or, (void*)slot_inplace_or},
+                       {Py_nb_inplace_xor, (void*)slot_inplace_xor},
+                       {Py_nb_inplace_lshift, (void*)slot_inplace_lshift},
+                       {Py_nb_inplace_rshift, (void*)slot_inplace_rshift},
 #if __has_include("taut/ops/matmul.h")
-    {Py_nb_matrix_multiply, (void*)slot_matmul},
+                       {Py_nb_matrix_multiply, (void*)slot_matmul},
 #endif
-    {Py_nb_negative, (void*)unary<fn_neg>},
-    {Py_nb_positive, (void*)unary<fn_positive>},
-    {Py_nb_absolute, (void*)unary<fn_abs>},
-    {Py_nb_invert, (void*)unary<fn_bitwise_not>},
-    {Py_nb_bool, (void*)slot_bool},
-    {Py_nb_float, (void*)slot_float},
-    {Py_nb_int, (void*)slot_int},
-    {Py_nb_index, (void*)slot_index},
-    {Py_sq_length, (void*)slot_length},
-    {Py_sq_contains, (void*)slot_contains},
-    {Py_sq_item, (void*)slot_item},
-    {Py_mp_length, (void*)slot_length},
-    {Py_mp_subscript, (void*)get_item},
-    {Py_mp_ass_subscript, (void*)set_item},
-    {0, nullptr}};
+                       {Py_nb_negative, (void*)unary<fn_neg>},
+                       {Py_nb_positive, (void*)unary<fn_positive>},
+                       {Py_nb_absolute, (void*)unary<fn_abs>},
+                       {Py_nb_invert, (void*)unary<fn_bitwise_not>},
+                       {Py_nb_bool, (void*)slot_bool},
+                       {Py_nb_float, (void*)slot_float},
+                       {Py_nb_int, (void*)slot_int},
+                       {Py_nb_index, (void*)slot_index},
+                       {Py_sq_length, (void*)slot_length},
+                       {Py_sq_contains, (void*)slot_contains},
+                       {Py_sq_item, (void*)slot_item},
+                       {Py_mp_length, (void*)slot_length},
+                       {Py_mp_subscript, (void*)get_item},
+                       {Py_mp_ass_subscript, (void*)set_item},
+                       {0, nullptr}};
 
 }  // namespace
 

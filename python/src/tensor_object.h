@@ -2,8 +2,8 @@
 // taut.Tensor: a plain CPython type around a taut::Tensor.
 //
 // Note [One Python object per tensor]
-// A TensorImpl knows its live Python object and hands the same one out each time, so that `x.grad is
-// x.grad`. Normally the object owns a reference to the impl, and dies when Python drops it. When
+// A TensorImpl knows its live Python object and hands the same one out each time, so that `x.grad
+// is x.grad`. Normally the object owns a reference to the impl, and dies when Python drops it. When
 // Python drops an object that carries state of its own (attributes, a subclass, weak references)
 // while C++ still holds the tensor, the ownership turns around: the impl keeps the object
 // (`kept` is set and the object owns no reference) until Python asks for it again or the impl goes.
@@ -15,8 +15,7 @@
 namespace taut::python {
 
 struct TensorObject {
-  PyObject_HEAD
-  Tensor tensor;
+  PyObject_HEAD Tensor tensor;
   PyObject* dict;
   PyObject* weak_references;
   bool kept;
@@ -34,8 +33,8 @@ inline const Tensor& tensor_of(PyObject* object) {
 /// The Python object of a tensor, as a new reference; None for an undefined one.
 PyObject* wrap(Tensor tensor);
 
-/// The same as an object of `type`, a subclass of Tensor. @throws ValueError when the tensor already
-/// has an object of another type.
+/// The same as an object of `type`, a subclass of Tensor. @throws ValueError when the tensor
+/// already has an object of another type.
 PyObject* wrap_as(PyTypeObject* type, Tensor tensor);
 
 /// Creates the type and puts it into the module.

@@ -8,8 +8,8 @@
 #include <new>
 
 #include "errors.h"
-#include "tensor_object.h"
 #include "taut/base/check.h"
+#include "tensor_object.h"
 
 namespace py = pybind11;
 
@@ -17,16 +17,13 @@ namespace taut::python {
 namespace {
 
 struct DTypeObject {
-  PyObject_HEAD
-  DType dtype;
+  PyObject_HEAD DType dtype;
 };
 struct DeviceObject {
-  PyObject_HEAD
-  Device device;
+  PyObject_HEAD Device device;
 };
 struct FormatObject {
-  PyObject_HEAD
-  MemoryFormat format;
+  PyObject_HEAD MemoryFormat format;
 };
 
 PyTypeObject* dtype_type = nullptr;
@@ -45,10 +42,9 @@ PyObject* text(std::string_view value) {
 }
 
 PyTypeObject* make_type(py::module_& module, PyType_Spec& spec, PyTypeObject* base = nullptr) {
-  PyObject* type =
-      base == nullptr
-          ? PyType_FromSpec(&spec)
-          : PyType_FromSpecWithBases(&spec, py::make_tuple(py::handle((PyObject*)base)).ptr());
+  PyObject* type = base == nullptr ? PyType_FromSpec(&spec)
+                                   : PyType_FromSpecWithBases(
+                                         &spec, py::make_tuple(py::handle((PyObject*)base)).ptr());
   if (type == nullptr) throw py::error_already_set();
   module.add_object(std::strrchr(spec.name, '.') + 1, py::handle(type));
   return reinterpret_cast<PyTypeObject*>(type);
@@ -58,9 +54,7 @@ PyTypeObject* make_type(py::module_& module, PyType_Spec& spec, PyTypeObject* ba
 
 DType dtype_of(PyObject* object) { return as<DTypeObject>(object)->dtype; }
 
-PyObject* dtype_repr(PyObject* self) {
-  return text("taut." + std::string(name(dtype_of(self))));
-}
+PyObject* dtype_repr(PyObject* self) { return text("taut." + std::string(name(dtype_of(self)))); }
 /// Pickled by name, so that it stays the one object.
 PyObject* dtype_reduce(PyObject* self, PyObject*) { return text(name(dtype_of(self))); }
 PyObject* dtype_name(PyObject* self, void*) { return text(name(dtype_of(self))); }
@@ -75,13 +69,12 @@ PyObject* dtype_is_signed(PyObject* self, void*) {
   return PyBool_FromLong(dtype_of(self) != DType::uint8 && dtype_of(self) != DType::bool_);
 }
 
-PyGetSetDef dtype_members[] = {
-    {"name", dtype_name, nullptr, nullptr, nullptr},
-    {"itemsize", dtype_itemsize, nullptr, nullptr, nullptr},
-    {"is_floating_point", dtype_is_floating, nullptr, nullptr, nullptr},
-    {"is_complex", dtype_is_complex, nullptr, nullptr, nullptr},
-    {"is_signed", dtype_is_signed, nullptr, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef dtype_members[] = {{"name", dtype_name, nullptr, nullptr, nullptr},
+                               {"itemsize", dtype_itemsize, nullptr, nullptr, nullptr},
+                               {"is_floating_point", dtype_is_floating, nullptr, nullptr, nullptr},
+                               {"is_complex", dtype_is_complex, nullptr, nullptr, nullptr},
+                               {"is_signed", dtype_is_signed, nullptr, nullptr, nullptr},
+                               {nullptr, nullptr, nullptr, nullptr, nullptr}};
 PyMethodDef dtype_methods[] = {{"__reduce__", dtype_reduce, METH_NOARGS, nullptr},
                                {nullptr, nullptr, 0, nullptr}};
 
@@ -90,8 +83,7 @@ void bind_dtypes(py::module_& module) {
                          {Py_tp_getset, dtype_members},
                          {Py_tp_methods, dtype_methods},
                          {0, nullptr}};
-  PyType_Spec spec = {"taut.dtype", sizeof(DTypeObject), 0,
-                      Py_TPFLAGS_DEFAULT, slots};
+  PyType_Spec spec = {"taut.dtype", sizeof(DTypeObject), 0, Py_TPFLAGS_DEFAULT, slots};
   dtype_type = make_type(module, spec);
   dtype_type->tp_new = nullptr;  // there are exactly those below
   for (int i = 0; i < kDTypeCount; ++i) {
@@ -124,7 +116,8 @@ PyObject* device_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   Device device;
   if (!read(first, device)) {
     if (PyErr_Occurred() == nullptr) {
-      PyErr_Format(PyExc_TypeError, "device: expected a name such as 'cuda:0', an index or a device; got %.100s",
+      PyErr_Format(PyExc_TypeError,
+                   "device: expected a name such as 'cuda:0', an index or a device; got %.100s",
                    Py_TYPE(first)->tp_name);
     }
     return nullptr;
@@ -179,14 +172,11 @@ PyMethodDef device_methods[] = {{"__reduce__", device_reduce, METH_NOARGS, nullp
                                 {nullptr, nullptr, 0, nullptr}};
 
 void bind_device(py::module_& module) {
-  PyType_Slot slots[] = {{Py_tp_new, (void*)device_new},
-                         {Py_tp_repr, (void*)device_repr},
-                         {Py_tp_str, (void*)device_str},
-                         {Py_tp_richcompare, (void*)device_compare},
-                         {Py_tp_hash, (void*)device_hash},
-                         {Py_tp_getset, device_members},
-                         {Py_tp_methods, device_methods},
-                         {0, nullptr}};
+  PyType_Slot slots[] = {
+      {Py_tp_new, (void*)device_new},   {Py_tp_repr, (void*)device_repr},
+      {Py_tp_str, (void*)device_str},   {Py_tp_richcompare, (void*)device_compare},
+      {Py_tp_hash, (void*)device_hash}, {Py_tp_getset, device_members},
+      {Py_tp_methods, device_methods},  {0, nullptr}};
   PyType_Spec spec = {"taut.device", sizeof(DeviceObject), 0, Py_TPFLAGS_DEFAULT, slots};
   device_type = make_type(module, spec);
 }
@@ -268,12 +258,10 @@ PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, nullptr},
                               {nullptr, nullptr, 0, nullptr}};
 
 void bind_size(py::module_& module) {
-  PyType_Slot slots[] = {{Py_tp_repr, (void*)size_repr},
-                         {Py_sq_concat, (void*)size_concat},
-                         {Py_sq_repeat, (void*)size_repeat},
-                         {Py_mp_subscript, (void*)size_subscript},
-                         {Py_tp_methods, size_methods},
-                         {0, nullptr}};
+  PyType_Slot slots[] = {
+      {Py_tp_repr, (void*)size_repr},     {Py_sq_concat, (void*)size_concat},
+      {Py_sq_repeat, (void*)size_repeat}, {Py_mp_subscript, (void*)size_subscript},
+      {Py_tp_methods, size_methods},      {0, nullptr}};
   PyType_Spec spec = {"taut.Size", 0, 0, Py_TPFLAGS_DEFAULT, slots};
   size_type = make_type(module, spec, &PyTuple_Type);
 }
@@ -283,8 +271,8 @@ void bind_size(py::module_& module) {
 /// A scalar of NumPy, which is a number but no Python one.
 bool is_numpy_scalar(PyObject* object) {
   const char* type_name = Py_TYPE(object)->tp_name;
-  return std::strncmp(type_name, "numpy.", 6) == 0 && std::strcmp(type_name, "numpy.ndarray") != 0 &&
-         std::strcmp(type_name, "numpy.dtype") != 0;
+  return std::strncmp(type_name, "numpy.", 6) == 0 &&
+         std::strcmp(type_name, "numpy.ndarray") != 0 && std::strcmp(type_name, "numpy.dtype") != 0;
 }
 
 bool read_integer(PyObject* object, int64_t& value) {

@@ -1,16 +1,16 @@
 #pragma once
-// The small Python values around tensors: taut.dtype, taut.device, taut.Size, taut.memory_format; and
-// reading numbers and sizes from Python objects.
+// The small Python values around tensors: taut.dtype, taut.device, taut.Size, taut.memory_format;
+// and reading numbers and sizes from Python objects.
 
 #include <pybind11/pybind11.h>
 
 #include <optional>
 
+#include "taut/core/device.h"
 #include "taut/core/dims.h"
+#include "taut/core/dtype.h"
 #include "taut/core/layout.h"
 #include "taut/core/scalar.h"
-#include "taut/core/device.h"
-#include "taut/core/dtype.h"
 
 namespace taut::python {
 
@@ -48,19 +48,19 @@ bool is_integer(PyObject* object);
 
 namespace pybind11::detail {
 
-#define TAUT_VALUE_CASTER(Type, python_name)                             \
-  template <>                                                            \
-  struct type_caster<Type> {                                             \
-    PYBIND11_TYPE_CASTER(Type, const_name(python_name));                 \
-    bool load(handle source, bool) {                                     \
-      if (!source) return false;                                         \
-      if (taut::python::read(source.ptr(), value)) return true;          \
-      if (PyErr_Occurred() != nullptr) throw error_already_set();        \
-      return false;                                                      \
-    }                                                                    \
-    static handle cast(const Type& item, return_value_policy, handle) {  \
-      return taut::python::to_object(item);                              \
-    }                                                                    \
+#define TAUT_VALUE_CASTER(Type, python_name)                            \
+  template <>                                                           \
+  struct type_caster<Type> {                                            \
+    PYBIND11_TYPE_CASTER(Type, const_name(python_name));                \
+    bool load(handle source, bool) {                                    \
+      if (!source) return false;                                        \
+      if (taut::python::read(source.ptr(), value)) return true;         \
+      if (PyErr_Occurred() != nullptr) throw error_already_set();       \
+      return false;                                                     \
+    }                                                                   \
+    static handle cast(const Type& item, return_value_policy, handle) { \
+      return taut::python::to_object(item);                             \
+    }                                                                   \
   };
 TAUT_VALUE_CASTER(taut::DType, "taut.dtype")
 TAUT_VALUE_CASTER(taut::Device, "taut.device")

@@ -34,7 +34,7 @@ def typename(obj):
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
-_LAZY = ("autograd", "config", "cuda", "linalg", "nn", "special", "utils")
+_LAZY = ("autograd", "config", "cuda", "linalg", "nn", "optim", "special", "utils")
 
 
 def __getattr__(name):

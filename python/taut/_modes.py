@@ -1,9 +1,15 @@
 """Whether ops are recorded on the tape: context managers that are decorators too."""
 
 import functools
-import inspect
 
 from . import _C
+
+# Of a code object (co_flags); the module inspect, which has them too, takes longer to import than this package.
+_GENERATOR, _COROUTINE = 0x20, 0x80
+
+
+def _kind(function):
+    return getattr(getattr(function, "__code__", None), "co_flags", 0) & (_GENERATOR | _COROUTINE)
 
 
 class _Mode:
@@ -14,9 +20,9 @@ class _Mode:
         return type(self)()
 
     def __call__(self, function):
-        if inspect.isgeneratorfunction(function):
+        if _kind(function) == _GENERATOR:
             return self._around_generator(function)
-        if inspect.iscoroutinefunction(function):
+        if _kind(function) == _COROUTINE:
 
             @functools.wraps(function)
             async def run_coroutine(*args, **kwargs):

@@ -42,9 +42,9 @@ struct Frame {
       throw;
     }
     default_generator().set_state(now);
-    TAUT_CHECK(saved.size() == saved_count, AutogradError,
-               "checkpoint: the function saved ", saved_count, " tensors at first and ",
-               saved.size(), " when run again; it must do the same each time");
+    TAUT_CHECK(saved.size() == saved_count, AutogradError, "checkpoint: the function saved ",
+               saved_count, " tensors at first and ", saved.size(),
+               " when run again; it must do the same each time");
     recomputed = std::move(saved);
   }
 

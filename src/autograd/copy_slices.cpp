@@ -1,8 +1,7 @@
-#include "src/autograd/view_history.h"
-
 #include <new>
 
 #include "src/autograd/meta.h"
+#include "src/autograd/view_history.h"
 #include "src/ops/view_backward.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
@@ -10,8 +9,8 @@
 namespace taut::autograd {
 namespace {
 
-// A CopySlices node: the layouts of base and view, and the op that wrote to the view. Edge 0 leads to
-// the base's earlier history, the others to the write's other inputs.
+// A CopySlices node: the layouts of base and view, and the op that wrote to the view. Edge 0 leads
+// to the base's earlier history, the others to the write's other inputs.
 struct CopySlicesState {
   Layout base;
   Layout view;
@@ -31,8 +30,8 @@ void copy_slices_backward(BackwardContext& context) {
   Tensor grad_base = zeros({whole.extent_end()}, context.grad().options());
   grad_base = as_strided(grad_base, whole.shape, whole.strides, whole.offset);
   copy_(grad_base, context.grad());
-  const Tensor grad_view = as_strided(grad_base, state.view.shape, state.view.strides,
-                                      state.view.offset - begin);
+  const Tensor grad_view =
+      as_strided(grad_base, state.view.shape, state.view.strides, state.view.offset - begin);
 
   Tensor grads[] = {clone(grad_view)};
   std::vector<Tensor> results(state.write->edges().size());
@@ -72,9 +71,9 @@ Ref<Node> make_view_history(const Tensor& base, const Layout& view) {
   using ops::view_backward::as_strided_backward;
   using ops::view_backward::AsStridedAttributes;
   const Edge history = gradient_edge(base);
-  Ref<Node> node = Node::make("as_strided", as_strided_backward,
-                              {.outputs = 1, .edges = 1,
-                               .attribute_bytes = sizeof(AsStridedAttributes)});
+  Ref<Node> node =
+      Node::make("as_strided", as_strided_backward,
+                 {.outputs = 1, .edges = 1, .attribute_bytes = sizeof(AsStridedAttributes)});
   node->outputs()[0] = {view.shape, base.dtype(), base.device()};
   node->edges()[0] = history;
   *static_cast<AsStridedAttributes*>(node->attributes()) = {base.layout(), view};

@@ -70,7 +70,7 @@ class NodeIndex {
 // What a walk knows of a node.
 struct Visit {
   Ref<Node> node;
-  int awaited = 0;   // edges that have still to deliver
+  int awaited = 0;  // edges that have still to deliver
   bool wanted = true;
   std::vector<int> captures;  // positions of results that are this node's gradients
   // Gradients of the outputs so far; most nodes have one.
@@ -116,7 +116,8 @@ void fit_gradient(Node& node, size_t input, Tensor& grad, const TensorMeta& expe
     grad = sum_to_size(grad, expected.shape);
   }
   if (TAUT_UNLIKELY(grad.dtype() != expected.dtype)) {
-    if (!grad.is_floating_point()) raise_bad_gradient(node, input, grad, expected, "the wrong dtype");
+    if (!grad.is_floating_point())
+      raise_bad_gradient(node, input, grad, expected, "the wrong dtype");
     grad = to(grad, expected.dtype);
   }
   if (TAUT_UNLIKELY(!(grad.device() == expected.device))) {
@@ -127,8 +128,7 @@ void fit_gradient(Node& node, size_t input, Tensor& grad, const TensorMeta& expe
 
 bool owned_by_walk(const Tensor& grad) {
   return grad.impl()->use_count() == 1 && grad.storage()->use_count() == 1 &&
-         grad.impl()->autograd == nullptr && !grad.is_view() &&
-         grad.layout().is_non_overlapping();
+         grad.impl()->autograd == nullptr && !grad.is_view() && grad.layout().is_non_overlapping();
 }
 
 void add_to(Tensor& sum, Tensor grad) {
@@ -159,10 +159,9 @@ void add_to_leaf(LeafState& leaf, Tensor grad) {
 void check_finite(Node& node, const Tensor& grad, size_t input) {
   if (!grad.defined() || all(isfinite(grad.detach())).item().to_bool()) return;
   const std::string* site = node.call_site();
-  taut::detail::raise<AutogradError>("backward: ", node.name(),
-                                     " gave a gradient that is not finite for input ", input,
-                                     site == nullptr ? "" : "; it was called at\n",
-                                     site == nullptr ? std::string() : *site);
+  taut::detail::raise<AutogradError>(
+      "backward: ", node.name(), " gave a gradient that is not finite for input ", input,
+      site == nullptr ? "" : "; it was called at\n", site == nullptr ? std::string() : *site);
 }
 
 class Walk {
@@ -253,9 +252,7 @@ class Walk {
 
   // Accumulators have the highest number of all and so run at once: hooks on leaves see their
   // gradients as early as can be.
-  void push_ready(int at) {
-    ready_.push({visits_[static_cast<size_t>(at)].node->sequence(), at});
-  }
+  void push_ready(int at) { ready_.push({visits_[static_cast<size_t>(at)].node->sequence(), at}); }
 
   void process(int at) {
     Visit entry = std::move(visits_[static_cast<size_t>(at)]);

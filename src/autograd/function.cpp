@@ -95,8 +95,7 @@ struct FunctionRunner {
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (!outputs[i].defined()) continue;
       node->outputs()[i] = meta_of(outputs[i]);
-      if (!outputs[i].is_floating_point() ||
-          contains(context->non_differentiable_, outputs[i])) {
+      if (!outputs[i].is_floating_point() || contains(context->non_differentiable_, outputs[i])) {
         continue;
       }
       set_history(outputs[i], node, static_cast<uint32_t>(i));
@@ -125,9 +124,8 @@ struct FunctionRunner {
   static Tensors saved(const FunctionContext& context) {
     TAUT_CHECK(context.node_ != nullptr, AutogradError,
                "function: saved_tensors is there in backward only");
-    TAUT_CHECK(!context.node_->was_released(), AutogradError,
-               "backward: the saved tensors of ", context.node_->name(),
-               " were freed by an earlier backward; pass retain_graph=True");
+    TAUT_CHECK(!context.node_->was_released(), AutogradError, "backward: the saved tensors of ",
+               context.node_->name(), " were freed by an earlier backward; pass retain_graph=True");
     Tensors result;
     for (const SavedTensor& tensor : context.node_->saved()) {
       result.push_back(tensor.unpack(*context.node_));

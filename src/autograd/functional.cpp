@@ -8,8 +8,8 @@
 namespace taut::autograd {
 namespace {
 
-// Inputs that start histories of their own; those of the caller stay as they are when the result must
-// be differentiable in them.
+// Inputs that start histories of their own; those of the caller stay as they are when the result
+// must be differentiable in them.
 Tensors fresh_inputs(const char* name, const Tensors& inputs, bool create_graph) {
   Tensors result;
   for (const Tensor& input : inputs) {
@@ -131,10 +131,10 @@ std::vector<Tensors> hessian(const TensorFunction& function, Tensors inputs, boo
   const Tensors fresh = fresh_inputs("hessian", inputs, create_graph);
   const TensorFunction gradient = [&](TensorList given) {
     const Tensors outputs = function(given);
-    TAUT_CHECK(outputs.size() == 1 && outputs[0].numel() == 1, ValueError,
-               "hessian: expected one output of one element; got ", outputs.size(), " outputs",
-               outputs.empty() ? std::string()
-                               : concat(", the first of shape ", outputs[0].shape()));
+    TAUT_CHECK(
+        outputs.size() == 1 && outputs[0].numel() == 1, ValueError,
+        "hessian: expected one output of one element; got ", outputs.size(), " outputs",
+        outputs.empty() ? std::string() : concat(", the first of shape ", outputs[0].shape()));
     const Tensor one = ones_like(outputs[0].detach());
     return gradients(outputs, Tensors(given.begin(), given.end()), {&one, 1},
                      /*create_graph=*/true);

@@ -141,10 +141,10 @@ bool gradcheck(const TensorFunction& function, Tensors inputs, const GradcheckOp
       for (size_t row = 0; row < rows.size(); ++row) {
         const double exact = analytic[k][row][static_cast<size_t>(column)];
         if (is_close(exact, numeric[row], options)) continue;
-        return report(options, concat("gradcheck: d(output ", rows[row].first, ", element ",
-                                      rows[row].second, ") / d(input ", positions[k], ", element ",
-                                      column, ") is ", exact, " on the tape and ", numeric[row],
-                                      " by finite differences"));
+        return report(
+            options, concat("gradcheck: d(output ", rows[row].first, ", element ", rows[row].second,
+                            ") / d(input ", positions[k], ", element ", column, ") is ", exact,
+                            " on the tape and ", numeric[row], " by finite differences"));
       }
     }
   }

@@ -6,9 +6,9 @@
 // remembers the version it was saved at, and unpacking it at another is an error.
 //
 // Note [History of views]
-// A view knows its base. An in-place write to a view rewrites the base's history with one CopySlices
-// node and raises the base's generation; every other view of that base whose generation is older
-// gets a new history, an as_strided of the base, when it is next asked for.
+// A view knows its base. An in-place write to a view rewrites the base's history with one
+// CopySlices node and raises the base's generation; every other view of that base whose generation
+// is older gets a new history, an as_strided of the base, when it is next asked for.
 
 #include <atomic>
 #include <memory>

@@ -2,8 +2,8 @@
 
 #include <cstring>
 
-#include "src/autograd/view_history.h"
 #include "src/autograd/meta.h"
+#include "src/autograd/view_history.h"
 #include "taut/autograd/backward.h"
 
 namespace taut {

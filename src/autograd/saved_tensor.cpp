@@ -22,9 +22,10 @@ SavedTensorsHooks::~SavedTensorsHooks() { pack_hooks.pop_back(); }
 
 void SavedTensor::save_input(const Tensor& tensor) {
   if (!tensor.defined()) return;
-  TAUT_CHECK(!tensor.is_inference(), AutogradError,
-             "backward: a tensor made under inference_mode cannot be saved for backward; got shape ",
-             tensor.shape(), "; clone it outside inference_mode first");
+  TAUT_CHECK(
+      !tensor.is_inference(), AutogradError,
+      "backward: a tensor made under inference_mode cannot be saved for backward; got shape ",
+      tensor.shape(), "; clone it outside inference_mode first");
   is_output_ = false;
   version_ = tensor.version();
   tensor_ = tensor;

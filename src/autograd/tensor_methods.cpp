@@ -4,8 +4,8 @@
 
 #include "src/autograd/meta.h"
 #include "src/autograd/node_hooks.h"
-#include "taut/autograd/hooks.h"
 #include "taut/autograd/backward.h"
+#include "taut/autograd/hooks.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
 

@@ -11,7 +11,8 @@
 #include "taut/base/check.h"
 
 #if defined(__SANITIZE_THREAD__)
-// libgomp is not built for ThreadSanitizer; these tell it that the region's start and end order memory.
+// libgomp is not built for ThreadSanitizer; these tell it that the region's start and end order
+// memory.
 extern "C" void __tsan_acquire(void* address);
 extern "C" void __tsan_release(void* address);
 #define TAUT_TSAN_ACQUIRE(address) __tsan_acquire(address)

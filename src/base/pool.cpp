@@ -23,7 +23,8 @@ struct FreeLists {
   ~FreeLists();
 };
 
-// Objects freed after a thread's lists are gone (by other thread-local destructors) go straight back.
+// Objects freed after a thread's lists are gone (by other thread-local destructors) go straight
+// back.
 thread_local bool lists_are_gone = false;
 thread_local FreeLists lists;
 

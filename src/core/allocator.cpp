@@ -7,7 +7,8 @@ namespace taut {
 
 Block allocate(Device device, size_t bytes) {
   if (TAUT_LIKELY(device.is_cpu())) {
-    return {.data = cpu::allocate(bytes), .bytes = bytes, .release = &cpu::release, .context = nullptr};
+    return {
+        .data = cpu::allocate(bytes), .bytes = bytes, .release = &cpu::release, .context = nullptr};
   }
   return cuda::allocate(device, bytes);
 }

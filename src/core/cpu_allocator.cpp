@@ -51,8 +51,9 @@ struct FreeBlock {
   FreeBlock* next;
 };
 
-// Counters of one thread, which alone writes them: plain loads and stores, no locked instruction. What
-// a thread holds is a difference, since blocks may be freed on another thread than they came from.
+// Counters of one thread, which alone writes them: plain loads and stores, no locked instruction.
+// What a thread holds is a difference, since blocks may be freed on another thread than they came
+// from.
 struct ThreadCounters {
   std::atomic<int64_t> allocated{0};
   std::atomic<int64_t> allocations{0};

@@ -1,5 +1,5 @@
-// The CUDA runtime as the core uses it. Memory is stream-ordered and cached by the driver's own pool,
-// whose blocks are kept rather than given back at each synchronisation.
+// The CUDA runtime as the core uses it. Memory is stream-ordered and cached by the driver's own
+// pool, whose blocks are kept rather than given back at each synchronisation.
 
 #include <cuda_runtime_api.h>
 
@@ -20,7 +20,8 @@ void check(const char* what, cudaError_t status) {
 
 void check_device(Device device) {
   const int count = device_count();
-  TAUT_CHECK(device.index() < count, DeviceError, "device: ", device, " is not there; this machine ",
+  TAUT_CHECK(device.index() < count, DeviceError, "device: ", device,
+             " is not there; this machine ",
              count == 0 ? "has no GPU that CUDA can use" : concat("has ", count, " GPUs"));
 }
 
@@ -114,16 +115,16 @@ Block allocate(Device device, size_t bytes) {
     size_t free_bytes = 0;
     size_t total_bytes = 0;
     cudaMemGetInfo(&free_bytes, &total_bytes);
-    taut::detail::raise<OutOfMemoryError>(
-        "cuda: cannot allocate ", bytes, " bytes on ", device, "; ",
-        counters[device.index()].allocated.load(), " bytes are in tensors, ", free_bytes,
-        " bytes of ", total_bytes, " are free");
+    taut::detail::raise<OutOfMemoryError>("cuda: cannot allocate ", bytes, " bytes on ", device,
+                                          "; ", counters[device.index()].allocated.load(),
+                                          " bytes are in tensors, ", free_bytes, " bytes of ",
+                                          total_bytes, " are free");
   }
   check("cudaMallocAsync", status);
   Counters& mine = counters[device.index()];
   mine.allocations.fetch_add(1);
-  const int64_t now = mine.allocated.fetch_add(static_cast<int64_t>(bytes)) +
-                      static_cast<int64_t>(bytes);
+  const int64_t now =
+      mine.allocated.fetch_add(static_cast<int64_t>(bytes)) + static_cast<int64_t>(bytes);
   int64_t peak = mine.peak.load();
   while (now > peak && !mine.peak.compare_exchange_weak(peak, now)) {
   }
@@ -133,12 +134,12 @@ Block allocate(Device device, size_t bytes) {
 MemoryStats memory_stats(Device device) {
   check_device(device);
   const Counters& mine = counters[device.index()];
-  return {.allocated = mine.allocated.load(),
-          .reserved = static_cast<int64_t>(
-              pool_attribute(device, cudaMemPoolAttrReservedMemCurrent)),
-          .max_allocated = mine.peak.load(),
-          .allocations = mine.allocations.load(),
-          .system_allocations = 0};
+  return {
+      .allocated = mine.allocated.load(),
+      .reserved = static_cast<int64_t>(pool_attribute(device, cudaMemPoolAttrReservedMemCurrent)),
+      .max_allocated = mine.peak.load(),
+      .allocations = mine.allocations.load(),
+      .system_allocations = 0};
 }
 
 void reset_peak_memory_stats(Device device) {

@@ -1,7 +1,7 @@
 // The CUDA runtime of a build without CUDA: no devices, and a clear error for whoever asks for one.
 
-#include "taut/base/check.h"
 #include "src/core/cuda_runtime.h"
+#include "taut/base/check.h"
 
 namespace taut::cuda {
 namespace {

@@ -11,24 +11,24 @@ using ops::apply;
 using ops::apply_in_place;
 using ops::Pointwise;
 
-#define TAUT_BINARY(name, Functor)                                                              \
-  Tensor name(const Tensor& input, const Tensor& other) {                                       \
-    return apply(Pointwise::Functor, {input, other});                                           \
-  }                                                                                             \
-  Tensor name(const Tensor& input, const Scalar& other) {                                       \
-    return apply(Pointwise::Functor, {input, other});                                           \
-  }                                                                                             \
-  Tensor name(const Scalar& input, const Tensor& other) {                                       \
-    return apply(Pointwise::Functor, {input, other});                                           \
-  }                                                                                             \
-  const Tensor& name##_(const Tensor& input, const Tensor& other) {                             \
-    return apply_in_place(Pointwise::Functor, {input, other});                                  \
-  }                                                                                             \
-  const Tensor& name##_(const Tensor& input, const Scalar& other) {                             \
-    return apply_in_place(Pointwise::Functor, {input, other});                                  \
-  }                                                                                             \
-  Tensor Tensor::name(const Tensor& other) const { return taut::name(*this, other); }           \
-  Tensor Tensor::name(const Scalar& other) const { return taut::name(*this, other); }           \
+#define TAUT_BINARY(name, Functor)                                                                 \
+  Tensor name(const Tensor& input, const Tensor& other) {                                          \
+    return apply(Pointwise::Functor, {input, other});                                              \
+  }                                                                                                \
+  Tensor name(const Tensor& input, const Scalar& other) {                                          \
+    return apply(Pointwise::Functor, {input, other});                                              \
+  }                                                                                                \
+  Tensor name(const Scalar& input, const Tensor& other) {                                          \
+    return apply(Pointwise::Functor, {input, other});                                              \
+  }                                                                                                \
+  const Tensor& name##_(const Tensor& input, const Tensor& other) {                                \
+    return apply_in_place(Pointwise::Functor, {input, other});                                     \
+  }                                                                                                \
+  const Tensor& name##_(const Tensor& input, const Scalar& other) {                                \
+    return apply_in_place(Pointwise::Functor, {input, other});                                     \
+  }                                                                                                \
+  Tensor Tensor::name(const Tensor& other) const { return taut::name(*this, other); }              \
+  Tensor Tensor::name(const Scalar& other) const { return taut::name(*this, other); }              \
   const Tensor& Tensor::name##_(const Tensor& other) const { return taut::name##_(*this, other); } \
   const Tensor& Tensor::name##_(const Scalar& other) const { return taut::name##_(*this, other); }
 #include "taut/ops/lists/arithmetic.def"
@@ -121,8 +121,8 @@ const Tensor& div_(const Tensor& input, const Scalar& other, RoundingMode mode) 
 }
 
 Tensor bitwise_not(const Tensor& input) {
-  TAUT_CHECK(!input.is_floating_point(), DTypeError, "bitwise_not: not defined for ",
-             input.dtype(), "; expected an integer type or bool");
+  TAUT_CHECK(!input.is_floating_point(), DTypeError, "bitwise_not: not defined for ", input.dtype(),
+             "; expected an integer type or bool");
   if (input.dtype() == kBool) return logical_not(input);
   return bitwise_xor(input, Scalar(-1));
 }
@@ -195,8 +195,8 @@ Tensor select_where(const Tensor& condition, const A& input, const B& other) {
   const ops::Input branches[] = {input, other};
   const DType dtype = ops::result_type(branches);
   if (dtype == kBool || dtype == kUInt8) {
-    return apply(Pointwise::Where, {condition.dtype() == dtype ? condition : to(condition, dtype),
-                                    input, other});
+    return apply(Pointwise::Where,
+                 {condition.dtype() == dtype ? condition : to(condition, dtype), input, other});
   }
   return apply(Pointwise::Where, {condition, input, other});
 }

@@ -25,8 +25,9 @@ void copy_on_device(const Tensor& target, const Tensor& source, const Dims& sour
 // Bytes cross between devices only between two contiguous tensors of one dtype.
 void copy_between_devices(const Tensor& target, const Tensor& source) {
   const Tensor ready = contiguous(to(source, target.dtype()).expand(target.shape()));
-  const Tensor landing =
-      target.is_contiguous() ? target : ops::allocate(target.shape(), target.dtype(), target.device());
+  const Tensor landing = target.is_contiguous()
+                             ? target
+                             : ops::allocate(target.shape(), target.dtype(), target.device());
   cuda::copy_bytes(landing.data_ptr(), landing.device(), ready.data_ptr(), ready.device(),
                    ready.nbytes());
   if (!landing.is_same(target)) copy_on_device(target, landing, landing.strides());
@@ -140,8 +141,6 @@ const Tensor& fill_(const Tensor& self, const Scalar& value) {
 
 const Tensor& zero_(const Tensor& self) { return fill_(self, 0); }
 
-Tensor fill(const Tensor& input, const Scalar& value) {
-  return full_like(input, value);
-}
+Tensor fill(const Tensor& input, const Scalar& value) { return full_like(input, value); }
 
 }  // namespace taut

@@ -176,9 +176,8 @@ Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
   Tensor values = ops::allocate({steps}, kFloat64, kCPU);
   double* out = values.data_ptr<double>();
   for (int64_t i = 0; i < steps; ++i) {
-    out[i] = i < (steps + 1) / 2
-                 ? start.to_double() + step * static_cast<double>(i)
-                 : end.to_double() - step * static_cast<double>(steps - 1 - i);
+    out[i] = i < (steps + 1) / 2 ? start.to_double() + step * static_cast<double>(i)
+                                 : end.to_double() - step * static_cast<double>(steps - 1 - i);
   }
   return finish(to(to(values, dtype), options.device()), options);
 }
@@ -206,7 +205,9 @@ Tensor scalar_tensor(const Scalar& value, const TensorOptions& options) {
   return full({}, value, options.dtype(options.dtype()));
 }
 
-Tensor tensor(const Scalar& value, const TensorOptions& options) { return full({}, value, options); }
+Tensor tensor(const Scalar& value, const TensorOptions& options) {
+  return full({}, value, options);
+}
 
 Tensor tensor(const std::vector<double>& values, const TensorOptions& options) {
   return finish(from_values(values.data(), static_cast<int64_t>(values.size()), kFloat64, options,
@@ -215,9 +216,9 @@ Tensor tensor(const std::vector<double>& values, const TensorOptions& options) {
 }
 
 Tensor tensor(const std::vector<float>& values, const TensorOptions& options) {
-  return finish(from_values(values.data(), static_cast<int64_t>(values.size()), kFloat32, options,
-                            kFloat32),
-                options);
+  return finish(
+      from_values(values.data(), static_cast<int64_t>(values.size()), kFloat32, options, kFloat32),
+      options);
 }
 
 Tensor tensor(const std::vector<int64_t>& values, const TensorOptions& options) {
@@ -230,8 +231,8 @@ Tensor from_blob(void* data, const Dims& size, const TensorOptions& options,
                  std::optional<Dims> strides,
                  void (*release)(void* data, size_t bytes, void* context) noexcept, void* context) {
   const Layout layout{size, strides.value_or(contiguous_strides(size)), 0};
-  const size_t bytes = static_cast<size_t>(std::max<int64_t>(layout.extent_end(), 0)) *
-                       item_size(options.dtype());
+  const size_t bytes =
+      static_cast<size_t>(std::max<int64_t>(layout.extent_end(), 0)) * item_size(options.dtype());
   try {
     checked_numel("from_blob", size);
     TAUT_CHECK(layout.strides.rank() == size.rank(), ShapeError, "from_blob: got ", size.rank(),
@@ -244,8 +245,9 @@ Tensor from_blob(void* data, const Dims& size, const TensorOptions& options,
     if (release != nullptr) release(data, bytes, context);
     throw;
   }
-  Storage storage = make_storage(
-      options.device(), Block{.data = data, .bytes = bytes, .release = release, .context = context});
+  Storage storage =
+      make_storage(options.device(),
+                   Block{.data = data, .bytes = bytes, .release = release, .context = context});
   return finish(Tensor(TensorImpl::make(std::move(storage), layout, options.dtype())), options);
 }
 

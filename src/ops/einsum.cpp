@@ -35,7 +35,8 @@ Labels parse_term(std::string_view equation, std::string_view term, int ellipsis
       if (term.substr(i, 3) != "..." || has_ellipsis) fail(equation, "a stray '.'");
       has_ellipsis = true;
       i += 2;
-      for (int k = 0; k < ellipsis_rank; ++k) labels.push_back(kLetters + kMaxRank - ellipsis_rank + k);
+      for (int k = 0; k < ellipsis_rank; ++k)
+        labels.push_back(kLetters + kMaxRank - ellipsis_rank + k);
       continue;
     }
     const int index = letter_index(c);
@@ -81,14 +82,14 @@ void take_diagonals(Term& term) {
         ++j;
         continue;
       }
-      TAUT_CHECK(term.tensor.shape()[static_cast<int>(i)] ==
-                     term.tensor.shape()[static_cast<int>(j)],
-                 ShapeError, "einsum: a repeated subscript has sizes ",
-                 term.tensor.shape()[static_cast<int>(i)], " and ",
-                 term.tensor.shape()[static_cast<int>(j)]);
-      term.tensor = movedim(diagonal(term.tensor, 0, static_cast<int64_t>(i),
-                                     static_cast<int64_t>(j)),
-                            {-1}, {static_cast<int64_t>(i)});
+      TAUT_CHECK(
+          term.tensor.shape()[static_cast<int>(i)] == term.tensor.shape()[static_cast<int>(j)],
+          ShapeError, "einsum: a repeated subscript has sizes ",
+          term.tensor.shape()[static_cast<int>(i)], " and ",
+          term.tensor.shape()[static_cast<int>(j)]);
+      term.tensor =
+          movedim(diagonal(term.tensor, 0, static_cast<int64_t>(i), static_cast<int64_t>(j)), {-1},
+                  {static_cast<int64_t>(i)});
       term.labels.erase(term.labels.begin() + static_cast<ptrdiff_t>(j));
     }
   }
@@ -118,7 +119,8 @@ Tensor arrange(const Term& term, const Labels& labels) {
   }
   Tensor result = permute(term.tensor, order);
   for (size_t i = 0; i < labels.size(); ++i) {
-    if (position_of(term.labels, labels[i]) < 0) result = unsqueeze(result, static_cast<int64_t>(i));
+    if (position_of(term.labels, labels[i]) < 0)
+      result = unsqueeze(result, static_cast<int64_t>(i));
   }
   return result;
 }
@@ -213,7 +215,8 @@ Tensor einsum(std::string_view equation, TensorList operands) {
   if (arrow != std::string_view::npos) {
     output = parse_term(equation, equation.substr(arrow + 2), ellipsis_rank);
   } else {
-    for (int k = 0; k < ellipsis_rank; ++k) output.push_back(kLetters + kMaxRank - ellipsis_rank + k);
+    for (int k = 0; k < ellipsis_rank; ++k)
+      output.push_back(kLetters + kMaxRank - ellipsis_rank + k);
     std::array<int, kLetters> seen{};
     for (const Term& term : terms) {
       for (int label : term.labels) {

@@ -63,20 +63,32 @@ Tensor tensor_vjp(const double* parameters, const Tensor* x) {
   const F f = make_functor<F>(parameters);
   constexpr int kOperands = 1 + count_bits(F::needs[kInput]);
   if constexpr (kInput == 0) {
-    if constexpr (kOperands == 1) return f.template vjp_a<Tensor>(x[0]);
-    else if constexpr (kOperands == 2) return f.template vjp_a<Tensor>(x[0], x[1]);
-    else if constexpr (kOperands == 3) return f.template vjp_a<Tensor>(x[0], x[1], x[2]);
-    else return f.template vjp_a<Tensor>(x[0], x[1], x[2], x[3]);
+    if constexpr (kOperands == 1)
+      return f.template vjp_a<Tensor>(x[0]);
+    else if constexpr (kOperands == 2)
+      return f.template vjp_a<Tensor>(x[0], x[1]);
+    else if constexpr (kOperands == 3)
+      return f.template vjp_a<Tensor>(x[0], x[1], x[2]);
+    else
+      return f.template vjp_a<Tensor>(x[0], x[1], x[2], x[3]);
   } else if constexpr (kInput == 1) {
-    if constexpr (kOperands == 1) return f.template vjp_b<Tensor>(x[0]);
-    else if constexpr (kOperands == 2) return f.template vjp_b<Tensor>(x[0], x[1]);
-    else if constexpr (kOperands == 3) return f.template vjp_b<Tensor>(x[0], x[1], x[2]);
-    else return f.template vjp_b<Tensor>(x[0], x[1], x[2], x[3]);
+    if constexpr (kOperands == 1)
+      return f.template vjp_b<Tensor>(x[0]);
+    else if constexpr (kOperands == 2)
+      return f.template vjp_b<Tensor>(x[0], x[1]);
+    else if constexpr (kOperands == 3)
+      return f.template vjp_b<Tensor>(x[0], x[1], x[2]);
+    else
+      return f.template vjp_b<Tensor>(x[0], x[1], x[2], x[3]);
   } else {
-    if constexpr (kOperands == 1) return f.template vjp_c<Tensor>(x[0]);
-    else if constexpr (kOperands == 2) return f.template vjp_c<Tensor>(x[0], x[1]);
-    else if constexpr (kOperands == 3) return f.template vjp_c<Tensor>(x[0], x[1], x[2]);
-    else return f.template vjp_c<Tensor>(x[0], x[1], x[2], x[3]);
+    if constexpr (kOperands == 1)
+      return f.template vjp_c<Tensor>(x[0]);
+    else if constexpr (kOperands == 2)
+      return f.template vjp_c<Tensor>(x[0], x[1]);
+    else if constexpr (kOperands == 3)
+      return f.template vjp_c<Tensor>(x[0], x[1], x[2]);
+    else
+      return f.template vjp_c<Tensor>(x[0], x[1], x[2], x[3]);
   }
 }
 

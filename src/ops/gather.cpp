@@ -33,8 +33,9 @@ Tensor checked_index(const char* op, const Tensor& index, const Tensor& input) {
 ops::Access pointwise_access(const char* op, const Tensor& input, int dim, const Tensor& index) {
   const Tensor self = input.dim() == 0 ? unsqueeze(input, 0) : input;
   const Tensor at = index.dim() == 0 ? unsqueeze(index, 0) : index;
-  TAUT_CHECK(self.dim() == at.dim(), ShapeError, op, ": index must have as many dims as input; got ",
-             index.shape(), " and ", input.shape());
+  TAUT_CHECK(self.dim() == at.dim(), ShapeError, op,
+             ": index must have as many dims as input; got ", index.shape(), " and ",
+             input.shape());
   for (int i = 0; i < self.dim(); ++i) {
     TAUT_CHECK(i == dim || at.shape()[i] <= self.shape()[i] || at.numel() == 0, ShapeError, op,
                ": index of shape ", index.shape(), " reaches past the input of shape ",
@@ -124,8 +125,7 @@ void scatter_add_backward(BackwardContext& context) {
 Tensor gather(const Tensor& input, int64_t dim, const Tensor& index) {
   const int at = normalize_dim("gather", dim, input.dim());
   const Tensor positions = checked_index("gather", index, input);
-  Tensor output =
-      ops::run_get("gather", input, pointwise_access("gather", input, at, positions));
+  Tensor output = ops::run_get("gather", input, pointwise_access("gather", input, at, positions));
   if (index.dim() == 0) output.impl()->set_layout(Layout::contiguous({}));
   return record("gather", {input}, output, {positions}, gather_backward,
                 DimAttributes{at, input.shape(), 1});
@@ -245,8 +245,8 @@ void scatter_reduce_backward(BackwardContext& context) {
     share_src = share_src * src_equal / gather(divisor, at.dim, index);
   }
   if (context.needs(0)) {
-    context.set(0, attributes.include_self ? share_self
-                                           : scatter(share_self, at.dim, index, Scalar(0)));
+    context.set(
+        0, attributes.include_self ? share_self : scatter(share_self, at.dim, index, Scalar(0)));
   }
   if (context.needs(1)) context.set(1, widened(share_src));
 }
@@ -289,8 +289,8 @@ void index_add_backward(BackwardContext& context) {
   const auto& at = context.attributes<DimAttributes>();
   if (context.needs(0)) context.set(0, context.grad());
   if (context.needs(1)) {
-    context.set(1, reshape(index_select(context.grad(), at.dim, context.saved(0)), at.shape) *
-                       at.alpha);
+    context.set(
+        1, reshape(index_select(context.grad(), at.dim, context.saved(0)), at.shape) * at.alpha);
   }
 }
 
@@ -316,8 +316,8 @@ Dims source_strides(const char* op, const Tensor& source, const ops::Access& acc
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index) {
   const int at = normalize_dim("index_select", dim, input.dim());
   const Tensor positions = checked_index("index_select", index, input);
-  Tensor output = ops::run_get("index_select", input,
-                               slicewise_access("index_select", input, at, positions));
+  Tensor output =
+      ops::run_get("index_select", input, slicewise_access("index_select", input, at, positions));
   if (input.dim() == 0) output.impl()->set_layout(Layout::contiguous({}));
   return record("index_select", {input}, output, {positions}, index_select_backward,
                 DimAttributes{at, input.shape(), 1});
@@ -359,8 +359,8 @@ const Tensor& index_fill_(const Tensor& input, int64_t dim, const Tensor& index,
   const ops::Access access = slicewise_access("index_fill_", input, at, positions);
   autograd::check_in_place("index_fill_", input);
   const Tensor source = scalar_tensor(value, input.options());
-  ops::run_put("index_fill_", input, access, source.data_ptr(),
-               Dims::filled(access.size.rank(), 0), PutMode::assign);
+  ops::run_put("index_fill_", input, access, source.data_ptr(), Dims::filled(access.size.rank(), 0),
+               PutMode::assign);
   return record_in_place("index_fill_", {input}, input, {positions}, index_copy_backward,
                          DimAttributes{at, {}, 1});
 }
@@ -425,8 +425,8 @@ void embedding_backward(BackwardContext& context) {
       source = masked_fill(source, unsqueeze(eq(flat, at.padding_idx), 1), 0.0);
     }
     if (at.scale_grad_by_freq) {
-      const Tensor counts = index_add(zeros({rows}, grad.options()), 0, flat,
-                                      ones({flat.numel()}, grad.options()));
+      const Tensor counts =
+          index_add(zeros({rows}, grad.options()), 0, flat, ones({flat.numel()}, grad.options()));
       source = source / unsqueeze(index_select(counts, 0, flat), 1);
     }
     context.set(0, index_add(zeros(at.weight_shape, grad.options()), 0, flat, source));
@@ -468,8 +468,7 @@ Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_
   Dims shape = input.shape();
   shape.push_back(weight.shape()[1]);
   const Tensor flat = view(index, {-1});
-  Tensor output =
-      ops::run_get("embedding", weight, slicewise_access("embedding", weight, 0, flat));
+  Tensor output = ops::run_get("embedding", weight, slicewise_access("embedding", weight, 0, flat));
   output.impl()->set_layout(Layout::contiguous(shape));
   return record("embedding", {weight}, output, {index}, embedding_backward,
                 EmbeddingAttributes{weight.shape(), padding, scale_grad_by_freq});

@@ -6,9 +6,9 @@
 namespace taut::ops {
 
 void check_result(const char* op, const kernels::IndexResult& result) {
-  TAUT_CHECK(result.ok, IndexError, op, ": index ", result.index, " is out of range for a dim of size ",
-             result.size, "; it stands at position ", result.position, " of index tensor ",
-             result.operand);
+  TAUT_CHECK(result.ok, IndexError, op, ": index ", result.index,
+             " is out of range for a dim of size ", result.size, "; it stands at position ",
+             result.position, " of index tensor ", result.operand);
 }
 
 namespace {

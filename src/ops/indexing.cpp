@@ -317,7 +317,8 @@ Tensor masked_select(const Tensor& input, const Tensor& mask) {
   const Dims shape = broadcast_shapes("masked_select", input.shape(), mask.shape());
   const Tensor source = expand(input, shape);
   const Tensor chosen = expand(mask, shape);
-  if (shape.rank() == 0) return index(unsqueeze(source, 0), std::vector<TensorIndex>{unsqueeze(chosen, 0)});
+  if (shape.rank() == 0)
+    return index(unsqueeze(source, 0), std::vector<TensorIndex>{unsqueeze(chosen, 0)});
   return index(source, std::vector<TensorIndex>{chosen});
 }
 
@@ -349,13 +350,13 @@ Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& sou
     const NoGradGuard no_grad;
     output = clone(input.detach(), MemoryFormat::contiguous);
   }
-  const int64_t needed = ops::kernels_of(output).index.masked_scatter(
-      {.dtype = output.dtype(),
-       .n = output.numel(),
-       .self = output.data_ptr(),
-       .mask = full_mask.data_ptr(),
-       .source = values.data_ptr(),
-       .source_count = values.numel()});
+  const int64_t needed =
+      ops::kernels_of(output).index.masked_scatter({.dtype = output.dtype(),
+                                                    .n = output.numel(),
+                                                    .self = output.data_ptr(),
+                                                    .mask = full_mask.data_ptr(),
+                                                    .source = values.data_ptr(),
+                                                    .source_count = values.numel()});
   TAUT_CHECK(needed <= values.numel(), ValueError, "masked_scatter: the mask is true ", needed,
              " times; source has only ", values.numel(), " elements");
   return autograd::record("masked_scatter", {input, values}, output, {full_mask},

@@ -104,9 +104,8 @@ Tensor stack(TensorList tensors, int64_t dim) {
   Tensors parts;
   for (size_t i = 0; i < tensors.size(); ++i) {
     ops::check_defined("stack", "a tensor", tensors[i]);
-    TAUT_CHECK(tensors[i].shape() == tensors[0].shape(), ShapeError,
-               "stack: shapes differ; got ", tensors[0].shape(), " and ", tensors[i].shape(),
-               " for tensors 0 and ", i);
+    TAUT_CHECK(tensors[i].shape() == tensors[0].shape(), ShapeError, "stack: shapes differ; got ",
+               tensors[0].shape(), " and ", tensors[i].shape(), " for tensors 0 and ", i);
     parts.push_back(unsqueeze(tensors[i], at));
   }
   return cat(parts, at);
@@ -253,8 +252,8 @@ Tensor roll(const Tensor& input, const Dims& shifts, const Dims& dims) {
                shifts);
     return reshape(roll(ravel(input), shifts, Dims{0}), input.shape());
   }
-  TAUT_CHECK(shifts.rank() == dims.rank(), ValueError, "roll: got ", shifts.rank(),
-             " shifts for ", dims.rank(), " dims");
+  TAUT_CHECK(shifts.rank() == dims.rank(), ValueError, "roll: got ", shifts.rank(), " shifts for ",
+             dims.rank(), " dims");
   Tensor result = input;
   for (int i = 0; i < dims.rank(); ++i) {
     const int dim = normalize_dim("roll", dims[i], input.dim());
@@ -262,8 +261,8 @@ Tensor roll(const Tensor& input, const Dims& shifts, const Dims& dims) {
     if (size == 0) continue;
     const int64_t shift = (shifts[i] % size + size) % size;
     if (shift == 0) continue;
-    result = cat({narrow(result, dim, size - shift, shift), narrow(result, dim, 0, size - shift)},
-                 dim);
+    result =
+        cat({narrow(result, dim, size - shift, shift), narrow(result, dim, 0, size - shift)}, dim);
   }
   return result.is_same(input) ? clone(input) : result;
 }
@@ -338,8 +337,8 @@ Tensor trace(const Tensor& input) {
 namespace {
 
 Tensor triangle_indices(int64_t rows, int64_t columns, int64_t offset, bool lower) {
-  TAUT_CHECK(rows >= 0 && columns >= 0, ValueError,
-             "tril_indices: sizes cannot be negative; got ", rows, " and ", columns);
+  TAUT_CHECK(rows >= 0 && columns >= 0, ValueError, "tril_indices: sizes cannot be negative; got ",
+             rows, " and ", columns);
   std::vector<int64_t> row_indices, column_indices;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t first = lower ? 0 : std::clamp<int64_t>(r + offset, 0, columns);

@@ -91,8 +91,8 @@ void matmul_backward(BackwardContext& context) {
   if (context.needs(1)) {
     const Tensor a = context.saved(0);
     // A matrix shared by the whole batch: one product over all rows, instead of one each and a sum.
-    const bool shared = context.node().edges()[1].node->outputs()[context.node().edges()[1].slot]
-                            .shape.rank() == 2;
+    const bool shared =
+        context.node().edges()[1].node->outputs()[context.node().edges()[1].slot].shape.rank() == 2;
     context.set(1, shared && a.dim() > 2 && a.dim() == grad.dim()
                        ? matrix_product(transpose(as_rows(a), 0, 1), as_rows(grad))
                        : matrix_product(transpose(a, -2, -1), grad));
@@ -119,9 +119,8 @@ Tensor matrix_product(const Tensor& a, const Tensor& b) {
     output.impl()->set_layout(Layout::contiguous(shape));
     output.impl()->view_base.reset();
   } else {
-    output = multiply_matrices(a, b, batch_a == batch_b
-                                         ? batch_a
-                                         : broadcast_shapes("matmul", batch_a, batch_b));
+    output = multiply_matrices(
+        a, b, batch_a == batch_b ? batch_a : broadcast_shapes("matmul", batch_a, batch_b));
   }
   return record("matmul", {a, b}, output, {b_grad ? a : undefined(), a_grad ? b : undefined()},
                 matmul_backward);
@@ -358,8 +357,7 @@ Tensor multi_dot(TensorList tensors) {
 Tensor matrix_power(const Tensor& input, int64_t n) {
   TAUT_CHECK(input.dim() >= 2 && input.size(-1) == input.size(-2), ShapeError,
              "matrix_power: expected square matrices; got shape ", input.shape());
-  TAUT_CHECK(n >= 0, NotImplementedError,
-             "matrix_power: negative powers need linalg.inv; got ", n);
+  TAUT_CHECK(n >= 0, NotImplementedError, "matrix_power: negative powers need linalg.inv; got ", n);
   Tensor result;
   Tensor factor = input;
   for (int64_t left = n; left > 0; left >>= 1) {
@@ -377,16 +375,15 @@ Tensor vecdot(const Tensor& x, const Tensor& y, int64_t dim) { return sum(mul(x,
 namespace nn::functional {
 namespace {
 
-// y = x W^T + b: grad_x = grad_y W, grad_W = grad_y^T x, grad_b = sum of grad_y over rows, which the
-// engine takes.
+// y = x W^T + b: grad_x = grad_y W, grad_W = grad_y^T x, grad_b = sum of grad_y over rows, which
+// the engine takes.
 void linear_backward(BackwardContext& context) {
   const Tensor& grad = context.grad();
   if (context.needs(0)) context.set(0, matmul(grad, context.saved(1)));
   if (context.needs(1)) {
     const Tensor input = context.saved(0);
     const bool row = input.dim() == 1;
-    context.set(1, row ? outer(grad, input)
-                       : mm(transpose(as_rows(grad), 0, 1), as_rows(input)));
+    context.set(1, row ? outer(grad, input) : mm(transpose(as_rows(grad), 0, 1), as_rows(input)));
   }
   if (context.inputs() > 2 && context.needs(2)) context.set(2, grad);
 }
@@ -411,7 +408,9 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   Tensor output;
   {
     const NoGradGuard no_grad;
-    const Tensor rows = reshape(input, {input.shape().back() == 0 ? shape.numel() / std::max<int64_t>(shape.back(), 1) : -1, input.shape().back()});
+    const Tensor rows = reshape(
+        input, {input.shape().back() == 0 ? shape.numel() / std::max<int64_t>(shape.back(), 1) : -1,
+                input.shape().back()});
     output = multiply_matrices(rows, transpose(weight, 0, 1), {}, bias);
   }
   output.impl()->set_layout(Layout::contiguous(shape));

@@ -94,8 +94,8 @@ Dims common_shape(const FunctorInfo& info, Inputs inputs) {
   return shape;
 }
 
-// Tensors of one floating dtype and shape on the CPU need no promotion and no broadcasting: the common
-// case, told apart by a few comparisons.
+// Tensors of one floating dtype and shape on the CPU need no promotion and no broadcasting: the
+// common case, told apart by a few comparisons.
 bool is_uniform(Inputs inputs) {
   if (inputs[0].is_scalar() || !inputs[0].tensor().defined()) return false;
   const Tensor& first = inputs[0].tensor();
@@ -199,9 +199,7 @@ void run_kernel(Pointwise op, const Call& call, const Tensor& output, const doub
   kernels_of(call.device).pointwise.run(args);
 }
 
-Tensor zeros_for(const BackwardContext& context) {
-  return zeros_like(context.grad());
-}
+Tensor zeros_for(const BackwardContext& context) { return zeros_like(context.grad()); }
 
 // The derivative by one input as one kernel: the gradient and what it needs, broadcast.
 Tensor fused_gradient(const FunctorInfo& info, const PointwiseAttributes& attributes, int input,
@@ -241,9 +239,9 @@ Tensor differentiable_gradient(const FunctorInfo& info, const PointwiseAttribute
                                int input, std::span<const Input> operands) {
   Tensor tensors[4];
   for (size_t i = 0; i < operands.size(); ++i) {
-    tensors[i] = operands[i].is_scalar() ? scalar_tensor(operands[i].scalar(),
-                                                         operands[0].tensor().options())
-                                         : operands[i].tensor();
+    tensors[i] = operands[i].is_scalar()
+                     ? scalar_tensor(operands[i].scalar(), operands[0].tensor().options())
+                     : operands[i].tensor();
   }
   return info.vjp[input](attributes.parameters, tensors);
 }
@@ -333,9 +331,8 @@ void record_pointwise(Pointwise op, const Call& call, const Tensor& output,
   const Operands operands(call.inputs);
   const bool observed = taut::detail::thread_mode().observed;
   if (!observed && !autograd::is_recording(operands.span())) return;
-  const unsigned mask = is_floating_point(output.dtype())
-                            ? saved_mask(call.info, operands.span())
-                            : 0;
+  const unsigned mask =
+      is_floating_point(output.dtype()) ? saved_mask(call.info, operands.span()) : 0;
   TensorRef saved[kMaxPointwiseInputs + 1] = {undefined(), undefined(), undefined(), undefined()};
   for (size_t i = 0; i < operands.count; ++i) {
     if ((mask >> i & 1u) != 0) saved[i] = operands.tensors[i];
@@ -373,7 +370,8 @@ struct SafeInputs {
   SafeInputs(const Tensor& self, Inputs given) {
     for (size_t i = 0; i < given.size(); ++i) {
       inputs[i] = given[i];
-      if (i == 0 || given[i].is_scalar() || !overlaps_differently(self, given[i].tensor())) continue;
+      if (i == 0 || given[i].is_scalar() || !overlaps_differently(self, given[i].tensor()))
+        continue;
       copies[i] = clone(given[i].tensor());
       inputs[i] = Input(copies[i]);
     }
@@ -413,9 +411,8 @@ Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
   const Tensor* model = span[0].is_scalar() ? nullptr : &span[0].tensor();
   const bool keeps_layout =
       model != nullptr && !model->impl()->is_contiguous && model->shape() == call.shape;
-  Tensor output = keeps_layout
-                      ? allocate_layout(preserved_layout(*model), call.output, call.device)
-                      : allocate(call.shape, call.output, call.device);
+  Tensor output = keeps_layout ? allocate_layout(preserved_layout(*model), call.output, call.device)
+                               : allocate(call.shape, call.output, call.device);
   run_kernel(op, call, output, values);
   record_pointwise(op, call, output, values);
   return output;
@@ -430,12 +427,12 @@ const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
   double values[kMaxPointwiseParameters] = {};
   copy_parameters(values, parameters);
   const Call call = prepare(op, span);
-  TAUT_CHECK(call.shape == self.shape(), ShapeError, call.info.name,
-             "_: the result has shape ", call.shape, "; expected that of self, ", self.shape());
-  TAUT_CHECK(can_cast(call.output, self.dtype()), DTypeError, call.info.name,
-             "_: the result is ", call.output, ", which self cannot hold; got ", self.dtype());
-  TAUT_CHECK(self.device() == call.device, DeviceError, call.info.name,
-             "_: self is on ", self.device(), ", the others on ", call.device);
+  TAUT_CHECK(call.shape == self.shape(), ShapeError, call.info.name, "_: the result has shape ",
+             call.shape, "; expected that of self, ", self.shape());
+  TAUT_CHECK(can_cast(call.output, self.dtype()), DTypeError, call.info.name, "_: the result is ",
+             call.output, ", which self cannot hold; got ", self.dtype());
+  TAUT_CHECK(self.device() == call.device, DeviceError, call.info.name, "_: self is on ",
+             self.device(), ", the others on ", call.device);
   autograd::check_in_place(call.info.name, self);
 
   const Operands operands(call.inputs);

@@ -1,5 +1,5 @@
-// Tensor::str. The rules for widths, notation and line breaks are PyTorch's, so that printed tensors
-// look the same there and here.
+// Tensor::str. The rules for widths, notation and line breaks are PyTorch's, so that printed
+// tensors look the same there and here.
 
 #include "taut/ops/print.h"
 

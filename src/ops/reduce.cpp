@@ -20,8 +20,8 @@ using kernels::ReduceArgs;
 struct Reduction {
   Dims dims;  // normalised
   uint32_t mask = 0;
-  Dims kept;     // the shape without them
-  Dims keepdim;  // the shape with size 1 in their place
+  Dims kept;          // the shape without them
+  Dims keepdim;       // the shape with size 1 in their place
   int64_t count = 1;  // elements to each result
 };
 
@@ -44,7 +44,8 @@ Reduction plan(const char* op, const Tensor& input, const Dims& dim) {
   return result;
 }
 
-// The result seen with its final shape. Its elements are the same either way, so no view is recorded.
+// The result seen with its final shape. Its elements are the same either way, so no view is
+// recorded.
 Tensor shaped(const Tensor& flat, const Reduction& reduction, bool keepdim) {
   if (keepdim) flat.impl()->set_layout(Layout::contiguous(reduction.keepdim));
   return flat;
@@ -259,8 +260,8 @@ std::pair<Tensor, Tensor> moments(const char* op, const Tensor& input, const Dim
   check_floating(op, input);
   const Reduction reduction = plan(op, input, dim);
   Tensor output = ops::allocate(reduction.kept, input.dtype(), input.device());
-  Tensor average = with_mean ? ops::allocate(reduction.kept, input.dtype(), input.device())
-                             : Tensor();
+  Tensor average =
+      with_mean ? ops::allocate(reduction.kept, input.dtype(), input.device()) : Tensor();
   kernels::MomentArgs args;
   fill_args(args, input, output, reduction);
   args.correction = correction;
@@ -286,8 +287,7 @@ Tensor sum(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DTy
   const Tensor output = run(ops::kernels_of(source).reduce.sum, source, reduction, keepdim,
                             summing_dtype(source.dtype(), std::nullopt));
   const Tensor result =
-      record("sum", {source}, output, {}, sum_backward,
-             attributes_of(source, reduction));
+      record("sum", {source}, output, {}, sum_backward, attributes_of(source, reduction));
   return cast_first(result, dtype);
 }
 Tensor sum(const Tensor& input, std::optional<DType> dtype) {
@@ -327,8 +327,8 @@ void prod_backward(BackwardContext& context) {
   const Tensor moved = permute(input, order);
   const Tensor rows = reshape(moved, {-1, n});
   const Tensor square = expand(unsqueeze(rows, 1), {rows.size(0), n, n});
-  const Tensor others = where(eye(n, std::nullopt, TensorOptions(kBool).device(input.device())),
-                              Scalar(1.0), square);
+  const Tensor others =
+      where(eye(n, std::nullopt, TensorOptions(kBool).device(input.device())), Scalar(1.0), square);
   Dims back = order;
   for (int i = 0; i < order.rank(); ++i) back[static_cast<int>(order[i])] = i;
   const Tensor slopes = permute(reshape(prod(others, -1), moved.shape()), back);
@@ -340,9 +340,8 @@ Tensor prod_over(const Tensor& input, const Dims& dim, bool keepdim, std::option
   const Reduction reduction = plan("prod", source, dim);
   const Tensor output = run(ops::kernels_of(source).reduce.prod, source, reduction, keepdim,
                             summing_dtype(source.dtype(), std::nullopt));
-  const Tensor result =
-      record("prod", {source}, output, {source, output}, prod_backward,
-             attributes_of(source, reduction));
+  const Tensor result = record("prod", {source}, output, {source, output}, prod_backward,
+                               attributes_of(source, reduction));
   return cast_first(result, dtype);
 }
 
@@ -455,22 +454,22 @@ Tensor argmin(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
 
 Tensor all(const Tensor& input, const Dims& dim, bool keepdim) {
   const Reduction reduction = plan("all", input, dim);
-  return record_constant("all", {input}, run(ops::kernels_of(input).reduce.all, input, reduction,
-                                             keepdim, kBool));
+  return record_constant("all", {input},
+                         run(ops::kernels_of(input).reduce.all, input, reduction, keepdim, kBool));
 }
 Tensor any(const Tensor& input, const Dims& dim, bool keepdim) {
   const Reduction reduction = plan("any", input, dim);
-  return record_constant("any", {input}, run(ops::kernels_of(input).reduce.any, input, reduction,
-                                             keepdim, kBool));
+  return record_constant("any", {input},
+                         run(ops::kernels_of(input).reduce.any, input, reduction, keepdim, kBool));
 }
 Tensor all(const Tensor& input) { return all(input, Dims{}); }
 Tensor any(const Tensor& input) { return any(input, Dims{}); }
 
 Tensor count_nonzero(const Tensor& input, const Dims& dim) {
   const Reduction reduction = plan("count_nonzero", input, dim);
-  return record_constant("count_nonzero", {input},
-                         run(ops::kernels_of(input).reduce.count_nonzero, input, reduction, false,
-                             kInt64));
+  return record_constant(
+      "count_nonzero", {input},
+      run(ops::kernels_of(input).reduce.count_nonzero, input, reduction, false, kInt64));
 }
 
 namespace {
@@ -479,8 +478,8 @@ namespace {
 void logsumexp_backward(BackwardContext& context) {
   const Tensor total = expand_back(context, context.saved(1));
   // Where everything is -inf, nothing depends on x.
-  const Tensor difference = where(eq(total, -std::numeric_limits<double>::infinity()), total,
-                                  context.saved(0) - total);
+  const Tensor difference =
+      where(eq(total, -std::numeric_limits<double>::infinity()), total, context.saved(0) - total);
   context.set(0, expand_back(context, context.grad()) * exp(difference));
 }
 
@@ -489,8 +488,8 @@ struct NormAttributes {
   double p;
 };
 
-// d ||x||_p / dx = sgn(x) |x|^(p-1) / ||x||_p^(p-1), and 0 where the norm is 0; the extremes (p = inf,
-// -inf) share the gradient among the elements that attain them.
+// d ||x||_p / dx = sgn(x) |x|^(p-1) / ||x||_p^(p-1), and 0 where the norm is 0; the extremes (p =
+// inf, -inf) share the gradient among the elements that attain them.
 void norm_backward(BackwardContext& context) {
   const auto& at = context.attributes<NormAttributes>();
   const Tensor input = context.saved(0);
@@ -527,8 +526,8 @@ void norm_backward(BackwardContext& context) {
 Tensor logsumexp(const Tensor& input, const Dims& dim, bool keepdim) {
   const Tensor source = input.is_floating_point() ? input : to(input, get_default_dtype());
   const Reduction reduction = plan("logsumexp", source, dim);
-  const Tensor output = run(ops::kernels_of(source).reduce.logsumexp, source, reduction, keepdim,
-                            source.dtype());
+  const Tensor output =
+      run(ops::kernels_of(source).reduce.logsumexp, source, reduction, keepdim, source.dtype());
   return record("logsumexp", {source}, output, {source, output}, logsumexp_backward,
                 attributes_of(source, reduction));
 }
@@ -574,8 +573,8 @@ Tensor sum_to_size(const Tensor& input, const Dims& size) {
       continue;
     }
     const int64_t wanted = size[i - added];
-    TAUT_CHECK(wanted == input.shape()[i] || wanted == 1, ShapeError, "sum_to_size: ",
-               input.shape(), " does not sum to ", size);
+    TAUT_CHECK(wanted == input.shape()[i] || wanted == 1, ShapeError,
+               "sum_to_size: ", input.shape(), " does not sum to ", size);
     if (wanted != input.shape()[i]) reduced.push_back(i);
   }
   Tensor result = reduced.empty() ? input : sum(input, reduced, /*keepdim=*/true);

@@ -73,8 +73,8 @@ void cumprod_backward(BackwardContext& context) {
   for (int64_t i = 0; i < n; ++i) {
     // The products of x_i+1 ... x_k for k >= i, times what precedes x_i.
     const Tensor tail = slice(input, dim, i, n);
-    const Tensor with_one = cat({ones_like(narrow(tail, dim, 0, 1)),
-                                 narrow(tail, dim, 1, tail.size(dim) - 1)}, dim);
+    const Tensor with_one =
+        cat({ones_like(narrow(tail, dim, 0, 1)), narrow(tail, dim, 1, tail.size(dim) - 1)}, dim);
     const Tensor before = i == 0 ? ones_like(select(input, dim, 0)) : select(output, dim, i - 1);
     const Tensor weighted = sum(slice(grad, dim, i, n) * cumprod(with_one, dim), {dim});
     parts.push_back(before * weighted);
@@ -87,7 +87,8 @@ void logcumsumexp_backward(BackwardContext& context) {
   const Tensor input = context.saved(0);
   const Tensor output = context.saved(1);
   const Tensor& grad = context.grad();
-  // grad_x_i = e^x_i sum over k >= i of g_k e^-y_k, positive and negative parts apart in logarithms.
+  // grad_x_i = e^x_i sum over k >= i of g_k e^-y_k, positive and negative parts apart in
+  // logarithms.
   const auto part = [&](const Tensor& g) {
     const Tensor exponents = log(g) - output;
     const Tensor running =
@@ -144,20 +145,19 @@ DType scan_dtype(DType input) { return taut::is_floating_point(input) ? input : 
 Tensor cumsum(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   const Tensor source = dtype ? to(input, *dtype) : input;
   const int at = normalize_dim("cumsum", dim, source.dim());
-  const Tensor output = run_scan(ops::kernels_of(source).scan.cumsum, source, at,
-                                 scan_dtype(source.dtype()));
-  const Tensor result =
-      record("cumsum", {source}, output, {}, cumsum_backward, ScanAttributes{at});
+  const Tensor output =
+      run_scan(ops::kernels_of(source).scan.cumsum, source, at, scan_dtype(source.dtype()));
+  const Tensor result = record("cumsum", {source}, output, {}, cumsum_backward, ScanAttributes{at});
   return dtype ? to(result, *dtype) : result;
 }
 
 Tensor cumprod(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   const Tensor source = dtype ? to(input, *dtype) : input;
   const int at = normalize_dim("cumprod", dim, source.dim());
-  const Tensor output = run_scan(ops::kernels_of(source).scan.cumprod, source, at,
-                                 scan_dtype(source.dtype()));
-  const Tensor result = record("cumprod", {source}, output, {source, output}, cumprod_backward,
-                               ScanAttributes{at});
+  const Tensor output =
+      run_scan(ops::kernels_of(source).scan.cumprod, source, at, scan_dtype(source.dtype()));
+  const Tensor result =
+      record("cumprod", {source}, output, {source, output}, cumprod_backward, ScanAttributes{at});
   return dtype ? to(result, *dtype) : result;
 }
 

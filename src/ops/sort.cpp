@@ -276,11 +276,11 @@ Tensor bincount(const Tensor& input, const Tensor& weights, int64_t minlength) {
   if (weights.defined()) {
     TAUT_CHECK(weights.shape() == input.shape(), ShapeError, "bincount: weights have shape ",
                weights.shape(), "; expected ", input.shape());
-    factors = contiguous(weights.dtype() == kFloat32 ? weights.detach()
-                                                     : to(weights.detach(), kFloat64));
+    factors =
+        contiguous(weights.dtype() == kFloat32 ? weights.detach() : to(weights.detach(), kFloat64));
   }
-  Tensor output = zeros({bins}, TensorOptions(factors.defined() ? factors.dtype() : kInt64)
-                                    .device(input.device()));
+  Tensor output = zeros(
+      {bins}, TensorOptions(factors.defined() ? factors.dtype() : kInt64).device(input.device()));
   if (bins > 0 && source.numel() > 0) {
     ops::check_result("bincount", ops::kernels_of(input).sort.bincount(
                                       {.dtype = source.dtype(),

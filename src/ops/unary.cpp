@@ -13,17 +13,17 @@ using ops::apply;
 using ops::apply_in_place;
 using ops::Pointwise;
 
-#define TAUT_UNARY(name, Functor)                                              \
+#define TAUT_UNARY(name, Functor)                                                 \
   Tensor name(const Tensor& input) { return apply(Pointwise::Functor, {input}); } \
-  const Tensor& name##_(const Tensor& input) {                                 \
-    return apply_in_place(Pointwise::Functor, {input});                        \
-  }                                                                            \
-  Tensor Tensor::name() const { return taut::name(*this); }                    \
+  const Tensor& name##_(const Tensor& input) {                                    \
+    return apply_in_place(Pointwise::Functor, {input});                           \
+  }                                                                               \
+  Tensor Tensor::name() const { return taut::name(*this); }                       \
   const Tensor& Tensor::name##_() const { return taut::name##_(*this); }
 #include "taut/ops/lists/math.def"
 #undef TAUT_UNARY
 
-#define TAUT_PREDICATE(name, Functor)                                          \
+#define TAUT_PREDICATE(name, Functor)                                             \
   Tensor name(const Tensor& input) { return apply(Pointwise::Functor, {input}); } \
   Tensor Tensor::name() const { return taut::name(*this); }
 #include "taut/ops/lists/predicate.def"
@@ -41,9 +41,9 @@ Tensor round(const Tensor& input, int64_t decimals) {
 }
 
 const Tensor& round_(const Tensor& input, int64_t decimals) {
-  return apply_in_place(Pointwise::Round, {input},
-                        {std::pow(10.0, static_cast<double>(std::abs(decimals))),
-                         decimals < 0 ? 1.0 : 0.0});
+  return apply_in_place(
+      Pointwise::Round, {input},
+      {std::pow(10.0, static_cast<double>(std::abs(decimals))), decimals < 0 ? 1.0 : 0.0});
 }
 
 namespace {
@@ -63,7 +63,8 @@ Tensor nan_to_num(const Tensor& input, double nan, std::optional<double> posinf,
                   std::optional<double> neginf) {
   if (!input.is_floating_point()) return clone(input);
   const double bound = largest(input.dtype());
-  return apply(Pointwise::NanToNum, {input}, {nan, posinf.value_or(bound), neginf.value_or(-bound)});
+  return apply(Pointwise::NanToNum, {input},
+               {nan, posinf.value_or(bound), neginf.value_or(-bound)});
 }
 
 Tensor logit(const Tensor& input, std::optional<double> eps) {

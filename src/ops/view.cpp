@@ -84,8 +84,8 @@ Tensor flatten(const Tensor& input, int64_t start_dim, int64_t end_dim) {
 
 Tensor unflatten(const Tensor& input, int64_t dim, const Dims& sizes) {
   const int at = normalize_dim("unflatten", dim, input.dim());
-  TAUT_CHECK(input.dim() > 0 && sizes.rank() > 0, ShapeError,
-             "unflatten: cannot split dim ", dim, " of shape ", input.shape(), " into ", sizes);
+  TAUT_CHECK(input.dim() > 0 && sizes.rank() > 0, ShapeError, "unflatten: cannot split dim ", dim,
+             " of shape ", input.shape(), " into ", sizes);
   const Dims parts = infer_size("unflatten", sizes, input.shape()[at]);
   Dims shape;
   for (int i = 0; i < input.dim(); ++i) {
@@ -273,10 +273,10 @@ Tensor as_strided(const Tensor& input, const Dims& size, const Dims& stride,
   const Layout layout{size, stride, storage_offset.value_or(input.storage_offset())};
   const int64_t available =
       static_cast<int64_t>(input.storage()->bytes() / item_size(input.dtype()));
-  TAUT_CHECK(layout.numel() == 0 ||
-                 (layout.extent_begin() >= 0 && layout.extent_end() <= available),
-             ValueError, "as_strided: size ", size, ", stride ", stride, " and offset ",
-             layout.offset, " reach past a storage of ", available, " elements");
+  TAUT_CHECK(
+      layout.numel() == 0 || (layout.extent_begin() >= 0 && layout.extent_end() <= available),
+      ValueError, "as_strided: size ", size, ", stride ", stride, " and offset ", layout.offset,
+      " reach past a storage of ", available, " elements");
   for (int64_t step : stride) {
     TAUT_CHECK(step >= 0, ValueError, "as_strided: strides cannot be negative; got ", stride);
   }

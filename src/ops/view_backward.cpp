@@ -9,8 +9,8 @@ namespace {
 
 using autograd::BackwardContext;
 
-// Zeros of `shape`, with the gradient written to the part of them that `place` shows. The write is on
-// the tape when the walk itself is recorded.
+// Zeros of `shape`, with the gradient written to the part of them that `place` shows. The write is
+// on the tape when the walk itself is recorded.
 template <class Place>
 Tensor embed(const Tensor& grad, const Dims& shape, Place place) {
   Tensor whole = zeros(shape, grad.options());

@@ -290,8 +290,9 @@ TEST(Function, WrongNumberOfGradientsIsAnError) {
   const Tensors y = autograd::apply_function(
       "broken", {&x, 1}, [&](autograd::FunctionContext&) { return Tensors{x.detach() * 2.0}; },
       [](autograd::FunctionContext&, const Tensors&) { return Tensors{}; });
-  EXPECT_NE(message_of([&] { y[0].sum().backward(); })
-                .find("broken: backward returned 0 gradients; expected 1"),
+  EXPECT_NE(message_of([&] {
+              y[0].sum().backward();
+            }).find("broken: backward returned 0 gradients; expected 1"),
             std::string::npos);
 }
 
@@ -328,9 +329,8 @@ TEST(Functional, JacobianHessianAndProducts) {
   EXPECT_TRUE(allclose(autograd::jvp(squares, {x}, {&v, 1}).second[0], matmul(jacobian, v)));
   const Tensor u = tensor({1.0, 2.0, -1.0}, kFloat64);
   EXPECT_TRUE(allclose(autograd::vjp(squares, {x}, {&u, 1}).second[0], matmul(u, jacobian)));
-  const Tensor hessian =
-      autograd::hessian([](TensorList in) { return Tensors{(pow(in[0], 3) * in[0][1]).sum()}; },
-                        {x})[0][0];
+  const Tensor hessian = autograd::hessian(
+      [](TensorList in) { return Tensors{(pow(in[0], 3) * in[0][1]).sum()}; }, {x})[0][0];
   EXPECT_TRUE(allclose(hessian, tensor({12.0, 3.0, 3.0, 48.0}, kFloat64).view({2, 2})));
 }
 

@@ -14,7 +14,8 @@ namespace taut {
 namespace {
 
 TEST(DType, PromotesByTheLattice) {
-  // PyTorch's table (docs, "Tensor Attributes"), but for the two 16-bit floats, which it agrees on too.
+  // PyTorch's table (docs, "Tensor Attributes"), but for the two 16-bit floats, which it agrees on
+  // too.
   EXPECT_EQ(promote_types(kUInt8, kInt8), kInt16);
   EXPECT_EQ(promote_types(kInt64, kFloat16), kFloat16);
   EXPECT_EQ(promote_types(kFloat16, kBFloat16), kFloat32);
@@ -143,7 +144,8 @@ TEST(Allocator, FreesFromOtherThreads) {
   std::vector<std::thread> threads;
   for (size_t t = 0; t < 4; ++t) {
     threads.emplace_back([&made, t] {
-      for (size_t i = t; i < made.size(); i += 4) made[i] = full({static_cast<int64_t>(i) * 50 + 1}, 1.0);
+      for (size_t i = t; i < made.size(); i += 4)
+        made[i] = full({static_cast<int64_t>(i) * 50 + 1}, 1.0);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -162,7 +164,8 @@ TEST(Allocator, SaysWhatItCouldNotGive) {
     empty({int64_t{1} << 50}, kFloat64);
     FAIL() << "nothing was thrown";
   } catch (const OutOfMemoryError& error) {
-    EXPECT_NE(std::string(error.what()).find("9007199254740992"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("9007199254740992"), std::string::npos)
+        << error.what();
   }
   EXPECT_EQ(ones({2}).sum().item<double>(), 2);
 }
@@ -175,9 +178,10 @@ TEST(Parallel, CoversTheRangeOnceAndForwardsExceptions) {
     for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
   });
   for (const auto& hit : hits) EXPECT_EQ(hit.load(), 1);
-  EXPECT_THROW(parallel_for(100, 1, [](int64_t begin, int64_t) {
-                 if (begin > 0) throw ValueError("from a thread");
-               }),
+  EXPECT_THROW(parallel_for(100, 1,
+                            [](int64_t begin, int64_t) {
+                              if (begin > 0) throw ValueError("from a thread");
+                            }),
                ValueError);
   EXPECT_THROW(set_num_threads(0), ValueError);
   set_num_threads(before);

@@ -104,8 +104,9 @@ TEST_F(RandomViews, PredicatesAgreeWithTheOffsets) {
     bool in_order = true;
     for (size_t i = 0; i < all.size(); ++i) in_order &= all[i] == all[0] + static_cast<int64_t>(i);
     EXPECT_EQ(layout.is_contiguous(), in_order) << what;
-    const bool dense = distinct.size() == all.size() &&
-                       *distinct.rbegin() - *distinct.begin() + 1 == static_cast<int64_t>(all.size());
+    const bool dense =
+        distinct.size() == all.size() &&
+        *distinct.rbegin() - *distinct.begin() + 1 == static_cast<int64_t>(all.size());
     EXPECT_EQ(layout.is_dense(), dense) << what;
     if (layout.is_non_overlapping()) {
       EXPECT_EQ(distinct.size(), all.size()) << what;

@@ -1,4 +1,5 @@
-// The elementwise ops that CUDA has, against the CPU: values, dtypes, strides, derivatives, refusals.
+// The elementwise ops that CUDA has, against the CPU: values, dtypes, strides, derivatives,
+// refusals.
 
 #include <gtest/gtest.h>
 
@@ -14,8 +15,8 @@ struct UnaryOp {
 };
 
 const UnaryOp kOps[] = {
-    {"exp", exp, -3},    {"exp2", exp2, -3},   {"expm1", expm1, -3},     {"log", log, 0.1},
-    {"log10", log10, 0.1}, {"log1p", log1p, -0.5}, {"log2", log2, 0.1}, {"sigmoid", sigmoid, -3},
+    {"exp", exp, -3},      {"exp2", exp2, -3},     {"expm1", expm1, -3}, {"log", log, 0.1},
+    {"log10", log10, 0.1}, {"log1p", log1p, -0.5}, {"log2", log2, 0.1},  {"sigmoid", sigmoid, -3},
 };
 
 class CudaPointwise : public ::testing::TestWithParam<UnaryOp> {

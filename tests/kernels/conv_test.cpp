@@ -1,8 +1,8 @@
 #include "kernels/api/conv.h"
 
-#include "tests/kernels/kernel_test.h"
-
 #include <functional>
+
+#include "tests/kernels/kernel_test.h"
 
 namespace taut::kernels::testing {
 namespace {

@@ -1,9 +1,9 @@
 #include "kernels/api/index.h"
 
-#include "tests/kernels/kernel_test.h"
-
 #include <algorithm>
 #include <map>
+
+#include "tests/kernels/kernel_test.h"
 
 namespace taut::kernels::testing {
 namespace {
@@ -177,18 +177,12 @@ TEST_F(IndexTest, GetAgreesWithTheDefinition) {
 
 double combine(PutMode mode, double self, double value, double alpha) {
   switch (mode) {
-    case PutMode::assign:
-      return value;
-    case PutMode::sum:
-      return self + alpha * value;
-    case PutMode::prod:
-      return self * value;
-    case PutMode::mean:
-      return self + value;
-    case PutMode::amax:
-      return std::max(self, value);
-    case PutMode::amin:
-      return std::min(self, value);
+    case PutMode::assign: return value;
+    case PutMode::sum: return self + alpha * value;
+    case PutMode::prod: return self * value;
+    case PutMode::mean: return self + value;
+    case PutMode::amax: return std::max(self, value);
+    case PutMode::amin: return std::min(self, value);
   }
   return 0;
 }

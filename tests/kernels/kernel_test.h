@@ -1,12 +1,6 @@
 #pragma once
 // What the tests of kernels share: seeded random values, every dtype as double, thread counts.
 
-#include "kernels/api/visit_dtype.h"
-#include "taut/base/parallel.h"
-#include "taut/core/dims.h"
-#include "taut/core/dtype.h"
-#include "taut/core/half.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,6 +9,12 @@
 #include <cstring>
 #include <random>
 #include <vector>
+
+#include "kernels/api/visit_dtype.h"
+#include "taut/base/parallel.h"
+#include "taut/core/dims.h"
+#include "taut/core/dtype.h"
+#include "taut/core/half.h"
 
 namespace taut::kernels::testing {
 
@@ -99,16 +99,11 @@ class Buffer {
 
 inline double tolerance(DType dtype) {
   switch (dtype) {
-    case DType::float32:
-      return 2e-5;
-    case DType::float64:
-      return 1e-11;
-    case DType::float16:
-      return 4e-3;
-    case DType::bfloat16:
-      return 3e-2;
-    default:
-      return 0.0;
+    case DType::float32: return 2e-5;
+    case DType::float64: return 1e-11;
+    case DType::float16: return 4e-3;
+    case DType::bfloat16: return 3e-2;
+    default: return 0.0;
   }
 }
 

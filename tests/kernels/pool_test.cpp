@@ -73,8 +73,8 @@ Span adaptive_span(int64_t in, int64_t out_size, int64_t out) {
 }
 
 template <class SpanFn>
-std::vector<Window> windows(
-    const Dims& input, const Dims& output, bool include_pad, int64_t override, const SpanFn& span) {
+std::vector<Window> windows(const Dims& input, const Dims& output, bool include_pad,
+                            int64_t override, const SpanFn& span) {
   std::vector<Window> result;
   for (int64_t i = 0; i < output.numel(); ++i) {
     Window window;
@@ -102,12 +102,8 @@ std::vector<Window> windows(
 
 bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
 
-void check_max(const std::vector<Window>& reference,
-               int64_t planes,
-               int64_t plane,
-               const Buffer& input,
-               const Buffer& output,
-               const std::vector<int64_t>& indices) {
+void check_max(const std::vector<Window>& reference, int64_t planes, int64_t plane,
+               const Buffer& input, const Buffer& output, const std::vector<int64_t>& indices) {
   for (int64_t p = 0; p < planes; ++p) {
     for (size_t i = 0; i < reference.size(); ++i) {
       int64_t best = -1;
@@ -181,11 +177,8 @@ TEST_F(PoolTest, BadIndicesOfTheBackwardAreReported) {
   EXPECT_EQ(result.position, 1);
 }
 
-void check_sums(const std::vector<Window>& reference,
-                int64_t planes,
-                int64_t plane,
-                const Buffer& input,
-                const Buffer& output) {
+void check_sums(const std::vector<Window>& reference, int64_t planes, int64_t plane,
+                const Buffer& input, const Buffer& output) {
   for (int64_t p = 0; p < planes; ++p) {
     for (size_t i = 0; i < reference.size(); ++i) {
       double sum = 0;
@@ -204,11 +197,8 @@ void check_sums(const std::vector<Window>& reference,
   }
 }
 
-void check_gradients(const std::vector<Window>& reference,
-                     int64_t planes,
-                     int64_t plane,
-                     const Buffer& grad_output,
-                     const Buffer& grad_input) {
+void check_gradients(const std::vector<Window>& reference, int64_t planes, int64_t plane,
+                     const Buffer& grad_output, const Buffer& grad_input) {
   std::vector<double> want(static_cast<size_t>(planes * plane), 0.0);
   for (int64_t p = 0; p < planes; ++p) {
     for (size_t i = 0; i < reference.size(); ++i) {

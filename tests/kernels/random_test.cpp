@@ -150,13 +150,11 @@ TEST(RandomTest, DiscreteFollowTheirFormulas) {
       for (double chance : {0.0, 0.3, 1.0}) {
         bernoulli.p = chance;
         run_twice(kKernels.bernoulli, bernoulli, out);
-        expect_all(
-            out, 0, [&](int64_t i) { return word_of(i) < chance * 0x1p32; }, "bernoulli");
+        expect_all(out, 0, [&](int64_t i) { return word_of(i) < chance * 0x1p32; }, "bernoulli");
       }
       bernoulli.probabilities = p.data();
       run_twice(kKernels.bernoulli, bernoulli, out);
-      expect_all(
-          out, 0, [&](int64_t i) { return word_of(i) < p.get(i) * 0x1p32; }, "bernoulli");
+      expect_all(out, 0, [&](int64_t i) { return word_of(i) < p.get(i) * 0x1p32; }, "bernoulli");
 
       auto randint = describe<RandintArgs>(out, n);
       randint.low = is_bool || dtype == kUInt8 ? 0 : -5;
@@ -228,8 +226,7 @@ TEST(RandomTest, DropoutMasksAndScales) {
         args.mask = static_cast<bool*>(mask.data());
         args.p = p;
         run_twice(kKernels.dropout, args, y);
-        expect_all(
-            mask, 0, [&](int64_t i) { return word_of(i) < (1 - p) * 0x1p32; }, "mask");
+        expect_all(mask, 0, [&](int64_t i) { return word_of(i) < (1 - p) * 0x1p32; }, "mask");
         expect_all(
             y, tolerance(dtype),
             [&](int64_t i) { return mask.get(i) != 0 ? x.get(i) / (1 - p) : 0.0; }, "dropout");

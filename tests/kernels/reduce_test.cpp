@@ -241,8 +241,7 @@ TEST_F(ReduceTest, AllKernelsMatchReferencesOverRandomViews) {
       describe(args, view, out);
       args.p = p;
       run_twice(kernels_.vector_norm, args, out);
-      expect_matches(
-          view, out, [p](const auto& x) { return norm_of(x, p); }, sums, "norm");
+      expect_matches(view, out, [p](const auto& x) { return norm_of(x, p); }, sums, "norm");
     }
     for (double correction : {0.0, 1.0}) {
       ValueBuffer out(dtype, view.outputs()), mean(dtype, view.outputs());
@@ -251,8 +250,7 @@ TEST_F(ReduceTest, AllKernelsMatchReferencesOverRandomViews) {
       args.correction = correction;
       args.mean_output = mean.data();
       run_twice(kernels_.var, args, out);
-      expect_matches(
-          view, out, [=](const auto& x) { return var_of(x, correction); }, sums, "var");
+      expect_matches(view, out, [=](const auto& x) { return var_of(x, correction); }, sums, "var");
       expect_matches(view, mean, mean_of, sums, "var mean");
     }
   }

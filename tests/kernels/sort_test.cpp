@@ -1,9 +1,9 @@
 #include "kernels/api/sort.h"
 
-#include "tests/kernels/kernel_test.h"
-
 #include <algorithm>
 #include <map>
+
+#include "tests/kernels/kernel_test.h"
 
 namespace taut::kernels::testing {
 namespace {

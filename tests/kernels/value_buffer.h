@@ -94,16 +94,11 @@ class ValueBuffer {
 /// Relative to max(1, |value|).
 inline double tolerance(DType dtype) {
   switch (dtype) {
-    case kFloat32:
-      return 2e-5;
-    case kFloat64:
-      return 1e-11;
-    case kFloat16:
-      return 2e-3;
-    case kBFloat16:
-      return 1.6e-2;
-    default:
-      return 0.0;
+    case kFloat32: return 2e-5;
+    case kFloat64: return 1e-11;
+    case kFloat16: return 2e-3;
+    case kBFloat16: return 1.6e-2;
+    default: return 0.0;
   }
 }
 

@@ -23,7 +23,7 @@ CASES = [
     ("src/core/a.cpp", "taut/ops/math.h", "core may not include"),
     ("src/base/a.cpp", "taut/core/tensor.h", "base may not include"),
     ("src/nn/a.cpp", "kernels/api/table.h", "nn may not include"),
-    ("src/data/a.cpp", "taut/ops/math.h", "data may not include"),
+    ("src/io/a.cpp", "taut/ops/math.h", "io may not include"),
     ("src/autograd/node.cpp", "taut/ops/math.h", "autograd/graph may not include"),
     ("src/distributed/store.cpp", "taut/nn/module.h", "distributed may not include"),
     ("src/ai/client.cpp", "taut/core/tensor.h", "ai may not include"),

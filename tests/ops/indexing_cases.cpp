@@ -29,9 +29,8 @@ std::vector<OpCase> indexing_cases() {
   add("index broadcast", {4, 3, 2}, [](const Tensor& x) {
     return x.index({Slice(), tensor({0, 2}).view({2, 1}), tensor({0, 1, 1})});
   });
-  add("index mask", {2, 3}, [](const Tensor& x) {
-    return x.index({tensor({1, 0, 0, 1, 1, 0}).view({2, 3}).to(kBool)});
-  });
+  add("index mask", {2, 3},
+      [](const Tensor& x) { return x.index({tensor({1, 0, 0, 1, 1, 0}).view({2, 3}).to(kBool)}); });
   cases.push_back({"index_put", [] { return Tensors{draw({4, 3}), draw({2, 3})}; },
                    [](TensorList in) {
                      const TensorIndex at[] = {tensor({3, 1})};
@@ -57,14 +56,15 @@ std::vector<OpCase> indexing_cases() {
                    }});
   cases.push_back({"scatter value", [] { return Tensors{draw({4, 3}), draw_indices({4, 2}, 3)}; },
                    [](TensorList in) { return Tensors{scatter(in[0], 1, in[1], 2.5)}; }});
-  cases.push_back({"scatter_add", [] {
-                     return Tensors{draw({4, 3}), draw({4, 5}), draw_indices({4, 5}, 3)};
-                   },
+  cases.push_back({"scatter_add",
+                   [] { return Tensors{draw({4, 3}), draw({4, 5}), draw_indices({4, 5}, 3)}; },
                    [](TensorList in) { return Tensors{scatter_add(in[0], 1, in[2], in[1])}; }});
   for (const char* reduce : {"sum", "mean", "amax", "amin"}) {
     for (bool include_self : {true, false}) {
-      cases.push_back({concat("scatter_reduce ", reduce, include_self ? "" : " without self"), [] {
-                         return Tensors{draw_distinct({4, 3}), mul(draw_distinct({4, 5}), 1.01).detach().requires_grad_(),
+      cases.push_back({concat("scatter_reduce ", reduce, include_self ? "" : " without self"),
+                       [] {
+                         return Tensors{draw_distinct({4, 3}),
+                                        mul(draw_distinct({4, 5}), 1.01).detach().requires_grad_(),
                                         draw_indices({4, 5}, 3)};
                        },
                        [reduce, include_self](TensorList in) {
@@ -75,9 +75,8 @@ std::vector<OpCase> indexing_cases() {
   }
   cases.push_back({"index_select", [] { return Tensors{draw({4, 3}), draw_indices({5}, 3)}; },
                    [](TensorList in) { return Tensors{index_select(in[0], 1, in[1])}; }});
-  cases.push_back({"index_add", [] {
-                     return Tensors{draw({4, 3}), draw({5, 3}), draw_indices({5}, 4)};
-                   },
+  cases.push_back({"index_add",
+                   [] { return Tensors{draw({4, 3}), draw({5, 3}), draw_indices({5}, 4)}; },
                    [](TensorList in) { return Tensors{index_add(in[0], 0, in[2], in[1], 1.5)}; }});
   cases.push_back({"index_copy", [] { return Tensors{draw({4, 3}), draw({3, 3})}; },
                    [](TensorList in) { return Tensors{index_copy(in[0], 0, rows(), in[1])}; }});
@@ -89,22 +88,16 @@ std::vector<OpCase> indexing_cases() {
                    [](TensorList in) { return Tensors{take_along_dim(in[0], in[1], 1)}; }});
   cases.push_back({"masked_select", [] { return Tensors{draw({4, 3}), draw_indices({3}, 2)}; },
                    [](TensorList in) { return Tensors{masked_select(in[0], ne(in[1], 0))}; }});
-  cases.push_back({"masked_scatter", [] {
-                     return Tensors{draw({4, 3}), draw({12}), draw_indices({4, 3}, 2)};
-                   },
-                   [](TensorList in) {
-                     return Tensors{masked_scatter(in[0], ne(in[2], 0), in[1])};
-                   }});
+  cases.push_back(
+      {"masked_scatter", [] { return Tensors{draw({4, 3}), draw({12}), draw_indices({4, 3}, 2)}; },
+       [](TensorList in) { return Tensors{masked_scatter(in[0], ne(in[2], 0), in[1])}; }});
   cases.push_back({"nonzero", [] { return Tensors{draw_indices({4, 3}, 2)}; },
                    [](TensorList in) { return Tensors{nonzero(in[0]), argwhere(in[0])}; }});
   cases.push_back({"embedding", [] { return Tensors{draw({5, 3}), draw_indices({2, 4}, 5)}; },
                    [](TensorList in) { return Tensors{nn::functional::embedding(in[1], in[0])}; }});
-  cases.push_back({"embedding padded", [] {
-                     return Tensors{draw({5, 3}), draw_indices({2, 4}, 5)};
-                   },
-                   [](TensorList in) {
-                     return Tensors{nn::functional::embedding(in[1], in[0], 0, true)};
-                   }});
+  cases.push_back(
+      {"embedding padded", [] { return Tensors{draw({5, 3}), draw_indices({2, 4}, 5)}; },
+       [](TensorList in) { return Tensors{nn::functional::embedding(in[1], in[0], 0, true)}; }});
   // The gradient of the padding row and the frequency scale are no derivatives.
   cases.back().has_gradient = false;
   cases.push_back({"one_hot", [] { return Tensors{draw_indices({2, 3}, 4)}; },

@@ -23,51 +23,52 @@ void add_losses(std::vector<OpCase>& cases) {
   using Loss = Tensor (*)(const Tensor&, const Tensor&, Reduction);
   const auto add = [&](const std::string& name, Loss loss, double low, double high) {
     for (Reduction reduction : {Reduction::none, Reduction::mean, Reduction::sum}) {
-      cases.push_back({concat(name, " ", static_cast<int>(reduction)),
-                       [low, high] {
-                         return Tensors{draw({3, 4}, low, high), draw({3, 4}, low, high)};
-                       },
-                       [loss, reduction](TensorList in) {
-                         return Tensors{loss(in[0], in[1], reduction)};
-                       }});
+      cases.push_back(
+          {concat(name, " ", static_cast<int>(reduction)),
+           [low, high] { return Tensors{draw({3, 4}, low, high), draw({3, 4}, low, high)}; },
+           [loss, reduction](TensorList in) { return Tensors{loss(in[0], in[1], reduction)}; }});
     }
   };
   add("mse_loss", F::mse_loss, -2, 2);
   add("l1_loss", F::l1_loss, -2, 2);
-  add("smooth_l1_loss",
+  add(
+      "smooth_l1_loss",
       [](const Tensor& a, const Tensor& b, Reduction r) { return F::smooth_l1_loss(a, b, r, 0.7); },
       -2, 2);
-  add("huber_loss",
-      [](const Tensor& a, const Tensor& b, Reduction r) { return F::huber_loss(a, b, r, 0.7); }, -2, 2);
-  add("binary_cross_entropy",
+  add(
+      "huber_loss",
+      [](const Tensor& a, const Tensor& b, Reduction r) { return F::huber_loss(a, b, r, 0.7); }, -2,
+      2);
+  add(
+      "binary_cross_entropy",
       [](const Tensor& a, const Tensor& b, Reduction r) {
         return F::binary_cross_entropy(a, b, Tensor(), r);
       },
       0.2, 0.8);
-  add("binary_cross_entropy_with_logits",
+  add(
+      "binary_cross_entropy_with_logits",
       [](const Tensor& a, const Tensor& b, Reduction r) {
         return F::binary_cross_entropy_with_logits(a, b, Tensor(), r, tensor({1.5}, a.dtype()));
       },
       0.2, 0.8);
-  add("kl_div", [](const Tensor& a, const Tensor& b, Reduction r) { return F::kl_div(a, b, r); },
+  add(
+      "kl_div", [](const Tensor& a, const Tensor& b, Reduction r) { return F::kl_div(a, b, r); },
       0.2, 0.8);
-  add("poisson_nll_loss",
+  add(
+      "poisson_nll_loss",
       [](const Tensor& a, const Tensor& b, Reduction r) {
         return F::poisson_nll_loss(a, b, true, true, 1e-8, r);
       },
       1.1, 2);
   add("soft_margin_loss", F::soft_margin_loss, 0.2, 0.8);
-  cases.push_back({"gaussian_nll_loss", [] {
-                     return Tensors{draw({3, 4}), draw({3, 4}), draw({3, 4}, 0.5, 2)};
-                   },
+  cases.push_back(
+      {"gaussian_nll_loss",
+       [] { return Tensors{draw({3, 4}), draw({3, 4}), draw({3, 4}, 0.5, 2)}; },
+       [](TensorList in) { return Tensors{F::gaussian_nll_loss(in[0], in[1], in[2], true)}; }});
+  cases.push_back({"margin_ranking_loss", [] { return Tensors{draw({4}), draw({4}, 3, 4)}; },
                    [](TensorList in) {
-                     return Tensors{F::gaussian_nll_loss(in[0], in[1], in[2], true)};
-                   }});
-  cases.push_back({"margin_ranking_loss", [] {
-                     return Tensors{draw({4}), draw({4}, 3, 4)};
-                   },
-                   [](TensorList in) {
-                     return Tensors{F::margin_ranking_loss(in[0], in[1], ones({4}, in[0].options()), 0.1)};
+                     return Tensors{
+                         F::margin_ranking_loss(in[0], in[1], ones({4}, in[0].options()), 0.1)};
                    }});
   cases.push_back({"hinge_embedding_loss", [] { return Tensors{draw({4}, 0.2, 0.8)}; },
                    [](TensorList in) {
@@ -78,48 +79,43 @@ void add_losses(std::vector<OpCase>& cases) {
                    [](TensorList in) { return Tensors{F::cosine_similarity(in[0], in[1])}; }});
   cases.push_back({"cosine_embedding_loss", [] { return Tensors{draw({2, 4}), draw({2, 4})}; },
                    [](TensorList in) {
-                     return Tensors{F::cosine_embedding_loss(in[0], in[1],
-                                                             tensor({1.0, 1.0}, in[0].dtype()))};
+                     return Tensors{
+                         F::cosine_embedding_loss(in[0], in[1], tensor({1.0, 1.0}, in[0].dtype()))};
                    }});
   cases.push_back({"pairwise_distance", [] { return Tensors{draw({3, 4}), draw({3, 4}, 3, 5)}; },
                    [](TensorList in) { return Tensors{F::pairwise_distance(in[0], in[1])}; }});
-  cases.push_back({"triplet_margin_loss", [] {
-                     return Tensors{draw({2, 4}), draw({2, 4}, 5, 6), draw({2, 4}, 3, 4)};
-                   },
-                   [](TensorList in) {
-                     return Tensors{F::triplet_margin_loss(in[0], in[1], in[2])};
-                   }});
+  cases.push_back(
+      {"triplet_margin_loss",
+       [] { return Tensors{draw({2, 4}), draw({2, 4}, 5, 6), draw({2, 4}, 3, 4)}; },
+       [](TensorList in) { return Tensors{F::triplet_margin_loss(in[0], in[1], in[2])}; }});
   for (Reduction reduction : {Reduction::none, Reduction::mean, Reduction::sum}) {
     for (double smoothing : {0.0, 0.2}) {
-      cases.push_back({concat("cross_entropy ", static_cast<int>(reduction), " ", smoothing), [] {
-                         return Tensors{draw({3, 5, 2}), draw_indices({3, 2}, 5)};
-                       },
+      cases.push_back({concat("cross_entropy ", static_cast<int>(reduction), " ", smoothing),
+                       [] { return Tensors{draw({3, 5, 2}), draw_indices({3, 2}, 5)}; },
                        [=](TensorList in) {
                          const Tensor weight = tensor({0.5, 1.0, 2.0, 1.5, 0.7}, in[0].dtype());
-                         return Tensors{F::cross_entropy(in[0], in[1], weight, 3, reduction, smoothing)};
+                         return Tensors{
+                             F::cross_entropy(in[0], in[1], weight, 3, reduction, smoothing)};
                        }});
     }
-    cases.push_back({concat("nll_loss ", static_cast<int>(reduction)), [] {
-                       return Tensors{draw({3, 5}), draw_indices({3}, 5)};
-                     },
+    cases.push_back({concat("nll_loss ", static_cast<int>(reduction)),
+                     [] { return Tensors{draw({3, 5}), draw_indices({3}, 5)}; },
                      [=](TensorList in) {
                        const Tensor weight = tensor({0.5, 1.0, 2.0, 1.5, 0.7}, in[0].dtype());
                        return Tensors{F::nll_loss(in[0], in[1], weight, -100, reduction)};
                      }});
   }
-  cases.push_back({"cross_entropy probabilities", [] {
-                     return Tensors{draw({3, 5}), draw({3, 5}, 0.1, 1)};
-                   },
-                   [](TensorList in) {
-                     return Tensors{F::cross_entropy(in[0], in[1], Tensor(), -100, Reduction::mean, 0.1)};
-                   }});
+  cases.push_back(
+      {"cross_entropy probabilities", [] { return Tensors{draw({3, 5}), draw({3, 5}, 0.1, 1)}; },
+       [](TensorList in) {
+         return Tensors{F::cross_entropy(in[0], in[1], Tensor(), -100, Reduction::mean, 0.1)};
+       }});
 }
 
 void add_norms(std::vector<OpCase>& cases) {
-  cases.push_back({"layer_norm", [] { return Tensors{draw({2, 3, 4}), draw({3, 4}), draw({3, 4})}; },
-                   [](TensorList in) {
-                     return Tensors{F::layer_norm(in[0], {3, 4}, in[1], in[2])};
-                   }});
+  cases.push_back(
+      {"layer_norm", [] { return Tensors{draw({2, 3, 4}), draw({3, 4}), draw({3, 4})}; },
+       [](TensorList in) { return Tensors{F::layer_norm(in[0], {3, 4}, in[1], in[2])}; }});
   cases.push_back({"layer_norm plain", [] { return Tensors{draw({3, 4})}; },
                    [](TensorList in) { return Tensors{F::layer_norm(in[0], {4})}; }});
   cases.push_back({"rms_norm", [] { return Tensors{draw({3, 4}), draw({4})}; },
@@ -128,15 +124,13 @@ void add_norms(std::vector<OpCase>& cases) {
                    [](TensorList in) { return Tensors{F::group_norm(in[0], 2, in[1], in[2])}; }});
   cases.push_back({"instance_norm", [] { return Tensors{draw({2, 3, 4}), draw({3}), draw({3})}; },
                    [](TensorList in) { return Tensors{F::instance_norm(in[0], in[1], in[2])}; }});
-  cases.push_back({"batch_norm training", [] {
-                     return Tensors{draw({3, 2, 4}), draw({2}), draw({2})};
-                   },
+  cases.push_back({"batch_norm training",
+                   [] { return Tensors{draw({3, 2, 4}), draw({2}), draw({2})}; },
                    [](TensorList in) {
                      return Tensors{F::batch_norm(in[0], Tensor(), Tensor(), in[1], in[2], true)};
                    }});
-  cases.push_back({"batch_norm inference", [] {
-                     return Tensors{draw({3, 2, 4}), draw({2}), draw({2})};
-                   },
+  cases.push_back({"batch_norm inference",
+                   [] { return Tensors{draw({3, 2, 4}), draw({2}), draw({2})}; },
                    [](TensorList in) {
                      const DType dtype = in[0].dtype();
                      return Tensors{F::batch_norm(in[0], tensor({0.5, -0.5}, dtype),
@@ -146,7 +140,8 @@ void add_norms(std::vector<OpCase>& cases) {
 
 void add_convolutions(std::vector<OpCase>& cases) {
   const auto add = [&](const std::string& name, const Dims& input, const Dims& weight,
-                       int64_t channels, Callback<Tensor(const Tensor&, const Tensor&, const Tensor&)> function) {
+                       int64_t channels,
+                       Callback<Tensor(const Tensor&, const Tensor&, const Tensor&)> function) {
     cases.push_back({name, [=] { return Tensors{draw(input), draw(weight), draw({channels})}; },
                      [function](TensorList in) { return Tensors{function(in[0], in[1], in[2])}; }});
   };
@@ -170,7 +165,9 @@ void add_convolutions(std::vector<OpCase>& cases) {
   add("conv2d pointwise", {2, 3, 3, 3}, {2, 3, 1, 1}, 2,
       [](const Tensor& x, const Tensor& w, const Tensor& b) { return F::conv2d(x, w, b); });
   add("conv3d", {1, 2, 3, 3, 3}, {2, 2, 2, 2, 2}, 2,
-      [](const Tensor& x, const Tensor& w, const Tensor& b) { return F::conv3d(x, w, b, {1}, {1}); });
+      [](const Tensor& x, const Tensor& w, const Tensor& b) {
+        return F::conv3d(x, w, b, {1}, {1});
+      });
   add("conv_transpose1d", {2, 3, 4}, {3, 2, 3}, 2,
       [](const Tensor& x, const Tensor& w, const Tensor& b) {
         return F::conv_transpose1d(x, w, b, {2}, {1}, {1});
@@ -180,7 +177,9 @@ void add_convolutions(std::vector<OpCase>& cases) {
         return F::conv_transpose2d(x, w, b, {2, 1}, {1, 0}, {1, 0}, 2);
       });
   add("conv_transpose3d", {1, 2, 2, 2, 2}, {2, 1, 2, 2, 2}, 1,
-      [](const Tensor& x, const Tensor& w, const Tensor& b) { return F::conv_transpose3d(x, w, b); });
+      [](const Tensor& x, const Tensor& w, const Tensor& b) {
+        return F::conv_transpose3d(x, w, b);
+      });
   cases.push_back({"unfold", [] { return Tensors{draw({2, 2, 4, 4})}; },
                    [](TensorList in) { return Tensors{F::unfold(in[0], {2, 3}, {1}, {1}, {2})}; }});
   cases.push_back({"fold", [] { return Tensors{draw({1, 8, 9})}; },
@@ -188,25 +187,29 @@ void add_convolutions(std::vector<OpCase>& cases) {
 }
 
 void add_pools(std::vector<OpCase>& cases) {
-  const auto add = [&](const std::string& name, const Dims& shape, Callback<Tensor(const Tensor&)> function) {
+  const auto add = [&](const std::string& name, const Dims& shape,
+                       Callback<Tensor(const Tensor&)> function) {
     cases.push_back({name, [shape] { return Tensors{draw_distinct(shape)}; },
                      [function](TensorList in) { return Tensors{function(in[0])}; }});
   };
   add("max_pool1d", {2, 2, 7}, [](const Tensor& x) { return F::max_pool1d(x, {3}, Dims{2}, {1}); });
   add("max_pool2d", {1, 2, 5, 6},
       [](const Tensor& x) { return F::max_pool2d(x, {2}, {}, {0}, {1}, true); });
-  add("max_pool3d", {1, 1, 4, 3, 4}, [](const Tensor& x) { return F::max_pool3d(x, {2}, Dims{1}); });
+  add("max_pool3d", {1, 1, 4, 3, 4},
+      [](const Tensor& x) { return F::max_pool3d(x, {2}, Dims{1}); });
   add("avg_pool1d", {2, 2, 7}, [](const Tensor& x) { return F::avg_pool1d(x, {3}, Dims{2}, {1}); });
   add("avg_pool2d", {1, 2, 5, 6},
       [](const Tensor& x) { return F::avg_pool2d(x, {3, 2}, Dims{2}, {1}, true, false); });
   add("avg_pool3d", {1, 1, 4, 3, 4},
       [](const Tensor& x) { return F::avg_pool3d(x, {2}, {}, {0}, false, true, 3); });
-  add("adaptive_avg_pool1d", {2, 2, 7}, [](const Tensor& x) { return F::adaptive_avg_pool1d(x, {3}); });
+  add("adaptive_avg_pool1d", {2, 2, 7},
+      [](const Tensor& x) { return F::adaptive_avg_pool1d(x, {3}); });
   add("adaptive_avg_pool2d", {1, 2, 5, 7},
       [](const Tensor& x) { return F::adaptive_avg_pool2d(x, {3, -1}); });
   add("adaptive_avg_pool3d", {1, 1, 4, 3, 5},
       [](const Tensor& x) { return F::adaptive_avg_pool3d(x, {2}); });
-  add("adaptive_max_pool1d", {2, 2, 7}, [](const Tensor& x) { return F::adaptive_max_pool1d(x, {3}); });
+  add("adaptive_max_pool1d", {2, 2, 7},
+      [](const Tensor& x) { return F::adaptive_max_pool1d(x, {3}); });
   add("adaptive_max_pool2d", {1, 2, 5, 7},
       [](const Tensor& x) { return F::adaptive_max_pool2d(x, {3, 2}); });
   add("adaptive_max_pool3d", {1, 1, 4, 3, 5},

@@ -26,7 +26,8 @@ uint64_t seed();
 
 /// Draws that keep clear of kinks: numbers in [low, high], at least `apart` from 0 when asked for.
 Tensor draw(const Dims& shape, double low = -2, double high = 2, double away_from_zero = 0);
-/// Numbers of distinct magnitudes in random order, so that sorting and extremes are stable under small steps.
+/// Numbers of distinct magnitudes in random order, so that sorting and extremes are stable under
+/// small steps.
 Tensor draw_distinct(const Dims& shape);
 /// Integers in [0, bound).
 Tensor draw_indices(const Dims& shape, int64_t bound);

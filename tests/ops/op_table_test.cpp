@@ -43,7 +43,8 @@ Tensor strided_copy(const Tensor& input) {
   const NoGradGuard no_grad;
   Dims reversed;
   for (int i = input.dim() - 1; i >= 0; --i) reversed.push_back(i);
-  Tensor wide = repeat_interleave(input.detach().permute(reversed).contiguous().unsqueeze(-1), 2, -1);
+  Tensor wide =
+      repeat_interleave(input.detach().permute(reversed).contiguous().unsqueeze(-1), 2, -1);
   return wide.select(-1, 1).permute(reversed);
 }
 

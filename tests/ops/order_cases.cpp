@@ -34,7 +34,8 @@ std::vector<OpCase> order_cases() {
            [](const Tensor& x) { return Tensors{cumulative_trapezoid(x, 0.5, 1)}; });
   cases.push_back({"cumprod", [] { return Tensors{draw({3, 4}, 0.5, 1.5)}; },
                    [](TensorList in) { return Tensors{cumprod(in[0], 1)}; }});
-  cases.push_back({"cumprod with a zero", [] {
+  cases.push_back({"cumprod with a zero",
+                   [] {
                      const Tensor x = draw({2, 4}, 0.5, 1.5);
                      const NoGradGuard no_grad;
                      x[0][1].zero_();
@@ -64,9 +65,7 @@ std::vector<OpCase> order_cases() {
                      return Tensors{values, inverse, counts};
                    }});
   cases.push_back({"unique_consecutive", [] { return Tensors{draw_indices({8}, 2)}; },
-                   [](TensorList in) {
-                     return Tensors{std::get<0>(unique_consecutive(in[0]))};
-                   }});
+                   [](TensorList in) { return Tensors{std::get<0>(unique_consecutive(in[0]))}; }});
   for (OpCase& op : cases) {
     for (const char* name : {"searchsorted", "bucketize", "histc", "argsort"}) {
       if (op.name == name) op.has_gradient = false;

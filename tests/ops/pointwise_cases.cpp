@@ -27,7 +27,8 @@ Range range_of(const std::string& name) {
 
 OpCase unary(const std::string& name, Tensor (*function)(const Tensor&)) {
   const Range range = range_of(name);
-  return {name, [range] { return Tensors{draw({3, 4}, range.low, range.high, range.away_from_zero)}; },
+  return {name,
+          [range] { return Tensors{draw({3, 4}, range.low, range.high, range.away_from_zero)}; },
           [function](TensorList in) { return Tensors{function(in[0])}; }};
 }
 
@@ -47,10 +48,9 @@ bool is_for_integers(const std::string& name) {
   return false;
 }
 
-OpCase with_one(const std::string& name, Callback<Tensor(const Tensor&)> function,
-                double low = -2, double high = 2, double away_from_zero = 0.05) {
-  return {name,
-          [=] { return Tensors{draw({3, 4}, low, high, away_from_zero)}; },
+OpCase with_one(const std::string& name, Callback<Tensor(const Tensor&)> function, double low = -2,
+                double high = 2, double away_from_zero = 0.05) {
+  return {name, [=] { return Tensors{draw({3, 4}, low, high, away_from_zero)}; },
           [function](TensorList in) { return Tensors{function(in[0])}; }};
 }
 
@@ -61,19 +61,19 @@ void add_lists(std::vector<OpCase>& cases) {
 #define TAUT_ACTIVATION(name, Functor) cases.push_back(unary(#name, &nn::functional::name));
 #include "taut/ops/lists/activation.def"
 #undef TAUT_ACTIVATION
-#define TAUT_PREDICATE(name, Functor)              \
-  cases.push_back(unary(#name, &taut::name));      \
+#define TAUT_PREDICATE(name, Functor)         \
+  cases.push_back(unary(#name, &taut::name)); \
   cases.back().has_gradient = false;
 #include "taut/ops/lists/predicate.def"
 #undef TAUT_PREDICATE
-#define TAUT_COMPARE(name, Functor)                                             \
-  cases.push_back(binary(#name, static_cast<BinaryFunction>(&taut::name)));     \
+#define TAUT_COMPARE(name, Functor)                                         \
+  cases.push_back(binary(#name, static_cast<BinaryFunction>(&taut::name))); \
   cases.back().has_gradient = false;
 #include "taut/ops/lists/compare.def"
 #undef TAUT_COMPARE
-#define TAUT_BINARY(name, Functor)                                              \
-  if (!is_for_integers(#name)) {                                                \
-    cases.push_back(binary(#name, static_cast<BinaryFunction>(&taut::name)));   \
+#define TAUT_BINARY(name, Functor)                                            \
+  if (!is_for_integers(#name)) {                                              \
+    cases.push_back(binary(#name, static_cast<BinaryFunction>(&taut::name))); \
   }
 #include "taut/ops/lists/arithmetic.def"
 #undef TAUT_BINARY
@@ -109,7 +109,8 @@ std::vector<OpCase> pointwise_cases() {
   cases.push_back(with_one("clamp", [](const Tensor& x) { return clamp(x, -1.01, 1.02); }));
   cases.push_back(with_one("clamp below", [](const Tensor& x) { return clamp(x, -0.51); }));
   cases.push_back(with_one("round", [](const Tensor& x) { return round(x); }, 0.1, 0.4));
-  cases.push_back(with_one("round decimals", [](const Tensor& x) { return round(x, 1); }, 0.11, 0.14));
+  cases.push_back(
+      with_one("round decimals", [](const Tensor& x) { return round(x, 1); }, 0.11, 0.14));
   cases.back().all_floating_dtypes = false;
   cases.push_back(with_one("nan_to_num", [](const Tensor& x) { return nan_to_num(x); }));
   cases.push_back(with_one("logit", [](const Tensor& x) { return logit(x, 1e-3); }, 0.1, 0.9));
@@ -121,14 +122,18 @@ std::vector<OpCase> pointwise_cases() {
   cases.push_back(with_one("celu", [](const Tensor& x) { return F::celu(x, 1.3); }));
   cases.push_back(with_one("gelu", [](const Tensor& x) { return F::gelu(x); }));
   cases.push_back(with_one("gelu tanh", [](const Tensor& x) { return F::gelu(x, "tanh"); }));
-  cases.push_back(with_one("hardtanh", [](const Tensor& x) { return F::hardtanh(x, -1.01, 1.01); }));
+  cases.push_back(
+      with_one("hardtanh", [](const Tensor& x) { return F::hardtanh(x, -1.01, 1.01); }));
   cases.push_back(with_one("threshold", [](const Tensor& x) { return F::threshold(x, 0.01, -3); }));
-  cases.push_back(with_one("softplus", [](const Tensor& x) { return F::softplus(x, 2.0, 3.0); }, -1, 1));
+  cases.push_back(
+      with_one("softplus", [](const Tensor& x) { return F::softplus(x, 2.0, 3.0); }, -1, 1));
   cases.push_back(with_one("softshrink", [](const Tensor& x) { return F::softshrink(x, 0.02); }));
   cases.push_back(with_one("hardshrink", [](const Tensor& x) { return F::hardshrink(x, 0.02); }));
-  cases.push_back({"prelu", [] { return Tensors{draw({2, 3, 2}, -2, 2, 0.05), draw({3}, 0.1, 0.5)}; },
+  cases.push_back({"prelu",
+                   [] { return Tensors{draw({2, 3, 2}, -2, 2, 0.05), draw({3}, 0.1, 0.5)}; },
                    [](TensorList in) { return Tensors{F::prelu(in[0], in[1])}; }});
-  cases.push_back({"where", [] { return Tensors{draw({3, 4}), draw({4}), draw_indices({3, 1}, 2)}; },
+  cases.push_back({"where",
+                   [] { return Tensors{draw({3, 4}), draw({4}), draw_indices({3, 1}, 2)}; },
                    [](TensorList in) { return Tensors{where(ne(in[2], 0), in[0], in[1])}; }});
   cases.push_back({"masked_fill", [] { return Tensors{draw({3, 4}), draw_indices({4}, 2)}; },
                    [](TensorList in) { return Tensors{masked_fill(in[0], ne(in[1], 0), 1.5)}; }});

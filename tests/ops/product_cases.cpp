@@ -14,9 +14,7 @@ OpCase three(const std::string& name,
                                 const Scalar&),
              const Dims& a, const Dims& b, const Dims& c) {
   return {name, [a, b, c] { return Tensors{draw(a), draw(b), draw(c)}; },
-          [function](TensorList in) {
-            return Tensors{function(in[0], in[1], in[2], 0.5, 2.0)};
-          }};
+          [function](TensorList in) { return Tensors{function(in[0], in[1], in[2], 0.5, 2.0)}; }};
 }
 
 }  // namespace
@@ -50,33 +48,30 @@ std::vector<OpCase> product_cases() {
     const std::string text = equation;
     const bool single = text.find(',') == std::string::npos;
     const bool batched = text[0] == 'b' || text[0] == '.';
-    cases.push_back({"einsum " + text, [single, batched] {
+    cases.push_back({"einsum " + text,
+                     [single, batched] {
                        Tensors in{batched ? draw({2, 3, 3}) : draw({3, 3})};
                        if (!single) in.push_back(batched ? draw({2, 3, 3}) : draw({3, 3}));
                        return in;
                      },
                      [text](TensorList in) { return Tensors{einsum(text, in)}; }});
   }
-  cases.push_back({"tensordot", [] { return Tensors{draw({2, 3, 4}), draw({4, 3, 2})}; },
-                   [](TensorList in) {
-                     return Tensors{tensordot(in[0], in[1], Dims{1, 2}, Dims{1, 0})};
-                   }});
-  cases.push_back({"multi_dot", [] {
-                     return Tensors{draw({2, 5}), draw({5, 3}), draw({3, 4}), draw({4})};
-                   },
+  cases.push_back(
+      {"tensordot", [] { return Tensors{draw({2, 3, 4}), draw({4, 3, 2})}; },
+       [](TensorList in) { return Tensors{tensordot(in[0], in[1], Dims{1, 2}, Dims{1, 0})}; }});
+  cases.push_back({"multi_dot",
+                   [] { return Tensors{draw({2, 5}), draw({5, 3}), draw({3, 4}), draw({4})}; },
                    [](TensorList in) { return Tensors{linalg::multi_dot(in)}; }});
   cases.push_back({"matrix_power", [] { return Tensors{draw({2, 3, 3}, -1, 1)}; },
                    [](TensorList in) { return Tensors{linalg::matrix_power(in[0], 3)}; }});
   cases.push_back({"vecdot", [] { return Tensors{draw({2, 3}), draw({3})}; },
                    [](TensorList in) { return Tensors{linalg::vecdot(in[0], in[1])}; }});
-  cases.push_back({"linear", [] { return Tensors{draw({2, 3, 4}), draw({5, 4}), draw({5})}; },
-                   [](TensorList in) {
-                     return Tensors{nn::functional::linear(in[0], in[1], in[2])};
-                   }});
-  cases.push_back({"linear of a vector", [] { return Tensors{draw({4}), draw({5, 4}), draw({5})}; },
-                   [](TensorList in) {
-                     return Tensors{nn::functional::linear(in[0], in[1], in[2])};
-                   }});
+  cases.push_back(
+      {"linear", [] { return Tensors{draw({2, 3, 4}), draw({5, 4}), draw({5})}; },
+       [](TensorList in) { return Tensors{nn::functional::linear(in[0], in[1], in[2])}; }});
+  cases.push_back(
+      {"linear of a vector", [] { return Tensors{draw({4}), draw({5, 4}), draw({5})}; },
+       [](TensorList in) { return Tensors{nn::functional::linear(in[0], in[1], in[2])}; }});
   cases.push_back({"cross", [] { return Tensors{draw({2, 3}), draw({3})}; },
                    [](TensorList in) { return Tensors{cross(in[0], in[1])}; }});
   return cases;

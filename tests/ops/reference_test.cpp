@@ -1,14 +1,13 @@
 // Every elementwise op of the lists against its reference in double: ordinary and special numbers,
 // every dtype, each place within a vector, empty tensors, in place.
 
-#include "tests/ops/references.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
 #include <vector>
 
 #include "taut/taut.h"
+#include "tests/ops/references.h"
 
 namespace taut::testing {
 namespace {
@@ -56,9 +55,12 @@ bool same(double actual, double expected, double tolerance) {
 }
 
 const double kInfinity = std::numeric_limits<double>::infinity();
-const double kSpecial[] = {0.0,   -0.0, 1.0,   -1.0,  0.5,  -0.5,  2.0,  -2.0,  3.75,  -3.75, 1e-8,
-                           -1e-8, 20.0, -20.0, 100.0, 1e5,  -1e5,  1e30, -1e30, 88.5,  -90.0, 710.0,
-                           kInfinity, -kInfinity, std::numeric_limits<double>::quiet_NaN()};
+const double kSpecial[] = {
+    0.0,   -0.0,  1.0,       -1.0,       0.5,
+    -0.5,  2.0,   -2.0,      3.75,       -3.75,
+    1e-8,  -1e-8, 20.0,      -20.0,      100.0,
+    1e5,   -1e5,  1e30,      -1e30,      88.5,
+    -90.0, 710.0, kInfinity, -kInfinity, std::numeric_limits<double>::quiet_NaN()};
 
 std::vector<double> samples() {
   std::vector<double> values(std::begin(kSpecial), std::end(kSpecial));
@@ -205,7 +207,8 @@ TEST_P(BinaryOps, BroadcastsAndTakesEmptyTensors) {
   const Tensor a = arange(1, 7).to(dtype).view({2, 3, 1});
   const Tensor b = arange(1, 5).to(dtype);
   const Tensor wide = function(a, b);
-  EXPECT_TRUE(equal(wide, function(a.expand({2, 3, 4}).contiguous(), b.expand({2, 3, 4}).contiguous())))
+  EXPECT_TRUE(
+      equal(wide, function(a.expand({2, 3, 4}).contiguous(), b.expand({2, 3, 4}).contiguous())))
       << name;
   EXPECT_EQ(function(a.slice(0, 0, 0), b).shape(), (Dims{0, 3, 4})) << name;
   EXPECT_THROW(function(a, ones({4, 5}, dtype)), ShapeError) << name;

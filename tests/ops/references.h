@@ -17,7 +17,9 @@ using BinaryReference = double (*)(double, double);
 inline constexpr double kPi = 3.14159265358979323846;
 
 inline double sigmoid_reference(double x) { return 1 / (1 + std::exp(-x)); }
-inline double softplus_reference(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+inline double softplus_reference(double x) {
+  return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+}
 
 /// The inverse of erf by bisection.
 inline double erfinv_reference(double y) {
@@ -35,7 +37,8 @@ inline double erfinv_reference(double y) {
 inline double digamma_reference(double x) {
   const double h = 1e-3;
   return (std::lgamma(x - 2 * h) - 8 * std::lgamma(x - h) + 8 * std::lgamma(x + h) -
-          std::lgamma(x + 2 * h)) / (12 * h);
+          std::lgamma(x + 2 * h)) /
+         (12 * h);
 }
 
 inline const std::map<std::string, UnaryReference>& unary_references() {
@@ -43,8 +46,12 @@ inline const std::map<std::string, UnaryReference>& unary_references() {
       {"abs", [](double x) { return std::fabs(x); }},
       {"neg", [](double x) { return -x; }},
       {"square", [](double x) { return x * x; }},
-      {"sgn", [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }},
-      {"sign", [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }},
+      {"sgn", [](double x) { return x > 0   ? 1.0
+                                    : x < 0 ? -1.0
+                                            : x; }},
+      {"sign", [](double x) { return x > 0   ? 1.0
+                                     : x < 0 ? -1.0
+                                             : x; }},
       {"reciprocal", [](double x) { return 1 / x; }},
       {"sqrt", [](double x) { return std::sqrt(x); }},
       {"rsqrt", [](double x) { return 1 / std::sqrt(x); }},
@@ -82,11 +89,16 @@ inline const std::map<std::string, UnaryReference>& unary_references() {
       {"frac", [](double x) { return x - std::trunc(x); }},
       {"relu", [](double x) { return std::isnan(x) ? x : std::max(x, 0.0); }},
       {"relu6", [](double x) { return std::isnan(x) ? x : std::min(std::max(x, 0.0), 6.0); }},
-      {"selu", [](double x) { return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * std::expm1(x)); }},
+      {"selu",
+       [](double x) {
+         return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * std::expm1(x));
+       }},
       {"silu", [](double x) { return x * sigmoid_reference(x); }},
       {"mish", [](double x) { return x * std::tanh(softplus_reference(x)); }},
-      {"hardsigmoid", [](double x) { return std::isnan(x) ? x : std::clamp(x / 6 + 0.5, 0.0, 1.0); }},
-      {"hardswish", [](double x) { return x * (std::isnan(x) ? x : std::clamp(x + 3, 0.0, 6.0)) / 6; }},
+      {"hardsigmoid",
+       [](double x) { return std::isnan(x) ? x : std::clamp(x / 6 + 0.5, 0.0, 1.0); }},
+      {"hardswish",
+       [](double x) { return x * (std::isnan(x) ? x : std::clamp(x + 3, 0.0, 6.0)) / 6; }},
       {"logsigmoid", [](double x) { return -softplus_reference(-x); }},
       {"softsign", [](double x) { return x / (1 + std::abs(x)); }},
       {"tanhshrink", [](double x) { return x - std::tanh(x); }},
@@ -106,8 +118,10 @@ inline int64_t whole(double x) { return static_cast<int64_t>(x); }
 inline const std::map<std::string, BinaryReference>& binary_references() {
   static const std::map<std::string, BinaryReference> rows = {
       {"mul", [](double a, double b) { return a * b; }},
-      {"maximum", [](double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }},
-      {"minimum", [](double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }},
+      {"maximum",
+       [](double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }},
+      {"minimum",
+       [](double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }},
       {"fmax", [](double a, double b) { return std::fmax(a, b); }},
       {"fmin", [](double a, double b) { return std::fmin(a, b); }},
       {"fmod", [](double a, double b) { return std::fmod(a, b); }},
@@ -115,13 +129,16 @@ inline const std::map<std::string, BinaryReference>& binary_references() {
       {"floor_divide", [](double a, double b) { return std::floor(a / b); }},
       {"true_divide", [](double a, double b) { return a / b; }},
       {"pow", [](double a, double b) { return std::pow(a, b); }},
-      {"xlogy", [](double a, double b) { return a == 0 && !std::isnan(b) ? 0.0 : a * std::log(b); }},
+      {"xlogy",
+       [](double a, double b) { return a == 0 && !std::isnan(b) ? 0.0 : a * std::log(b); }},
       {"logaddexp", [](double a, double b) { return std::log(std::exp(a) + std::exp(b)); }},
       {"logaddexp2", [](double a, double b) { return std::log2(std::exp2(a) + std::exp2(b)); }},
       {"atan2", [](double a, double b) { return std::atan2(a, b); }},
       {"hypot", [](double a, double b) { return std::hypot(a, b); }},
       {"copysign", [](double a, double b) { return std::copysign(a, b); }},
-      {"heaviside", [](double a, double b) { return a == 0 ? b : a < 0 ? 0.0 : 1.0; }},
+      {"heaviside", [](double a, double b) { return a == 0  ? b
+                                                    : a < 0 ? 0.0
+                                                            : 1.0; }},
       {"bitwise_and", [](double a, double b) { return static_cast<double>(whole(a) & whole(b)); }},
       {"bitwise_or", [](double a, double b) { return static_cast<double>(whole(a) | whole(b)); }},
       {"bitwise_xor", [](double a, double b) { return static_cast<double>(whole(a) ^ whole(b)); }},

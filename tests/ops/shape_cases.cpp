@@ -23,8 +23,10 @@ OpCase joined(const std::string& name, Tensor (*function)(TensorList), const Dim
 
 void add_views(std::vector<OpCase>& cases) {
   cases.push_back(one("view", [](const Tensor& x) { return contiguous(x).view({2, -1}); }));
-  cases.push_back(one("reshape", [](const Tensor& x) { return x.permute({2, 0, 1}).reshape({4, 6}); }));
-  cases.push_back(one("view_as", [](const Tensor& x) { return view_as(contiguous(x), zeros({6, 4})); }));
+  cases.push_back(
+      one("reshape", [](const Tensor& x) { return x.permute({2, 0, 1}).reshape({4, 6}); }));
+  cases.push_back(
+      one("view_as", [](const Tensor& x) { return view_as(contiguous(x), zeros({6, 4})); }));
   cases.push_back(one("reshape_as", [](const Tensor& x) { return reshape_as(x, zeros({6, 4})); }));
   cases.push_back(one("flatten", [](const Tensor& x) { return flatten(x, 1); }));
   cases.push_back(one("unflatten", [](const Tensor& x) { return unflatten(x, 1, {2, -1}); }));
@@ -43,32 +45,33 @@ void add_views(std::vector<OpCase>& cases) {
   cases.push_back(one("squeeze dim", [](const Tensor& x) { return squeeze(x, 1); }, {3, 1, 2}));
   cases.push_back(one("unsqueeze", [](const Tensor& x) { return unsqueeze(x, -2); }));
   cases.push_back(one("expand", [](const Tensor& x) { return expand(x, {2, 3, -1}); }, {3, 1}));
-  cases.push_back(one("expand_as", [](const Tensor& x) { return expand_as(x, zeros({3, 4})); }, {3, 1}));
-  cases.push_back(one("broadcast_to", [](const Tensor& x) { return broadcast_to(x, {3, 4}); }, {4}));
+  cases.push_back(
+      one("expand_as", [](const Tensor& x) { return expand_as(x, zeros({3, 4})); }, {3, 1}));
+  cases.push_back(
+      one("broadcast_to", [](const Tensor& x) { return broadcast_to(x, {3, 4}); }, {4}));
   cases.push_back(one("narrow", [](const Tensor& x) { return narrow(x, 1, 1, 2); }));
   cases.push_back(one("narrow_copy", [](const Tensor& x) { return narrow_copy(x, 1, -2, 2); }));
   cases.push_back(one("select", [](const Tensor& x) { return select(x, 1, -1); }));
   cases.push_back(one("slice", [](const Tensor& x) { return slice(x, 1, 0, 4, 2); }));
   cases.push_back(one("diagonal", [](const Tensor& x) { return diagonal(x, 1, 0, 1); }));
   cases.push_back(one("unfold windows", [](const Tensor& x) { return unfold(x, 1, 2, 1); }));
-  cases.push_back(one("as_strided", [](const Tensor& x) {
-    return as_strided(contiguous(x), {3, 2}, {2, 5}, 1);
-  }));
+  cases.push_back(one(
+      "as_strided", [](const Tensor& x) { return as_strided(contiguous(x), {3, 2}, {2, 5}, 1); }));
   cases.push_back(one("as_strided overlapping", [](const Tensor& x) {
     return as_strided(contiguous(x), {3, 3}, {1, 1}, 2);
   }));
   cases.push_back(one("alias", [](const Tensor& x) { return alias(x); }));
   cases.push_back(one("contiguous", [](const Tensor& x) { return contiguous(x.transpose(0, 1)); }));
-  cases.push_back(one("channels_last", [](const Tensor& x) {
-    return contiguous(x, MemoryFormat::channels_last) * 2.0;
-  }, {2, 3, 2, 2}));
+  cases.push_back(
+      one("channels_last",
+          [](const Tensor& x) { return contiguous(x, MemoryFormat::channels_last) * 2.0; },
+          {2, 3, 2, 2}));
   cases.push_back(one("atleast_1d", [](const Tensor& x) { return atleast_1d(x); }, {}));
   cases.push_back(one("atleast_2d", [](const Tensor& x) { return atleast_2d(x); }, {3}));
   cases.push_back(one("atleast_3d", [](const Tensor& x) { return atleast_3d(x); }, {3}));
   cases.push_back(many("split", [](const Tensor& x) { return split(x, 4, 1); }));
-  cases.push_back(many("split sizes", [](const Tensor& x) {
-    return split_with_sizes(x, {1, 3, 2}, 1);
-  }));
+  cases.push_back(
+      many("split sizes", [](const Tensor& x) { return split_with_sizes(x, {1, 3, 2}, 1); }));
   cases.push_back(many("chunk", [](const Tensor& x) { return chunk(x, 4, 1); }));
   cases.push_back(many("tensor_split", [](const Tensor& x) { return tensor_split(x, 4, 1); }));
   cases.push_back(many("tensor_split at", [](const Tensor& x) {
@@ -99,9 +102,8 @@ void add_joins(std::vector<OpCase>& cases) {
                    [](TensorList in) { return broadcast_tensors(in); }});
   cases.push_back(one("repeat", [](const Tensor& x) { return repeat(x, {2, 1, 3}); }, {2, 3}));
   cases.push_back(one("tile", [](const Tensor& x) { return tile(x, {2}); }, {2, 3}));
-  cases.push_back(one("repeat_interleave", [](const Tensor& x) {
-    return repeat_interleave(x, 3, 1);
-  }));
+  cases.push_back(
+      one("repeat_interleave", [](const Tensor& x) { return repeat_interleave(x, 3, 1); }));
   cases.push_back(one("flip", [](const Tensor& x) { return flip(x, {0, 2}); }));
   cases.push_back(one("fliplr", [](const Tensor& x) { return fliplr(x); }));
   cases.push_back(one("flipud", [](const Tensor& x) { return flipud(x); }));
@@ -115,11 +117,11 @@ void add_joins(std::vector<OpCase>& cases) {
   cases.push_back(one("diag of a vector", [](const Tensor& x) { return diag(x, -1); }, {3}));
   cases.push_back(one("diag of a matrix", [](const Tensor& x) { return diag(x, 1); }, {3, 4}));
   cases.push_back(one("diagflat", [](const Tensor& x) { return diagflat(x); }, {2, 2}));
-  cases.push_back(one("diag_embed", [](const Tensor& x) { return diag_embed(x, 1, 0, 2); }, {2, 3}));
+  cases.push_back(
+      one("diag_embed", [](const Tensor& x) { return diag_embed(x, 1, 0, 2); }, {2, 3}));
   cases.push_back(one("trace", [](const Tensor& x) { return trace(x); }, {3, 4}));
-  cases.push_back(one("constant_pad_nd", [](const Tensor& x) {
-    return constant_pad_nd(x, {1, 2, -1, 1}, 0.5);
-  }));
+  cases.push_back(one("constant_pad_nd",
+                      [](const Tensor& x) { return constant_pad_nd(x, {1, 2, -1, 1}, 0.5); }));
   cases.push_back({"slice_scatter", [] { return Tensors{draw({4, 3}), draw({2, 3})}; },
                    [](TensorList in) { return Tensors{slice_scatter(in[0], in[1], 0, 1, 3)}; }});
   cases.push_back({"select_scatter", [] { return Tensors{draw({4, 3}), draw({3})}; },

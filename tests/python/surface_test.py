@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,6 @@ def test_mypy_accepts_the_stubs(tmp_path):
     )
     result = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(program)],
-        capture_output=True, text=True, env={"MYPYPATH": str(ROOT / "python"), "PATH": ""},
+        capture_output=True, text=True, env={**os.environ, "MYPYPATH": str(ROOT / "python")},
     )
     assert result.returncode == 0, result.stdout + result.stderr

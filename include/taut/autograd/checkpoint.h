@@ -1,6 +1,6 @@
 #pragma once
-// Trading time for memory: what a function saves for backward is thrown away and computed again when
-// backward asks for it.
+// Trading time for memory: what a function saves for backward is thrown away and computed again
+// when backward asks for it.
 //   Tensor y = checkpoint([&](TensorList in) { return Tensors{block(in[0])}; }, {x})[0];
 
 #include "taut/base/callback.h"

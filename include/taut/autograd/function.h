@@ -63,9 +63,9 @@ class TAUT_API FunctionContext final : public RefCounted {
 using FunctionForward = Callback<Tensors(FunctionContext&)>;
 using FunctionBackward = Callback<Tensors(FunctionContext&, const Tensors& grads)>;
 
-/// Runs `forward` off the tape and records one node whose derivative is `backward`, which returns one
-/// gradient for each of `inputs`, undefined where there is none. `name` must live as long as the
-/// program.
+/// Runs `forward` off the tape and records one node whose derivative is `backward`, which returns
+/// one gradient for each of `inputs`, undefined where there is none. `name` must live as long as
+/// the program.
 /// @throws AutogradError when backward returns another number of gradients.
 TAUT_API Tensors apply_function(const char* name, TensorList inputs, const FunctionForward& forward,
                                 FunctionBackward backward);
@@ -102,9 +102,8 @@ struct Function {
         [&](FunctionContext& context) { return Derived::forward(context, args...); },
         [](FunctionContext& context, const Tensors& grads) {
           const Tensors all = Derived::backward(context, grads);
-          TAUT_CHECK(all.size() == sizeof...(Args), AutogradError,
-                     "function: backward returned ", all.size(), " gradients; expected ",
-                     sizeof...(Args));
+          TAUT_CHECK(all.size() == sizeof...(Args), AutogradError, "function: backward returned ",
+                     all.size(), " gradients; expected ", sizeof...(Args));
           return detail::only_for_tensors<Args...>(all);
         });
   }

@@ -9,8 +9,8 @@
 
 namespace taut::autograd {
 
-/// The outputs at `inputs`, and v-transposed times the Jacobian for each input. `v` has the outputs'
-/// shapes; it may be left out for one output of one element.
+/// The outputs at `inputs`, and v-transposed times the Jacobian for each input. `v` has the
+/// outputs' shapes; it may be left out for one output of one element.
 TAUT_API std::pair<Tensors, Tensors> vjp(const TensorFunction& function, Tensors inputs,
                                          TensorList v = {}, bool create_graph = false);
 

@@ -10,16 +10,16 @@ namespace taut::autograd {
 using TensorFunction = Callback<Tensors(TensorList inputs)>;
 
 struct GradcheckOptions {
-  double eps = 1e-6;    // the step of the central difference
+  double eps = 1e-6;  // the step of the central difference
   double atol = 1e-5;
   double rtol = 1e-3;
   bool raise_exception = true;
 };
 
-/// Compares the derivatives of `function` at `inputs` with central differences, for every element of
-/// every input that requires grad and every element of every floating output.
-/// @throws AutogradError that names input, output and both Jacobians' entry where they differ, unless
-/// raise_exception is off; ValueError when no input requires grad.
+/// Compares the derivatives of `function` at `inputs` with central differences, for every element
+/// of every input that requires grad and every element of every floating output.
+/// @throws AutogradError that names input, output and both Jacobians' entry where they differ,
+/// unless raise_exception is off; ValueError when no input requires grad.
 TAUT_API bool gradcheck(const TensorFunction& function, Tensors inputs,
                         const GradcheckOptions& options = {});
 

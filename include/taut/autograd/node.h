@@ -107,7 +107,8 @@ class TAUT_API Node final : public RefCounted {
   bool released_ = false;
 };
 
-/// Where the gradient of `tensor` goes: its op's node, or a leaf's accumulator; empty when it needs none.
+/// Where the gradient of `tensor` goes: its op's node, or a leaf's accumulator; empty when it needs
+/// none.
 TAUT_API Edge gradient_edge(const Tensor& tensor);
 
 /// What a backward function sees of its node and of the gradients at hand.

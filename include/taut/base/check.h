@@ -67,16 +67,16 @@ template <class Kind, class... Parts>
 }  // namespace detail
 }  // namespace taut
 
-#define TAUT_CHECK(condition, Kind, ...)                      \
-  do {                                                        \
-    if (TAUT_UNLIKELY(!(condition))) {                        \
-      ::taut::detail::raise<::taut::Kind>(__VA_ARGS__);       \
-    }                                                         \
+#define TAUT_CHECK(condition, Kind, ...)                \
+  do {                                                  \
+    if (TAUT_UNLIKELY(!(condition))) {                  \
+      ::taut::detail::raise<::taut::Kind>(__VA_ARGS__); \
+    }                                                   \
   } while (false)
 
-#define TAUT_ASSERT(condition)                                              \
-  do {                                                                      \
-    if (TAUT_UNLIKELY(!(condition))) {                                      \
-      ::taut::detail::raise_internal(#condition, __FILE__, __LINE__);       \
-    }                                                                       \
+#define TAUT_ASSERT(condition)                                        \
+  do {                                                                \
+    if (TAUT_UNLIKELY(!(condition))) {                                \
+      ::taut::detail::raise_internal(#condition, __FILE__, __LINE__); \
+    }                                                                 \
   } while (false)

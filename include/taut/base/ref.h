@@ -1,6 +1,7 @@
 #pragma once
 // Ref<T> shares ownership of an object that counts its own references: one pointer wide, no
-// separate control block. T derives from RefCounted and has `void destroy() noexcept`, which frees it.
+// separate control block. T derives from RefCounted and has `void destroy() noexcept`, which frees
+// it.
 
 #include <atomic>
 #include <cstdint>

@@ -1,7 +1,7 @@
 #pragma once
 // Memory for tensors. The CPU allocator hands out 64-byte-aligned blocks (2 MiB-aligned, with huge
-// pages asked for, from 2 MiB on) and keeps freed ones by size class, so that a steady loop makes no
-// system call and no page fault. Safe from any thread.
+// pages asked for, from 2 MiB on) and keeps freed ones by size class, so that a steady loop makes
+// no system call and no page fault. Safe from any thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,11 +12,11 @@ namespace taut {
 
 /// Counters of one device's allocator, in bytes unless named otherwise.
 struct MemoryStats {
-  int64_t allocated = 0;            // in live tensors, rounded up to blocks
-  int64_t reserved = 0;             // allocated plus cached
-  int64_t max_allocated = 0;        // the highest `allocated` since the last reset
-  int64_t allocations = 0;          // blocks handed out since the start
-  int64_t system_allocations = 0;   // blocks asked of the system since the start
+  int64_t allocated = 0;           // in live tensors, rounded up to blocks
+  int64_t reserved = 0;            // allocated plus cached
+  int64_t max_allocated = 0;       // the highest `allocated` since the last reset
+  int64_t allocations = 0;         // blocks handed out since the start
+  int64_t system_allocations = 0;  // blocks asked of the system since the start
 };
 
 TAUT_API MemoryStats memory_stats(Device device = kCPU);
@@ -34,7 +34,8 @@ struct Block {
 };
 
 /// A block of at least `bytes` on `device`; data is null for 0 bytes.
-/// @throws OutOfMemoryError with what was asked for and what is held; DeviceError without the device.
+/// @throws OutOfMemoryError with what was asked for and what is held; DeviceError without the
+/// device.
 TAUT_API Block allocate(Device device, size_t bytes);
 
 }  // namespace taut

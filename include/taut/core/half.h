@@ -14,9 +14,7 @@ struct BFloat16 {
 
   BFloat16() = default;
   TAUT_HD explicit BFloat16(float value) : bits(round(value)) {}
-  TAUT_HD operator float() const {
-    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-  }
+  TAUT_HD operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
   TAUT_HD static BFloat16 from_bits(uint16_t bits) {
     BFloat16 result;
     result.bits = bits;

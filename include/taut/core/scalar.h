@@ -60,9 +60,8 @@ class TAUT_API Scalar {
 
   Scalar operator-() const;
   friend bool operator==(const Scalar& a, const Scalar& b) {
-    return a.kind_ == b.kind_ && (a.kind_ == Kind::floating
-                                      ? a.value_.floating == b.value_.floating
-                                      : a.value_.integer == b.value_.integer);
+    return a.kind_ == b.kind_ && (a.kind_ == Kind::floating ? a.value_.floating == b.value_.floating
+                                                            : a.value_.integer == b.value_.integer);
   }
 
  private:

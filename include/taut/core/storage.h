@@ -38,7 +38,8 @@ using Storage = Ref<StorageImpl>;
 /// Uninitialised memory from the device's allocator.
 TAUT_API Storage make_storage(Device device, size_t bytes);
 
-/// Memory that somebody else owns; release(data, bytes, context) is called when the last tensor goes.
+/// Memory that somebody else owns; release(data, bytes, context) is called when the last tensor
+/// goes.
 TAUT_API Storage make_storage(Device device, const Block& block);
 
 /// How many storages are alive: what leak tests compare.

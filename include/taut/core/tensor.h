@@ -80,7 +80,9 @@ class TAUT_API Tensor {
   bool is_leaf() const;
   /// @throws AutogradError for a non-leaf or a dtype without gradients.
   const Tensor& requires_grad_(bool requires_grad = true) const;
-  const Tensor& set_requires_grad(bool requires_grad) const { return requires_grad_(requires_grad); }
+  const Tensor& set_requires_grad(bool requires_grad) const {
+    return requires_grad_(requires_grad);
+  }
   /// The accumulated gradient; undefined before the first backward.
   Tensor grad() const;
   /// Replaces the gradient; an undefined tensor clears it. @throws on another shape or device.
@@ -107,9 +109,9 @@ class TAUT_API Tensor {
 #define TAUT_PREDICATE(name, Functor) Tensor name() const;
 #include "taut/ops/lists/predicate.def"
 #undef TAUT_PREDICATE
-#define TAUT_BINARY(name, Functor)                 \
-  Tensor name(const Tensor& other) const;          \
-  Tensor name(const Scalar& other) const;          \
+#define TAUT_BINARY(name, Functor)                  \
+  Tensor name(const Tensor& other) const;           \
+  Tensor name(const Scalar& other) const;           \
   const Tensor& name##_(const Tensor& other) const; \
   const Tensor& name##_(const Scalar& other) const;
 #include "taut/ops/lists/arithmetic.def"

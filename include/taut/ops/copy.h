@@ -11,8 +11,8 @@ namespace taut {
 TAUT_API Tensor clone(const Tensor& input, MemoryFormat format = MemoryFormat::preserve);
 /// input itself if it already lies that way, a copy otherwise.
 TAUT_API Tensor contiguous(const Tensor& input, MemoryFormat format = MemoryFormat::contiguous);
-/// input itself if it already has that dtype and device (unless copy), a copy otherwise. Floating to
-/// integer truncates towards zero.
+/// input itself if it already has that dtype and device (unless copy), a copy otherwise. Floating
+/// to integer truncates towards zero.
 TAUT_API Tensor to(const Tensor& input, const TensorOptions& options, bool copy = false);
 TAUT_API Tensor to(const Tensor& input, DType dtype, bool copy = false);
 TAUT_API Tensor to(const Tensor& input, Device device, bool non_blocking = false,

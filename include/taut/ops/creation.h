@@ -43,8 +43,8 @@ TAUT_API Tensor eye(int64_t n, std::optional<int64_t> m = {}, const TensorOption
 
 /// A tensor without dims.
 TAUT_API Tensor scalar_tensor(const Scalar& value, const TensorOptions& options = {});
-/// A tensor of one dim, or of no dims for a single number. A list of double, int64_t or bool decides
-/// the dtype (the default dtype for double) unless the options do.
+/// A tensor of one dim, or of no dims for a single number. A list of double, int64_t or bool
+/// decides the dtype (the default dtype for double) unless the options do.
 TAUT_API Tensor tensor(const Scalar& value, const TensorOptions& options = {});
 TAUT_API Tensor tensor(const std::vector<double>& values, const TensorOptions& options = {});
 TAUT_API Tensor tensor(const std::vector<int64_t>& values, const TensorOptions& options = {});
@@ -59,11 +59,12 @@ inline Tensor tensor(std::initializer_list<int64_t> values, const TensorOptions&
   return tensor(std::vector<int64_t>(values), options);
 }
 
-/// A tensor over memory that the caller owns and keeps until release(data, bytes, context) is called
-/// (at once if this throws). Strides in elements; contiguous unless given.
+/// A tensor over memory that the caller owns and keeps until release(data, bytes, context) is
+/// called (at once if this throws). Strides in elements; contiguous unless given.
 TAUT_API Tensor from_blob(void* data, const Dims& size, const TensorOptions& options = {},
                           std::optional<Dims> strides = {},
-                          void (*release)(void* data, size_t bytes, void* context) noexcept = nullptr,
+                          void (*release)(void* data, size_t bytes,
+                                          void* context) noexcept = nullptr,
                           void* context = nullptr);
 
 }  // namespace taut

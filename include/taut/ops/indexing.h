@@ -72,9 +72,9 @@ class TensorIndex {
 
 using TensorIndices = std::span<const TensorIndex>;
 
-/// PyTorch's x[indices]: a view while there are only numbers, slices, None and Ellipsis; a copy with
-/// masks or index tensors, whose dims come where they stood if they stand side by side, and first
-/// otherwise. @throws IndexError for what is out of range or too many.
+/// PyTorch's x[indices]: a view while there are only numbers, slices, None and Ellipsis; a copy
+/// with masks or index tensors, whose dims come where they stood if they stand side by side, and
+/// first otherwise. @throws IndexError for what is out of range or too many.
 TAUT_API Tensor index(const Tensor& input, TensorIndices indices);
 /// x[indices] = value, broadcast and cast; accumulate adds instead, every time an element is named.
 TAUT_API const Tensor& index_put_(const Tensor& input, TensorIndices indices, const Tensor& value,

@@ -9,7 +9,8 @@
 
 namespace taut {
 
-/// (..., m, k) times (..., k, n); a tensor of one dim is a row on the left and a column on the right.
+/// (..., m, k) times (..., k, n); a tensor of one dim is a row on the left and a column on the
+/// right.
 /// @throws ShapeError when the inner sizes differ, DTypeError when the dtypes do.
 TAUT_API Tensor matmul(const Tensor& input, const Tensor& other);
 /// (m, k) times (k, n).

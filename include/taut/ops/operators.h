@@ -1,8 +1,8 @@
 #pragma once
 // The operators of Tensor with tensors and numbers, as in Python.
 
-#include "taut/ops/pointwise.h"
 #include "taut/core/tensor.h"
+#include "taut/ops/pointwise.h"
 
 namespace taut {
 

@@ -1,8 +1,8 @@
 #pragma once
-// Elementwise ops. Inputs broadcast and promote as in PyTorch; floating functions turn integers into
-// the default dtype. A name with _ writes its result to its first input, which must be able to hold
-// it. Every function throws ShapeError, DTypeError or DeviceError with the values when inputs do not
-// go together.
+// Elementwise ops. Inputs broadcast and promote as in PyTorch; floating functions turn integers
+// into the default dtype. A name with _ writes its result to its first input, which must be able to
+// hold it. Every function throws ShapeError, DTypeError or DeviceError with the values when inputs
+// do not go together.
 //   Tensor y = where(x > 0, x, exp(x) - 1);
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace taut {
 
-#define TAUT_UNARY(name, Functor)           \
+#define TAUT_UNARY(name, Functor)            \
   TAUT_API Tensor name(const Tensor& input); \
   TAUT_API const Tensor& name##_(const Tensor& input);
 #include "taut/ops/lists/math.def"
@@ -22,18 +22,18 @@ namespace taut {
 #include "taut/ops/lists/predicate.def"
 #undef TAUT_PREDICATE
 
-#define TAUT_BINARY(name, Functor)                                        \
-  TAUT_API Tensor name(const Tensor& input, const Tensor& other);          \
-  TAUT_API Tensor name(const Tensor& input, const Scalar& other);          \
-  TAUT_API Tensor name(const Scalar& input, const Tensor& other);          \
+#define TAUT_BINARY(name, Functor)                                          \
+  TAUT_API Tensor name(const Tensor& input, const Tensor& other);           \
+  TAUT_API Tensor name(const Tensor& input, const Scalar& other);           \
+  TAUT_API Tensor name(const Scalar& input, const Tensor& other);           \
   TAUT_API const Tensor& name##_(const Tensor& input, const Tensor& other); \
   TAUT_API const Tensor& name##_(const Tensor& input, const Scalar& other);
 #include "taut/ops/lists/arithmetic.def"
 #undef TAUT_BINARY
 
-#define TAUT_COMPARE(name, Functor)                                       \
-  TAUT_API Tensor name(const Tensor& input, const Tensor& other);          \
-  TAUT_API Tensor name(const Tensor& input, const Scalar& other);          \
+#define TAUT_COMPARE(name, Functor)                                         \
+  TAUT_API Tensor name(const Tensor& input, const Tensor& other);           \
+  TAUT_API Tensor name(const Tensor& input, const Scalar& other);           \
   TAUT_API const Tensor& name##_(const Tensor& input, const Tensor& other); \
   TAUT_API const Tensor& name##_(const Tensor& input, const Scalar& other);
 #include "taut/ops/lists/compare.def"
@@ -56,8 +56,10 @@ TAUT_API Tensor rsub(const Tensor& input, const Scalar& other, const Scalar& alp
 /// How div rounds its quotient: not, towards zero, or down.
 enum class RoundingMode : uint8_t { none, trunc, floor };
 /// input / other: floating without a rounding mode, the promoted dtype with one.
-TAUT_API Tensor div(const Tensor& input, const Tensor& other, RoundingMode mode = RoundingMode::none);
-TAUT_API Tensor div(const Tensor& input, const Scalar& other, RoundingMode mode = RoundingMode::none);
+TAUT_API Tensor div(const Tensor& input, const Tensor& other,
+                    RoundingMode mode = RoundingMode::none);
+TAUT_API Tensor div(const Tensor& input, const Scalar& other,
+                    RoundingMode mode = RoundingMode::none);
 TAUT_API const Tensor& div_(const Tensor& input, const Tensor& other,
                             RoundingMode mode = RoundingMode::none);
 TAUT_API const Tensor& div_(const Tensor& input, const Scalar& other,
@@ -74,8 +76,8 @@ TAUT_API Tensor positive(const Tensor& input);
 TAUT_API Tensor round(const Tensor& input, int64_t decimals = 0);
 TAUT_API const Tensor& round_(const Tensor& input, int64_t decimals = 0);
 
-/// NaN and the infinities replaced; an infinity without a replacement becomes the dtype's largest or
-/// smallest number.
+/// NaN and the infinities replaced; an infinity without a replacement becomes the dtype's largest
+/// or smallest number.
 TAUT_API Tensor nan_to_num(const Tensor& input, double nan = 0.0, std::optional<double> posinf = {},
                            std::optional<double> neginf = {});
 

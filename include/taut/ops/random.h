@@ -56,8 +56,8 @@ TAUT_API const Tensor& log_normal_(const Tensor& self, double mean = 1, double s
                                    Generator* generator = nullptr);
 
 namespace nn::functional {
-/// Each element 0 with probability p, the others times 1 / (1 - p); the input itself outside training.
-/// Srivastava et al., Dropout, 2014. @throws ValueError unless 0 <= p <= 1.
+/// Each element 0 with probability p, the others times 1 / (1 - p); the input itself outside
+/// training. Srivastava et al., Dropout, 2014. @throws ValueError unless 0 <= p <= 1.
 TAUT_API Tensor dropout(const Tensor& input, double p = 0.5, bool training = true);
 /// The same for whole channels (dims 0 and 1).
 TAUT_API Tensor dropout2d(const Tensor& input, double p = 0.5, bool training = true);

@@ -1,6 +1,6 @@
 #pragma once
-// Reductions. `dim` lists the dims that go away; an empty list means all of them. keepdim leaves them
-// with size 1. Integers and bool sum in int64.
+// Reductions. `dim` lists the dims that go away; an empty list means all of them. keepdim leaves
+// them with size 1. Integers and bool sum in int64.
 //   Tensor m = x.mean({0}, /*keepdim=*/true);
 
 #include <optional>

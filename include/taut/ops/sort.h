@@ -21,7 +21,8 @@ TAUT_API std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t 
 /// The k-th smallest along `dim`, k from 1.
 TAUT_API std::pair<Tensor, Tensor> kthvalue(const Tensor& input, int64_t k, int64_t dim = -1,
                                             bool keepdim = false);
-/// The middle element, the lower of two; NaN if there is one (nanmedian: unless there is nothing else).
+/// The middle element, the lower of two; NaN if there is one (nanmedian: unless there is nothing
+/// else).
 TAUT_API std::pair<Tensor, Tensor> median(const Tensor& input, int64_t dim, bool keepdim = false);
 TAUT_API Tensor median(const Tensor& input);
 TAUT_API std::pair<Tensor, Tensor> nanmedian(const Tensor& input, int64_t dim,
@@ -35,8 +36,8 @@ TAUT_API Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values
                              bool out_int32 = false, bool right = false);
 TAUT_API Tensor bucketize(const Tensor& input, const Tensor& boundaries, bool out_int32 = false,
                           bool right = false);
-/// Distinct elements (ascending), where each element went, and how often each occurs; the latter two
-/// undefined unless asked for.
+/// Distinct elements (ascending), where each element went, and how often each occurs; the latter
+/// two undefined unless asked for.
 TAUT_API std::tuple<Tensor, Tensor, Tensor> unique(const Tensor& input, bool sorted = true,
                                                    bool return_inverse = false,
                                                    bool return_counts = false,

@@ -1,5 +1,14 @@
 """Layers, losses and what they are made of."""
 
-from . import functional
+from .._C import _nn
+from . import functional, module
+from .module import Module
+from .parameter import Parameter
 
-__all__ = ["functional"]
+_LAYERS = sorted(name for name, item in vars(_nn).items() if isinstance(item, type))
+for _name in _LAYERS:
+    _layer = getattr(_nn, _name)
+    _layer.__module__ = __name__
+    globals()[_name] = _layer
+
+__all__ = [*_LAYERS, "Parameter", "functional"]

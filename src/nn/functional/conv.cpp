@@ -13,8 +13,8 @@ using autograd::record;
 using kernels::ConvShape;
 
 // Three ops are each other's derivatives: the convolution y(x, w), its derivative by the input
-// dx(g, w), and its derivative by the weight dw(x, g). All three are on the tape, so that they can be
-// differentiated any number of times.
+// dx(g, w), and its derivative by the weight dw(x, g). All three are on the tape, so that they can
+// be differentiated any number of times.
 Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
                 const ConvShape& shape);
 Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const Tensor& bias,
@@ -92,9 +92,8 @@ Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
   const Tensor source = contiguous(input);
   const Tensor filter = contiguous(weight);
   const Tensor shift = bias.defined() ? contiguous(bias) : bias;
-  Tensor output = ops::allocate(
-      channels_first(shape.batch, shape.out_channels, shape.output_size), source.dtype(),
-      source.device());
+  Tensor output = ops::allocate(channels_first(shape.batch, shape.out_channels, shape.output_size),
+                                source.dtype(), source.device());
   kernels::ConvForwardArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
@@ -112,9 +111,8 @@ Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const T
   const Tensor source = contiguous(grad);
   const Tensor filter = contiguous(weight);
   const Tensor shift = bias.defined() ? contiguous(bias) : bias;
-  Tensor output =
-      ops::allocate(channels_first(shape.batch, shape.in_channels, shape.input_size),
-                    source.dtype(), source.device());
+  Tensor output = ops::allocate(channels_first(shape.batch, shape.in_channels, shape.input_size),
+                                source.dtype(), source.device());
   kernels::ConvBackwardInputArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
@@ -140,8 +138,8 @@ Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad, const C
   args.grad_output = grad_output.data_ptr();
   args.grad_weight = output.data_ptr();
   if (output.numel() > 0) ops::kernels_of(source).conv.backward_weight(args);
-  return record("convolution_backward_weight", {source, grad_output}, output,
-                {source, grad_output}, backward_weight_backward, ConvAttributes{shape});
+  return record("convolution_backward_weight", {source, grad_output}, output, {source, grad_output},
+                backward_weight_backward, ConvAttributes{shape});
 }
 
 // One number stands for all spatial dims.
@@ -163,8 +161,7 @@ void check_tensors(const char* op, const Tensor& input, const Tensor& weight, co
   ops::check_same_device(op, input, weight);
   TAUT_CHECK(input.is_floating_point(), DTypeError, op, ": input must be floating; got ",
              input.dtype());
-  TAUT_CHECK(input.dtype() == weight.dtype() &&
-                 (!bias.defined() || bias.dtype() == input.dtype()),
+  TAUT_CHECK(input.dtype() == weight.dtype() && (!bias.defined() || bias.dtype() == input.dtype()),
              DTypeError, op, ": input is ", input.dtype(), ", weight ", weight.dtype(),
              "; expected one dtype");
   TAUT_CHECK(input.dim() == spatial + 2 || input.dim() == spatial + 1, ShapeError, op,
@@ -197,8 +194,8 @@ Tensor conv_nd(const char* op, int spatial, const Tensor& input, const Tensor& w
   TAUT_CHECK(groups >= 1 && shape.in_channels % groups == 0 && shape.out_channels % groups == 0,
              ValueError, op, ": ", shape.in_channels, " input and ", shape.out_channels,
              " output channels do not split into ", groups, " groups");
-  TAUT_CHECK(weight.shape()[1] == shape.in_channels / groups, ShapeError, op,
-             ": weight of shape ", weight.shape(), " takes ", weight.shape()[1] * groups,
+  TAUT_CHECK(weight.shape()[1] == shape.in_channels / groups, ShapeError, op, ": weight of shape ",
+             weight.shape(), " takes ", weight.shape()[1] * groups,
              " channels; the input of shape ", input.shape(), " has ", shape.in_channels);
   check_bias(op, bias, shape.out_channels);
   for (int i = 0; i < spatial; ++i) {
@@ -271,9 +268,9 @@ void fold_backward(BackwardContext& context) {
 
 Tensor columns_of(const Tensor& input, const ConvShape& shape) {
   const Tensor source = contiguous(input);
-  Tensor output = ops::allocate({shape.batch, shape.in_channels * shape.kernel_size.numel(),
-                                 shape.output_size.numel()},
-                                source.dtype(), source.device());
+  Tensor output = ops::allocate(
+      {shape.batch, shape.in_channels * shape.kernel_size.numel(), shape.output_size.numel()},
+      source.dtype(), source.device());
   kernels::UnfoldArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
@@ -350,13 +347,14 @@ Tensor conv_transpose3d(const Tensor& input, const Tensor& weight, const Tensor&
 
 Tensor unfold(const Tensor& input, const Dims& kernel_size, const Dims& dilation,
               const Dims& padding, const Dims& stride) {
-  TAUT_CHECK(input.dim() == 3 || input.dim() == 4, ShapeError,
-             "unfold: expected (batch, channels, height, width) with or without a batch; got shape ",
-             input.shape());
+  TAUT_CHECK(
+      input.dim() == 3 || input.dim() == 4, ShapeError,
+      "unfold: expected (batch, channels, height, width) with or without a batch; got shape ",
+      input.shape());
   const bool batched = input.dim() == 4;
   const Tensor x = batched ? input : unsqueeze(input, 0);
-  ConvShape shape = window_shape("unfold", {x.size(2), x.size(3)}, kernel_size, dilation, padding,
-                                 stride);
+  ConvShape shape =
+      window_shape("unfold", {x.size(2), x.size(3)}, kernel_size, dilation, padding, stride);
   shape.batch = x.size(0);
   shape.in_channels = x.size(1);
   const Tensor output = columns_of(x, shape);
@@ -365,9 +363,10 @@ Tensor unfold(const Tensor& input, const Dims& kernel_size, const Dims& dilation
 
 Tensor fold(const Tensor& input, const Dims& output_size, const Dims& kernel_size,
             const Dims& dilation, const Dims& padding, const Dims& stride) {
-  TAUT_CHECK(input.dim() == 2 || input.dim() == 3, ShapeError,
-             "fold: expected (batch, channels * taps, positions) with or without a batch; got shape ",
-             input.shape());
+  TAUT_CHECK(
+      input.dim() == 2 || input.dim() == 3, ShapeError,
+      "fold: expected (batch, channels * taps, positions) with or without a batch; got shape ",
+      input.shape());
   const bool batched = input.dim() == 3;
   const Tensor x = batched ? input : unsqueeze(input, 0);
   const Dims size = for_each_dim("fold", "output_size", output_size, 2, 1);

@@ -25,8 +25,8 @@ Tensor reduce(const Tensor& losses, Reduction reduction) {
 }
 
 void check_same_shape(const char* op, const Tensor& input, const Tensor& target) {
-  TAUT_CHECK(input.shape() == target.shape(), ShapeError, op, ": target has shape ",
-             target.shape(), "; expected that of the input, ", input.shape());
+  TAUT_CHECK(input.shape() == target.shape(), ShapeError, op, ": target has shape ", target.shape(),
+             "; expected that of the input, ", input.shape());
 }
 
 Tensor weighted(const Tensor& losses, const Tensor& weight) {
@@ -38,8 +38,8 @@ Tensor weighted(const Tensor& losses, const Tensor& weight) {
 Reduction parse_reduction(std::string_view text) {
   if (text == "none") return Reduction::none;
   if (text == "mean") return Reduction::mean;
-  TAUT_CHECK(text == "sum", ValueError,
-             "reduction: expected \"none\", \"mean\" or \"sum\"; got \"", text, "\"");
+  TAUT_CHECK(text == "sum", ValueError, "reduction: expected \"none\", \"mean\" or \"sum\"; got \"",
+             text, "\"");
   return Reduction::sum;
 }
 
@@ -216,15 +216,15 @@ Tensor fused_cross_entropy(const Tensor& input, const Tensor& target, const Tens
   if (rows > 0) {
     const auto result = ops::kernels_of(logits).softmax.cross_entropy(args);
     TAUT_CHECK(result.invalid_row < 0, IndexError, "cross_entropy: target ",
-               targets.data_ptr<int64_t>()[result.invalid_row], " at position ",
-               result.invalid_row, " is no class; expected 0..", logits.size(1) - 1);
+               targets.data_ptr<int64_t>()[result.invalid_row], " at position ", result.invalid_row,
+               " is no class; expected 0..", logits.size(1) - 1);
   }
   Tensor output = losses;
   if (reduction != Reduction::none) {
     const NoGradGuard no_grad;
     const Tensor total = select(sums, 0, 0);
-    output = to(clone(reduction == Reduction::sum ? total : total / select(sums, 0, 1)),
-                logits.dtype());
+    output =
+        to(clone(reduction == Reduction::sum ? total : total / select(sums, 0, 1)), logits.dtype());
   }
   return autograd::record("cross_entropy", {logits, targets}, output,
                           {logits, targets, class_weight, log_sum_exp, sums},
@@ -275,8 +275,8 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
   const int64_t classes = rows.size(1);
   const Tensor targets = to(reshape(target, {-1}), kInt64);
   const Tensor kept = ne(targets, ignore_index);
-  const Tensor valid = logical_or(logical_not(kept),
-                                  logical_and(ge(targets, 0), lt(targets, classes)));
+  const Tensor valid =
+      logical_or(logical_not(kept), logical_and(ge(targets, 0), lt(targets, classes)));
   if (rows.device().is_cpu() && targets.numel() > 0) {
     const Tensor bad = logical_not(valid);
     if (any(bad).item().to_bool()) {
@@ -290,9 +290,8 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
   const Tensor picked = sum(where(one_hot, rows, Scalar(0.0)), {1});
   Tensor row_weight = to(kept, rows.dtype());
   if (weight.defined()) {
-    row_weight = row_weight * sum(where(one_hot, expand(unsqueeze(weight, 0), rows.shape()),
-                                        Scalar(0.0)),
-                                  {1});
+    row_weight = row_weight *
+                 sum(where(one_hot, expand(unsqueeze(weight, 0), rows.shape()), Scalar(0.0)), {1});
   }
   const Tensor losses = where(kept, neg(picked) * row_weight, Scalar(0.0));
   switch (reduction) {
@@ -305,8 +304,8 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
 
 Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction, bool log_target,
               bool batch_mean) {
-  const Tensor losses = log_target ? exp(target) * (target - input)
-                                   : xlogy(target, target) - target * input;
+  const Tensor losses =
+      log_target ? exp(target) * (target - input) : xlogy(target, target) - target * input;
   if (!batch_mean) return reduce(losses, reduction);
   TAUT_CHECK(input.dim() > 0, ShapeError, "kl_div: batchmean needs a batch dim");
   return sum(losses) / static_cast<double>(std::max<int64_t>(input.size(0), 1));
@@ -314,8 +313,7 @@ Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction, bo
 
 Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_input, bool full,
                         double eps, Reduction reduction) {
-  Tensor losses =
-      log_input ? exp(input) - target * input : input - target * log(input + eps);
+  Tensor losses = log_input ? exp(input) - target * input : input - target * log(input + eps);
   if (full) {
     // Stirling's approximation of log(target!), for targets above 1.
     const Tensor stirling =
@@ -347,7 +345,8 @@ Tensor soft_margin_loss(const Tensor& input, const Tensor& target, Reduction red
 
 Tensor hinge_embedding_loss(const Tensor& input, const Tensor& target, double margin,
                             Reduction reduction) {
-  const Tensor negative_part = where(eq(target, 1), Scalar(0.0), clamp(rsub(input, margin), Scalar(0)));
+  const Tensor negative_part =
+      where(eq(target, 1), Scalar(0.0), clamp(rsub(input, margin), Scalar(0)));
   const Tensor positive_part = where(eq(target, -1), Scalar(0.0), input);
   return reduce(negative_part + positive_part, reduction);
 }

@@ -28,10 +28,9 @@ Tensor prepare_parameter(const char* op, const char* argument, const Tensor& par
   if (!parameter.defined()) return Tensor();
   TAUT_CHECK(parameter.shape() == shape, ShapeError, op, ": ", argument, " has shape ",
              parameter.shape(), "; expected ", shape);
-  TAUT_CHECK(parameter.dtype() == input.dtype() ||
-                 parameter.dtype() == compute_dtype(input.dtype()),
-             DTypeError, op, ": ", argument, " is ", parameter.dtype(), "; expected ",
-             input.dtype());
+  TAUT_CHECK(
+      parameter.dtype() == input.dtype() || parameter.dtype() == compute_dtype(input.dtype()),
+      DTypeError, op, ": ", argument, " is ", parameter.dtype(), "; expected ", input.dtype());
   ops::check_same_device(op, input, parameter);
   return contiguous(parameter);
 }
@@ -63,8 +62,7 @@ void composed_row_norm_backward(BackwardContext& context, bool centered) {
   const Tensor weight = context.saved(1);
   const Tensor& grad = context.grad();
   const Dims dims = trailing(input, at.normalized_dims);
-  const Tensor centre =
-      centered ? input - mean(input, dims, /*keepdim=*/true) : input;
+  const Tensor centre = centered ? input - mean(input, dims, /*keepdim=*/true) : input;
   const Tensor rstd = rsqrt(mean(centre * centre, dims, /*keepdim=*/true) + at.eps);
   const Tensor normal = centre * rstd;
   if (context.needs(0)) {
@@ -207,8 +205,8 @@ void group_norm_backward(BackwardContext& context) {
     const Tensor normal = centre * rstd;
     const Tensor& grad = context.grad();
     if (context.needs(0)) {
-      const Tensor h = reshape(
-          weight.defined() ? grad * reshape(weight, channel_shape(input)) : grad, grouped);
+      const Tensor h =
+          reshape(weight.defined() ? grad * reshape(weight, channel_shape(input)) : grad, grouped);
       const Tensor inner = h - mean(h, {2}, true) - normal * mean(h * normal, {2}, true);
       context.set(0, reshape(inner * rstd, shape));
     }
@@ -271,9 +269,9 @@ void composed_batch_norm_backward(BackwardContext& context) {
   const Tensor normal = centre * rstd;
   if (context.needs(0)) {
     const Tensor h = weight.defined() ? grad * reshape(weight, shape) : grad;
-    context.set(0, at.training ? (h - mean(h, dims, true) - normal * mean(h * normal, dims, true)) *
-                                     rstd
-                               : h * rstd);
+    context.set(0, at.training
+                       ? (h - mean(h, dims, true) - normal * mean(h * normal, dims, true)) * rstd
+                       : h * rstd);
   }
   if (context.needs(1)) context.set(1, sum(grad * normal, dims));
   if (context.needs(2)) context.set(2, sum(grad, dims));
@@ -293,7 +291,7 @@ void batch_norm_backward(BackwardContext& context) {
   const Tensor running_var = context.saved(5);
   const Tensor grad = contiguous(context.grad());
   const int64_t channels = input.size(1);
-  const DType parameters = weight.defined() ? weight.dtype()
+  const DType parameters = weight.defined()         ? weight.dtype()
                            : running_mean.defined() ? running_mean.dtype()
                                                     : input.dtype();
   const TensorOptions options = TensorOptions(parameters).device(input.device());

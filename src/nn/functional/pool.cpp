@@ -139,8 +139,7 @@ std::pair<Tensor, Tensor> max_pool_nd(const char* op, int spatial, const Tensor&
   const Dims output_shape = with_size(source, shape.output_size);
   Tensor values = ops::allocate(output_shape, source.dtype(), source.device());
   const bool keeps_indices = wants_indices || autograd::is_recording({source});
-  Tensor indices =
-      keeps_indices ? ops::allocate(output_shape, kInt64, source.device()) : Tensor();
+  Tensor indices = keeps_indices ? ops::allocate(output_shape, kInt64, source.device()) : Tensor();
   kernels::MaxPoolArgs args;
   args.dtype = source.dtype();
   args.planes = planes_of(source, spatial);
@@ -183,8 +182,8 @@ void avg_pool_backward(BackwardContext& context) {
   args.grad_output = grad_output.data_ptr();
   args.grad_input = grad_input.data_ptr();
   if (grad_input.numel() > 0) ops::kernels_of(grad_output).pool.avg_pool_backward(args);
-  context.set(0, record("avg_pool_backward", {grad_output}, grad_input, {},
-                        avg_pool_grad_backward, at));
+  context.set(
+      0, record("avg_pool_backward", {grad_output}, grad_input, {}, avg_pool_grad_backward, at));
 }
 
 Tensor avg_pool_forward(const Tensor& input, const AvgPoolAttributes& at) {
@@ -253,8 +252,7 @@ void adaptive_avg_pool_backward(BackwardContext& context) {
 
 Tensor adaptive_avg_pool_forward(const Tensor& input, const AdaptiveAttributes& at) {
   const Tensor source = contiguous(input);
-  Tensor output =
-      ops::allocate(with_size(source, at.output_size), source.dtype(), source.device());
+  Tensor output = ops::allocate(with_size(source, at.output_size), source.dtype(), source.device());
   kernels::AdaptiveAvgPoolArgs args;
   args.dtype = source.dtype();
   args.planes = planes_of(source, at.input_size.rank());
@@ -270,8 +268,10 @@ Dims adaptive_size(const char* op, const Tensor& input, int spatial, const Dims&
   Dims size = for_each_dim(op, "output_size", output_size, spatial, -1);
   const Dims input_size = spatial_size(input, spatial);
   for (int i = 0; i < spatial; ++i) {
-    TAUT_CHECK(input_size[i] > 0, ShapeError, op, ": spatial dim ", i, " of the input is empty; "
-               "got shape ", input.shape());
+    TAUT_CHECK(input_size[i] > 0, ShapeError, op, ": spatial dim ", i,
+               " of the input is empty; "
+               "got shape ",
+               input.shape());
     if (size[i] == -1) size[i] = input_size[i];
   }
   return size;

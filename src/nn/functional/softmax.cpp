@@ -132,8 +132,8 @@ Tensor softmin(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
 
 Tensor glu(const Tensor& input, int64_t dim) {
   const int at = normalize_dim("glu", dim, input.dim());
-  TAUT_CHECK(input.dim() > 0 && input.shape()[at] % 2 == 0, ShapeError,
-             "glu: dim ", dim, " must have an even size; got shape ", input.shape());
+  TAUT_CHECK(input.dim() > 0 && input.shape()[at] % 2 == 0, ShapeError, "glu: dim ", dim,
+             " must have an even size; got shape ", input.shape());
   const int64_t half = input.shape()[at] / 2;
   return mul(narrow(input, at, 0, half), taut::sigmoid(narrow(input, at, half, half)));
 }

@@ -1,5 +1,6 @@
 #pragma once
-// Activation functions, element by element; formulas and sources in kernels/elementwise/activation.inl.
+// Activation functions, element by element; formulas and sources in
+// kernels/elementwise/activation.inl.
 
 #include <string_view>
 

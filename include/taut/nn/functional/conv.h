@@ -1,6 +1,6 @@
 #pragma once
-// Convolutions (cross-correlations) and their transposes, over one to three spatial dims. Tensors are
-// (batch, channels, size...), or (channels, size...) without a batch.
+// Convolutions (cross-correlations) and their transposes, over one to three spatial dims. Tensors
+// are (batch, channels, size...), or (channels, size...) without a batch.
 
 #include "taut/core/tensor.h"
 

@@ -1,6 +1,6 @@
 #pragma once
-// Loss functions. `reduction` says what becomes of the losses of the elements: their mean, their sum,
-// or nothing (a tensor of losses).
+// Loss functions. `reduction` says what becomes of the losses of the elements: their mean, their
+// sum, or nothing (a tensor of losses).
 
 #include <string_view>
 
@@ -36,8 +36,8 @@ TAUT_API Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tens
 /// @throws IndexError for a class outside [0, C) that names it.
 TAUT_API Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight = Tensor(),
                          int64_t ignore_index = -100, Reduction reduction = Reduction::mean);
-/// nll_loss of log_softmax(input) in one pass, for class indices as above, or for class probabilities
-/// of the input's shape.
+/// nll_loss of log_softmax(input) in one pass, for class indices as above, or for class
+/// probabilities of the input's shape.
 TAUT_API Tensor cross_entropy(const Tensor& input, const Tensor& target,
                               const Tensor& weight = Tensor(), int64_t ignore_index = -100,
                               Reduction reduction = Reduction::mean, double label_smoothing = 0.0);

@@ -19,8 +19,9 @@ TAUT_API Tensor rms_norm(const Tensor& input, const Dims& normalized_shape,
 /// Over each of num_groups groups of channels (dim 1) and what follows. Wu and He, 2018.
 TAUT_API Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight = Tensor(),
                            const Tensor& bias = Tensor(), double eps = 1e-5);
-/// Over the batch and what follows the channels (dim 1). In training from the batch, whose statistics
-/// move running_mean and running_var by `momentum`; otherwise from those. Ioffe and Szegedy, 2015.
+/// Over the batch and what follows the channels (dim 1). In training from the batch, whose
+/// statistics move running_mean and running_var by `momentum`; otherwise from those. Ioffe and
+/// Szegedy, 2015.
 /// @throws ValueError for training on one value a channel.
 TAUT_API Tensor batch_norm(const Tensor& input, const Tensor& running_mean,
                            const Tensor& running_var, const Tensor& weight = Tensor(),

@@ -1,0 +1,302 @@
+// Modules: C++ layers in Python, and Python subclasses that C++ can call.
+//
+// Every module made from Python is a Hosted<M>: its virtual functions ask the Python object first.
+// So a Python class may override forward of Module or of any layer, and stand inside a C++
+// Sequential.
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "bindings.h"
+#include "gil.h"
+#include "module_binding.h"
+#include "op_rows.h"
+#include "py_ref.h"
+#include "taut/nn/modules/container.h"
+
+namespace py = pybind11;
+
+namespace taut::python {
+namespace {
+
+PyTypeObject* parameter_type = nullptr;
+
+/// A parameter as a taut.nn.Parameter, also one that C++ made.
+py::object as_parameter(const Tensor& tensor) {
+  if (!tensor.defined()) return py::none();
+  if (parameter_type == nullptr || tensor.impl()->python_object != nullptr) {
+    return py::reinterpret_steal<py::object>(wrap(tensor));
+  }
+  return py::reinterpret_steal<py::object>(wrap_as(parameter_type, tensor));
+}
+
+py::list named(const nn::NamedTensors& tensors, bool parameters) {
+  py::list result;
+  for (const auto& [name, tensor] : tensors) {
+    result.append(py::make_tuple(name, parameters ? as_parameter(tensor) : py::cast(tensor)));
+  }
+  return result;
+}
+
+py::object single_or_tuple(const Tensors& outputs) {
+  if (outputs.size() == 1) return py::cast(outputs[0]);
+  py::tuple result(outputs.size());
+  for (size_t i = 0; i < outputs.size(); ++i) result[i] = py::cast(outputs[i]);
+  return result;
+}
+
+Tensors tensors_of(const py::args& args) {
+  Tensors result;
+  for (py::handle item : args) {
+    if (!is_tensor(item.ptr())) {
+      throw py::type_error(
+          std::string("a module of C++, and one with hooks, takes tensors; got a ") +
+          Py_TYPE(item.ptr())->tp_name);
+    }
+    result.push_back(tensor_of(item.ptr()));
+  }
+  return result;
+}
+
+/// What a hook returned; nothing for None.
+std::optional<Tensors> replaced(const py::object& result) {
+  if (result.is_none()) return std::nullopt;
+  return module_outputs(result);
+}
+
+py::tuple as_tuple(TensorList tensors) {
+  py::tuple result(tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) result[i] = py::cast(tensors[i]);
+  return result;
+}
+
+/// From now on calls go through C++, which runs the hooks.
+void note_hook(nn::Module& module) {
+  py::object self = py::cast(&module);
+  py::dict(self.attr("__dict__"))["_has_hooks"] = true;
+}
+
+StateDict state_from(const py::dict& state) {
+  StateDict result;
+  for (const auto& [key, value] : state) {
+    result.insert(py::cast<std::string>(key), py::cast<Tensor>(value));
+  }
+  return result;
+}
+
+void bind_module_class(py::module_& module) {
+  using nn::Module;
+  py::class_<Module, Hosted<Module>, py::smart_holder> type(module, "Module", py::dynamic_attr());
+  type.def(py::init([] { return new Hosted<Module>(); }))
+      .def("_call",
+           [](Module& self, const py::args& args) {
+             const Tensors inputs = tensors_of(args);
+             return single_or_tuple(without_lock([&] { return self.call(inputs); }));
+           })
+      .def("forward",
+           [](Module& self, const py::args& args) {
+             const Tensors inputs = tensors_of(args);
+             return single_or_tuple(without_lock([&] { return self.forward_many(inputs); }));
+           })
+      .def("_find",
+           [](const Module& self, const std::string& name) -> py::object {
+             if (const Tensor* found = self.find_parameter(name)) return as_parameter(*found);
+             if (const Tensor* found = self.find_buffer(name)) return py::cast(*found);
+             if (auto child = self.find_child(name)) return py::cast(child);
+             return py::reinterpret_borrow<py::object>(Py_NotImplemented);
+           })
+      .def("_kind",
+           [](const Module& self, const std::string& name) {
+             if (self.find_parameter(name) != nullptr) return "parameter";
+             if (self.find_buffer(name) != nullptr) return "buffer";
+             return self.find_child(name) != nullptr ? "module" : "";
+           })
+      .def("_unregister",
+           [](Module& self, const std::string& name) { return self.unregister(name); })
+      .def(
+          "register_parameter",
+          [](Module& self, const std::string& name, const std::optional<Tensor>& tensor) {
+            self.register_parameter(name, tensor.value_or(Tensor()),
+                                    tensor && tensor->requires_grad());
+          },
+          py::arg("name"), py::arg("param").none(true))
+      .def(
+          "register_buffer",
+          [](Module& self, const std::string& name, const std::optional<Tensor>& tensor,
+             bool persistent) {
+            self.register_buffer(name, tensor.value_or(Tensor()), persistent);
+          },
+          py::arg("name"), py::arg("tensor").none(true), py::arg("persistent") = true)
+      .def(
+          "add_module",
+          [](Module& self, const std::string& name, const std::shared_ptr<Module>& child) {
+            self.add_module(name, child);
+          },
+          py::arg("name"), py::arg("module"))
+      .def("_named_parameters",
+           [](const Module& self, const std::string& prefix, bool recurse) {
+             return named(self.named_parameters(prefix, recurse), true);
+           })
+      .def("_named_buffers",
+           [](const Module& self, const std::string& prefix, bool recurse) {
+             return named(self.named_buffers(prefix, recurse), false);
+           })
+      .def("_named_children", [](const Module& self) { return self.named_children(); })
+      .def("_named_modules",
+           [](const Module& self, const std::string& prefix) { return self.named_modules(prefix); })
+      .def(
+          "get_parameter",
+          [](const Module& self, const std::string& name) {
+            return as_parameter(self.get_parameter(name));
+          },
+          py::arg("target"))
+      .def(
+          "get_buffer",
+          [](const Module& self, const std::string& name) { return self.get_buffer(name); },
+          py::arg("target"))
+      .def(
+          "get_submodule",
+          [](const Module& self, const std::string& name) { return self.get_submodule(name); },
+          py::arg("target"))
+      .def("_train", [](Module& self, bool mode) { self.Module::train(mode); })
+      .def_property_readonly("_training", &Module::is_training)
+      .def("zero_grad", &Module::zero_grad, py::arg("set_to_none") = true)
+      .def("_requires_grad_", &Module::requires_grad_)
+      .def("_to",
+           [](Module& self, std::optional<DType> dtype, std::optional<Device> device) {
+             self.to(TensorOptions().dtype(dtype).device(device));
+           })
+      .def("_state_dict",
+           [](const Module& self, const std::string& prefix) {
+             py::dict result;
+             for (const auto& [name, tensor] : self.state_dict(prefix)) {
+               result[py::str(name)] = tensor.detach();
+             }
+             return result;
+           })
+      .def("_load_state_dict",
+           [](Module& self, const py::dict& state, bool strict) {
+             const nn::LoadReport report = self.load_state_dict(state_from(state), strict);
+             return py::make_tuple(report.missing_keys, report.unexpected_keys);
+           })
+      .def(
+          "register_forward_pre_hook",
+          [](Module& self, const py::object& hook) {
+            note_hook(self);
+            return self.register_forward_pre_hook(
+                [hook = PyRef(hook)](Module& owner, TensorList inputs) -> std::optional<Tensors> {
+                  const Locked locked;
+                  return replaced(hook.get()(py::cast(&owner), as_tuple(inputs)));
+                });
+          },
+          py::arg("hook"))
+      .def(
+          "register_forward_hook",
+          [](Module& self, const py::object& hook) {
+            note_hook(self);
+            return self.register_forward_hook(
+                [hook = PyRef(hook)](Module& owner, TensorList inputs,
+                                     TensorList outputs) -> std::optional<Tensors> {
+                  const Locked locked;
+                  const Tensors results(outputs.begin(), outputs.end());
+                  return replaced(
+                      hook.get()(py::cast(&owner), as_tuple(inputs), single_or_tuple(results)));
+                });
+          },
+          py::arg("hook"))
+      .def("_get_name", [](const Module& self) { return self.name(); })
+      .def("extra_repr", [](const Module& self) { return self.extra_repr(); })
+      .def("__repr__", [](const Module& self) { return self.str(); });
+  module.def("_set_parameter_type", [](const py::type& cls) {
+    parameter_type = reinterpret_cast<PyTypeObject*>(cls.inc_ref().ptr());
+  });
+}
+
+void bind_containers(py::module_& module) {
+  using nn::Module;
+  using Child = std::shared_ptr<Module>;
+  py::class_<nn::Sequential, Module, Hosted<nn::Sequential>, py::smart_holder>(module, "Sequential")
+      .def(py::init([](const py::args& modules) {
+        auto* result = new Hosted<nn::Sequential>();
+        if (modules.size() == 1 && py::isinstance<py::dict>(modules[0])) {
+          for (const auto& [name, child] : modules[0].cast<py::dict>()) {
+            result->add_module(name.cast<std::string>(), child.cast<Child>());
+          }
+          return result;
+        }
+        for (py::handle child : modules) result->append(child.cast<Child>());
+        return result;
+      }))
+      .def("append",
+           [](py::object self, const Child& child) {
+             self.cast<nn::Sequential&>().append(child);
+             return self;
+           })
+      .def("__len__", &nn::Sequential::size)
+      .def("_at", &nn::Sequential::at);
+  py::class_<nn::ModuleList, Module, Hosted<nn::ModuleList>, py::smart_holder>(module, "ModuleList")
+      .def(py::init([](const std::optional<std::vector<Child>>& modules) {
+             auto* result = new Hosted<nn::ModuleList>();
+             if (modules) result->extend(*modules);
+             return result;
+           }),
+           py::arg("modules") = py::none())
+      .def("append",
+           [](py::object self, const Child& child) {
+             self.cast<nn::ModuleList&>().append(child);
+             return self;
+           })
+      .def("extend",
+           [](py::object self, const std::vector<Child>& modules) {
+             self.cast<nn::ModuleList&>().extend(modules);
+             return self;
+           })
+      .def("insert", &nn::ModuleList::insert)
+      .def("__len__", &nn::ModuleList::size)
+      .def("_at", &nn::ModuleList::at);
+  py::class_<nn::ModuleDict, Module, Hosted<nn::ModuleDict>, py::smart_holder>(module, "ModuleDict")
+      .def(py::init([](const py::object& modules) {
+             auto* result = new Hosted<nn::ModuleDict>();
+             if (!modules.is_none()) {
+               for (const auto& [name, child] : py::dict(modules)) {
+                 result->insert(name.cast<std::string>(), child.cast<Child>());
+               }
+             }
+             return result;
+           }),
+           py::arg("modules") = py::none())
+      .def("__len__", &nn::ModuleDict::size)
+      .def("__contains__",
+           [](const nn::ModuleDict& self, const std::string& key) { return self.contains(key); })
+      .def("__getitem__",
+           [](const nn::ModuleDict& self, const std::string& key) {
+             if (!self.contains(key)) throw py::key_error(key);
+             return self.at(key);
+           })
+      .def("__setitem__", [](nn::ModuleDict& self, const std::string& key,
+                             const Child& child) { self.insert(key, child); })
+      .def("__delitem__",
+           [](nn::ModuleDict& self, const std::string& key) {
+             if (!self.unregister(key)) throw py::key_error(key);
+           })
+      .def("clear", &nn::ModuleDict::clear)
+      .def("keys", &nn::ModuleDict::keys);
+}
+
+}  // namespace
+
+Tensors module_outputs(const py::object& result) {
+  if (is_tensor(result.ptr())) return {tensor_of(result.ptr())};
+  if (PyTuple_Check(result.ptr()) || PyList_Check(result.ptr())) return result.cast<Tensors>();
+  throw py::type_error(std::string("inside a C++ module forward must return tensors; got a ") +
+                       Py_TYPE(result.ptr())->tp_name);
+}
+
+void bind_nn(py::module_& module) {
+  py::module_ nn_module = module.def_submodule("_nn");
+  bind_module_class(nn_module);
+  bind_containers(nn_module);
+  bind_layers(nn_module);
+}
+
+}  // namespace taut::python

@@ -1,0 +1,177 @@
+"""Modules and optimizers from Python."""
+
+import gc
+
+import pytest
+
+import taut
+from taut import nn
+
+
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.hidden = nn.Linear(4, width)
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, 2)
+        self.scale = nn.Parameter(taut.ones(1))
+        self.register_buffer("count", taut.zeros(1))
+        self.width = width
+
+    def forward(self, x, twice=False):
+        y = self.out(taut.relu(self.norm(self.hidden(x)))) * self.scale
+        return y * 2 if twice else y
+
+
+def test_attributes_register_themselves():
+    net = Net()
+    names = [name for name, _ in net.named_parameters()]
+    assert names == ["scale", "hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "out.weight", "out.bias"]
+    assert all(isinstance(p, nn.Parameter) and p.requires_grad for p in net.parameters())
+    assert [name for name, _ in net.named_buffers()] == ["count"]
+    assert [name for name, _ in net.named_children()] == ["hidden", "norm", "out"]
+    assert net.hidden is net.hidden and net.hidden.weight is net.hidden.weight and net.width == 8
+    assert set(net.state_dict()) == {*names, "count"}
+    with pytest.raises(AttributeError):
+        net.nothing
+    with pytest.raises(TypeError):
+        net.scale = 3
+    del net.scale
+    assert "scale" not in dict(net.named_parameters())
+    assert "hidden" in dir(net)
+
+
+def test_calls_and_training():
+    net = Net()
+    x = taut.randn(5, 4)
+    assert net(x).shape == (5, 2)
+    assert taut.allclose(net(x, twice=True), 2 * net(x))
+    target = taut.randint(0, 2, (5,))
+    optimizer = taut.optim.AdamW(net.parameters(), lr=0.05)
+    criterion = nn.CrossEntropyLoss()
+    first = None
+    for _ in range(40):
+        loss = criterion(net(x), target)
+        first = loss.item() if first is None else first
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < first / 4
+
+
+def test_python_modules_inside_cpp_ones(no_leak):
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    model = nn.Sequential(nn.Identity(), Double(), nn.ReLU())
+    assert model(taut.tensor([-1.0, 2.0])).tolist() == [0, 4]
+    assert type(model[1]).__name__ == "Double" and len(model) == 3
+    assert "Double()" in repr(model)
+    gc.collect()
+    assert model(taut.ones(1)).tolist() == [2]
+    del model
+
+
+def test_layers_may_be_subclassed():
+    class Plus(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    layer = Plus(2, 2, bias=False)
+    x = taut.ones(1, 2)
+    assert taut.allclose(layer(x), x @ layer.weight.T + 1)
+    assert nn.Sequential(layer)(x).shape == (1, 2)
+
+
+def test_modes_and_casts():
+    net = Net()
+    assert net.training and net.eval() is net and not net.hidden.training
+    net.train()
+    assert net.hidden.training
+    assert net.double() is net and net.hidden.weight.dtype is taut.float64
+    net.to(taut.float32).requires_grad_(False)
+    assert not any(p.requires_grad for p in net.parameters())
+    seen = []
+    net.apply(lambda module: seen.append(type(module).__name__))
+    assert seen == ["Linear", "LayerNorm", "Linear", "Net"]
+
+
+def test_train_may_be_overridden():
+    class Frozen(nn.Module):
+        def train(self, mode=True):
+            return super().train(False)
+
+    outer = nn.Sequential(Frozen(), nn.ReLU())
+    outer.train()
+    assert outer.training and not outer[0].training and outer[1].training
+
+
+def test_state_dict_round_trip():
+    a, b = Net(), Net()
+    report = b.load_state_dict(a.state_dict())
+    assert report.missing_keys == [] and report.unexpected_keys == []
+    x = taut.randn(2, 4)
+    assert taut.equal(a(x), b(x))
+    state = a.state_dict()
+    state.pop("scale")
+    with pytest.raises(RuntimeError, match="scale"):
+        b.load_state_dict(state)
+    assert b.load_state_dict(state, strict=False).missing_keys == ["scale"]
+
+
+def test_hooks():
+    net = nn.Sequential(nn.Linear(2, 2))
+    seen = []
+    pre = net.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs)))
+    post = net[0].register_forward_hook(lambda module, inputs, output: output * 0)
+    assert net(taut.ones(1, 2)).tolist() == [[0, 0]] and seen == [1]
+    pre.remove()
+    post.remove()
+    net(taut.ones(1, 2))
+    assert seen == [1]
+
+
+def test_containers():
+    layers = nn.ModuleList([nn.Linear(2, 2) for _ in range(3)])
+    layers.append(nn.ReLU())
+    assert len(layers) == 4 and isinstance(layers[-1], nn.ReLU) and len(list(layers.parameters())) == 6
+    table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
+    assert list(table) == ["a", "b"] and "a" in table and isinstance(table["b"], nn.Tanh)
+    with pytest.raises(KeyError):
+        table["c"]
+
+
+def test_repr():
+    assert repr(nn.Linear(2, 3)) == "Linear(in_features=2, out_features=3, bias=True)"
+    assert repr(nn.Conv2d(1, 2, 3, padding=1)).startswith("Conv2d(1, 2, kernel_size=(3, 3)")
+    assert repr(nn.Parameter(taut.ones(1))).startswith("Parameter containing:\ntensor([1.], requires_grad=True)")
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_optimizers(name):
+    x = taut.ones(3, requires_grad=True)
+    optimizer = getattr(taut.optim, name)([{"params": [x], "lr": 0.1}], lr=0.01)
+    assert optimizer.param_groups[0]["lr"] == 0.1 and optimizer.param_groups[0]["params"][0] is x
+    for _ in range(3):
+        optimizer.zero_grad()
+        (x * x).sum().backward()
+        optimizer.step()
+    assert (x < 1).all()
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    before = x.tolist()
+    optimizer.step(lambda: (x * x).sum())
+    assert x.tolist() == before or name == "AdamW"
+    other = getattr(taut.optim, name)([taut.ones(3, requires_grad=True)])
+    other.load_state_dict(optimizer.state_dict())
+    assert other.param_groups[0]["lr"] == 0.0
+    with pytest.raises(ValueError):
+        getattr(taut.optim, name)([])
+
+
+def test_conv_net():
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.GELU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+    out = net(taut.randn(2, 1, 4, 4))
+    out.sum().backward()
+    assert out.shape == (2, 3) and all(p.grad is not None for p in net.parameters())
