@@ -35,9 +35,10 @@ demo: configure  ## build the library and train a first model on real data
 	cmake --build $(BUILD) -j $(JOBS) --target taut taut_python examples; \
 	echo "built in $$((SECONDS - start)) s"; \
 	echo; \
-	PYTHONPATH=$(BUILD)/python $(PYTHON) examples/python/digits.py; \
+	$(BUILD)/examples/digits; \
 	echo; \
-	echo "The same in C++:     $(BUILD)/examples/digits"; \
+	echo "More options:        $(BUILD)/examples/digits --help"; \
+	echo "A language model:    $(BUILD)/examples/gpt --help"; \
 	echo "Python, by hand:     PYTHONPATH=$(BUILD)/python $(PYTHON)"; \
 	echo "Install for C++:     make install PREFIX=\$$HOME/.local"; \
 	echo "Install for Python:  pip install ."; \
