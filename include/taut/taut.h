@@ -1,6 +1,9 @@
 #pragma once
 // All of Taut, for users; the library itself includes what it needs.
-//   #include "taut/autograd/backward.h"
+//   #include <taut/taut.h>
+//   taut::Tensor x = taut::ones({2, 3}).requires_grad_();
+
+#include "taut/autograd/backward.h"
 #include "taut/autograd/checkpoint.h"
 #include "taut/autograd/function.h"
 #include "taut/autograd/functional.h"
