@@ -27,6 +27,7 @@
 #include "taut/io/safetensors.h"
 #include "taut/io/tables.h"
 #include "taut/nn/functional/activation.h"
+#include "taut/nn/functional/attention.h"
 #include "taut/nn/functional/conv.h"
 #include "taut/nn/functional/loss.h"
 #include "taut/nn/functional/norm.h"
