@@ -225,7 +225,7 @@ TEST_F(SafetensorsTest, MutatedFilesAreReadOrRefused) {
   int refused = 0;
   for (int round = 0; round < 20000 && std::chrono::steady_clock::now() < end; ++round) {
     std::string bad = good;
-    for (uint64_t i = rng() % 4 + 1; i > 0; --i) {
+    for (uint64_t i = rng() % 4 + 1; i > 0 && !bad.empty(); --i) {
       const size_t at = rng() % bad.size();
       switch (rng() % 5) {
         case 0: bad[at] = static_cast<char>(rng()); break;
