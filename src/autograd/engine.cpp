@@ -407,8 +407,8 @@ std::vector<Edge> edges_of(TensorList tensors) {
   return edges;
 }
 
-thread_local bool anomaly_enabled = false;
-thread_local bool anomaly_checks_nan = false;
+constinit TAUT_HOT_THREAD_LOCAL bool anomaly_enabled = false;
+constinit TAUT_HOT_THREAD_LOCAL bool anomaly_checks_nan = false;
 
 }  // namespace
 

@@ -93,7 +93,7 @@ Tensor tensor_vjp(const double* parameters, const Tensor* x) {
 }
 
 template <class F>
-FunctorInfo describe(const char* name) {
+constexpr FunctorInfo describe(const char* name) {
   FunctorInfo info{};
   info.name = name;
   info.domain = F::domain;
@@ -110,9 +110,9 @@ FunctorInfo describe(const char* name) {
 }
 
 struct InfoTable {
-  FunctorInfo entries[kernels::kPointwiseCount];
+  FunctorInfo entries[kernels::kPointwiseCount] = {};
 
-  InfoTable() {
+  constexpr InfoTable() {
 #define TAUT_UNARY(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
 #define TAUT_ACTIVATION(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
 #define TAUT_PREDICATE(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
@@ -134,16 +134,15 @@ struct InfoTable {
   }
 
   template <class F>
-  void set(Pointwise op, const char* name) {
+  constexpr void set(Pointwise op, const char* name) {
     entries[static_cast<int>(op)] = describe<F>(name);
   }
 };
 
+constexpr InfoTable kTable;
+
 }  // namespace
 
-const FunctorInfo& functor_info(Pointwise op) {
-  static const InfoTable table;
-  return table.entries[static_cast<int>(op)];
-}
+const FunctorInfo& functor_info(Pointwise op) { return kTable.entries[static_cast<int>(op)]; }
 
 }  // namespace taut::ops
