@@ -32,14 +32,15 @@ build: configure  ## build the library, the Python package, the examples and the
 
 demo: configure  ## build the library and train a first model on real data
 	@start=$$SECONDS; \
-	cmake --build $(BUILD) -j $(JOBS) --target taut taut_python examples; \
+	echo "building the library and the example (about 10 minutes on 2 cores, the first time) ..."; \
+	cmake --build $(BUILD) -j $(JOBS) --target example_digits; \
 	echo "built in $$((SECONDS - start)) s"; \
 	echo; \
 	$(BUILD)/examples/digits; \
 	echo; \
 	echo "More options:        $(BUILD)/examples/digits --help"; \
-	echo "A language model:    $(BUILD)/examples/gpt --help"; \
-	echo "Python, by hand:     PYTHONPATH=$(BUILD)/python $(PYTHON)"; \
+	echo "All of it:           make build; then $(BUILD)/examples/gpt --help writes text"; \
+	echo "The same in Python:  PYTHONPATH=$(BUILD)/python $(PYTHON) examples/python/digits.py"; \
 	echo "Install for C++:     make install PREFIX=\$$HOME/.local"; \
 	echo "Install for Python:  pip install ."; \
 	echo "Read on:             docs/guide/, examples/"
