@@ -443,6 +443,7 @@ Tensors grad(TensorList outputs, TensorList inputs, TensorList grad_outputs,
                " does not require grad");
   }
   const std::vector<Edge> targets = edges_of(inputs);
+  captures.reserve(targets.size());
   for (const Edge& target : targets) captures.push_back({target.slot, Tensor()});
   const AutoGradMode mode(create_graph);
   Walk walk(retain_graph.value_or(create_graph), &captures);

@@ -111,14 +111,19 @@ constexpr FunctorInfo describe(const char* name) {
 
 struct InfoTable {
   FunctorInfo entries[kernels::kPointwiseCount] = {};
+};
 
-  constexpr InfoTable() {
-#define TAUT_UNARY(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_ACTIVATION(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_PREDICATE(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_BINARY(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_COMPARE(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_PARAMETRIC(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
+constexpr InfoTable make_table() {
+  InfoTable table;
+  const auto set = [&table](Pointwise op, const FunctorInfo& info) {
+    table.entries[static_cast<int>(op)] = info;
+  };
+#define TAUT_UNARY(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_ACTIVATION(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_PREDICATE(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_BINARY(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_COMPARE(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_PARAMETRIC(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
 #include "taut/ops/lists/activation.def"
 #include "taut/ops/lists/arithmetic.def"
 #include "taut/ops/lists/compare.def"
@@ -131,15 +136,10 @@ struct InfoTable {
 #undef TAUT_BINARY
 #undef TAUT_COMPARE
 #undef TAUT_PARAMETRIC
-  }
+  return table;
+}
 
-  template <class F>
-  constexpr void set(Pointwise op, const char* name) {
-    entries[static_cast<int>(op)] = describe<F>(name);
-  }
-};
-
-constexpr InfoTable kTable;
+constexpr InfoTable kTable = make_table();
 
 }  // namespace
 

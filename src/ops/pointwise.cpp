@@ -448,9 +448,8 @@ Tensor apply_plain(Pointwise op, Inputs inputs, const double* parameters) {
   const Tensor* model = inputs[0].is_scalar() ? nullptr : &inputs[0].tensor();
   const bool keeps_layout =
       model != nullptr && !model->impl()->is_contiguous && model->shape() == call.shape;
-  const Tensor output = keeps_layout
-                            ? allocate_layout(preserved_layout(*model), call.output, call.device)
-                            : allocate(call.shape, call.output, call.device);
+  Tensor output = keeps_layout ? allocate_layout(preserved_layout(*model), call.output, call.device)
+                               : allocate(call.shape, call.output, call.device);
   run_kernel(op, call, output, parameters);
   return output;
 }
