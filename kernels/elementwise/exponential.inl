@@ -16,7 +16,6 @@ struct Exp : Unary {
 struct Exp2 : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kY};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return exp2(x);
@@ -56,7 +55,6 @@ struct Log : Unary {
 struct Log10 : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return log10(x);
@@ -83,7 +81,6 @@ struct Log1p : Unary {
 struct Log2 : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return log2(x);
