@@ -9,6 +9,8 @@
 #define TAUT_KERNELS_REDUCE_REDUCE_MAP_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include "kernels/reduce/reduce_typed-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -124,11 +126,18 @@ struct VectorReducer {
                                Acc* planes) {
     HWY_ALIGN Acc sums[kTileCols];
     const D d;
+    // The hardware does not see four short rows coming at once: the next four are fetched in the
+    // order of memory.
+    const bool is_prefetched = stride == cols && 4 * cols * sizeof(T) <= (16 << 10);
     for (int64_t r = 0; r < rows;) {
       const bool is_first = r == 0;
       const T* row = x + r * stride;
       if (r + 4 <= rows) {
+        const T* next = row + 4 * stride;
         for_vectors(d, cols, [&](auto load, auto store) {
+          if (is_prefetched) {
+            for (int k = 0; k < 4; ++k, next += hn::Lanes(d)) hwy::Prefetch(next);
+          }
           const V sum = Op::fold(
               d, Op::fold(d, Op::map(d, load(row)), Op::map(d, load(row + stride))),
               Op::fold(d, Op::map(d, load(row + 2 * stride)), Op::map(d, load(row + 3 * stride))));
