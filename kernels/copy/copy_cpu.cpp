@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kGrain = 32768;  // elements: below this a second thread costs more than it brings
 constexpr int64_t kConvertBlock = 1024;  // elements: two buffers of 8 KiB stay in the first cache
+constexpr int64_t kStreamedRun = 1024;   // bytes: shorter runs have too many ends of lines
 constexpr int64_t kRowBlock = 16384;     // rows of a transposition that are walked down at once
 
 struct Cursor {
@@ -202,6 +203,8 @@ void copy(const CopyArgs& given) {
   const int64_t source_stride = rank == 0 ? 1 : args.source_strides.back();
   const int64_t target_step = target_stride * static_cast<int64_t>(item_size(args.target_dtype));
   const int64_t source_step = source_stride * static_cast<int64_t>(item_size(args.source_dtype));
+  const bool streams = convert == nullptr && target_stride == 1 && source_stride == 1 &&
+                       is_streamed(n * target_step) && inner * target_step >= kStreamedRun;
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
     Runs runs(args, begin / inner);
     int64_t column = begin % inner;
@@ -210,11 +213,16 @@ void copy(const CopyArgs& given) {
       Cursor cursor = runs.cursor();
       cursor.target += column * target_step;
       cursor.source += column * source_step;
-      copy_run(args, cursor, target_stride, source_stride, length, convert);
+      if (streams) {
+        stream_bytes(cursor.target, cursor.source, length * target_step);
+      } else {
+        copy_run(args, cursor, target_stride, source_stride, length, convert);
+      }
       begin += length;
       column = 0;
       runs.next();
     }
+    if (streams) finish_streams();
   });
 }
 

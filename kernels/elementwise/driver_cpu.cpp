@@ -8,8 +8,10 @@
 
 #include "kernels/api/convert.h"
 #include "kernels/api/pointwise.h"
+#include "kernels/api/streaming.h"
 #include "kernels/api/strided_loop.h"
 #include "kernels/elementwise/rows.h"
+#include "kernels/elementwise/streamed_row.h"
 #include "taut/base/check.h"
 #include "taut/base/parallel.h"
 
@@ -52,6 +54,7 @@ struct Plan {
   int count;
   Dims shape;  // simplified
   int64_t inner;
+  bool streams;
   Feed feeds[kMaxPointwiseOperands];
 };
 
@@ -72,7 +75,7 @@ bool is_direct(const PointwiseArgs& args, DType result_dtype) {
   return true;
 }
 
-void run_direct(const PointwiseArgs& args, RowFn row, DType result_dtype) {
+void run_direct(const PointwiseArgs& args, RowFn row, DType result_dtype, bool is_cheap) {
   char* pointers[kMaxPointwiseOperands];
   for (int k = 0; k < args.count; ++k) pointers[k] = static_cast<char*>(args.operands[k].data);
   const int64_t n = args.shape.numel();
@@ -82,12 +85,18 @@ void run_direct(const PointwiseArgs& args, RowFn row, DType result_dtype) {
   }
   const int64_t in_size = static_cast<int64_t>(item_size(args.compute));
   const int64_t out_size = static_cast<int64_t>(item_size(result_dtype));
+  const bool streams = is_cheap && is_streamed(n * out_size);
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
     char* shifted[kMaxPointwiseOperands];
     for (int k = 0; k < args.count; ++k) {
       shifted[k] = pointers[k] + begin * (k == 0 ? out_size : in_size);
     }
-    row(shifted, end - begin, args.parameters);
+    if (streams) {
+      run_streamed_row(row, shifted, args.count, end - begin, out_size, in_size, args.parameters);
+      finish_streams();
+    } else {
+      row(shifted, end - begin, args.parameters);
+    }
   });
 }
 
@@ -149,7 +158,16 @@ bool is_splat(const Feed& feed) {
   return true;
 }
 
+// Whether n elements from `position` on lie side by side.
+bool is_run(const Plan& plan, const Feed& feed, int64_t position, int64_t n) {
+  return feed.inner_stride == 1 && position % plan.inner + n <= plan.inner;
+}
+
 void load(const Plan& plan, const Feed& feed, int64_t position, int64_t n, char* row, char* raw) {
+  if (feed.convert != nullptr && is_run(plan, feed, position, n)) {
+    feed.convert(row, locate(plan, feed, position), n);
+    return;
+  }
   char* gathered = feed.convert == nullptr ? row : raw;
   for_each_run(plan, feed, position, n, [&](char* source, int64_t at, int64_t length) {
     gather_row(gathered + at * static_cast<int64_t>(feed.size), source, feed.inner_stride, length,
@@ -159,6 +177,10 @@ void load(const Plan& plan, const Feed& feed, int64_t position, int64_t n, char*
 }
 
 void store(const Plan& plan, const Feed& feed, int64_t position, int64_t n, char* row, char* raw) {
+  if (feed.convert != nullptr && is_run(plan, feed, position, n)) {
+    feed.convert(locate(plan, feed, position), row, n);
+    return;
+  }
   const char* ready = row;
   if (feed.convert != nullptr) {
     feed.convert(raw, row, n);
@@ -193,7 +215,13 @@ void run_block(const Plan& plan, int64_t position, int64_t n, Buffers& buffers) 
       load(plan, feed, position, n, buffers.rows[k], buffers.raw);
     }
   }
-  plan.row(pointers, n, plan.parameters);
+  if (plan.streams && stored) {
+    run_streamed_row(plan.row, pointers, plan.count, n,
+                     static_cast<int64_t>(plan.feeds[0].row_size),
+                     static_cast<int64_t>(plan.feeds[plan.count - 1].row_size), plan.parameters);
+  } else {
+    plan.row(pointers, n, plan.parameters);
+  }
   if (!stored) store(plan, plan.feeds[0], position, n, buffers.rows[0], buffers.raw);
 }
 
@@ -215,6 +243,7 @@ void run_range(const Plan& plan, int64_t begin, int64_t end) {
     run_block(plan, begin, n, buffers);
     begin += n;
   }
+  if (plan.streams) finish_streams();
 }
 
 void run(const PointwiseArgs& args) {
@@ -224,11 +253,12 @@ void run(const PointwiseArgs& args) {
   const DType result_dtype =
       functor.gives_bool && args.derivative == 0 ? DType::bool_ : args.compute;
   if (TAUT_LIKELY(is_direct(args, result_dtype))) {
-    run_direct(args, row, result_dtype);
+    run_direct(args, row, result_dtype, functor.is_cheap);
     return;
   }
-  const Plan plan = make_plan(args, row, result_dtype);
+  Plan plan = make_plan(args, row, result_dtype);
   const int64_t n = plan.shape.numel();
+  plan.streams = functor.is_cheap && is_streamed(n * static_cast<int64_t>(plan.feeds[0].size));
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) { run_range(plan, begin, end); });
 }
 

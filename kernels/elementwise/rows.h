@@ -16,6 +16,9 @@ struct FunctorRows {
   RowFn rows[1 + kMaxPointwiseInputs][kDTypeCount] = {};
   /// The result is bool, whatever it computes in.
   bool gives_bool = false;
+  /// So cheap that memory is all it waits for: a result larger than the caches is streamed. Where
+  /// there is more to compute, the two steps of a streamed row would cost more than they save.
+  bool is_cheap = false;
 };
 
 struct RowTable {
