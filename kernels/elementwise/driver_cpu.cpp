@@ -19,7 +19,7 @@ namespace taut::kernels {
 namespace {
 
 constexpr int64_t kGrain = 32768;  // elements: below this a second thread costs more than it brings
-constexpr int64_t kBlock = 512;    // elements: six buffers of 4 KiB stay in the first cache
+constexpr int64_t kBlockBytes = 4096;  // six buffers of that stay in the first cache
 
 const RowTable& row_table() {
   static const RowTable& table = *[] {
@@ -54,13 +54,14 @@ struct Plan {
   int count;
   Dims shape;  // simplified
   int64_t inner;
+  int64_t block;  // elements that fit a buffer, before and after conversion
   bool streams;
   Feed feeds[kMaxPointwiseOperands];
 };
 
 struct Buffers {
-  alignas(64) char rows[kMaxPointwiseOperands][kBlock * 8];
-  alignas(64) char raw[kBlock * 8];
+  alignas(64) char rows[kMaxPointwiseOperands][kBlockBytes];
+  alignas(64) char raw[kBlockBytes];
   const char* splat_source[kMaxPointwiseOperands] = {};
 };
 
@@ -105,6 +106,7 @@ Plan make_plan(const PointwiseArgs& args, RowFn row, DType result_dtype) {
   plan.row = row;
   plan.parameters = args.parameters;
   plan.count = args.count;
+  plan.block = kBlockBytes;
   StridedLoop loop{args.shape, {}, args.count};
   for (int k = 0; k < args.count; ++k) {
     const PointwiseOperand& operand = args.operands[k];
@@ -117,6 +119,8 @@ Plan make_plan(const PointwiseArgs& args, RowFn row, DType result_dtype) {
     feed.convert = operand.dtype == row_dtype ? nullptr
                    : k == 0                   ? convert_row(row_dtype, operand.dtype)
                                               : convert_row(operand.dtype, row_dtype);
+    const int64_t widest = static_cast<int64_t>(std::max(feed.size, feed.row_size));
+    plan.block = std::min(plan.block, kBlockBytes / widest);
     loop.strides[k] = &feed.strides;
   }
   simplify(loop);
@@ -192,7 +196,7 @@ void store(const Plan& plan, const Feed& feed, int64_t position, int64_t n, char
   });
 }
 
-// A block of up to kBlock elements: operands that lie right are used in place.
+// A block of up to plan.block elements: operands that lie right are used in place.
 void run_block(const Plan& plan, int64_t position, int64_t n, Buffers& buffers) {
   const bool one_row = position % plan.inner + n <= plan.inner;
   char* pointers[kMaxPointwiseOperands];
@@ -209,7 +213,7 @@ void run_block(const Plan& plan, int64_t position, int64_t n, Buffers& buffers) 
     } else if (is_splat(feed)) {
       if (buffers.splat_source[k] == nullptr) {
         buffers.splat_source[k] = feed.data;
-        load(plan, feed, 0, std::min(plan.shape.numel(), kBlock), buffers.rows[k], buffers.raw);
+        load(plan, feed, 0, std::min(plan.shape.numel(), plan.block), buffers.rows[k], buffers.raw);
       }
     } else {
       load(plan, feed, position, n, buffers.rows[k], buffers.raw);
@@ -235,8 +239,8 @@ bool all_in_place(const Plan& plan) {
 void run_range(const Plan& plan, int64_t begin, int64_t end) {
   Buffers buffers;
   // Long rows are cut at their ends, so that most of each lies right; short ones share a block.
-  const bool by_rows = plan.inner >= kBlock / 4;
-  const int64_t block = all_in_place(plan) && by_rows ? plan.inner : kBlock;
+  const bool by_rows = plan.inner >= plan.block / 4;
+  const int64_t block = all_in_place(plan) && by_rows ? plan.inner : plan.block;
   while (begin < end) {
     int64_t n = std::min(block, end - begin);
     if (by_rows) n = std::min(n, plan.inner - begin % plan.inner);

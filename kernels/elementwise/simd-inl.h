@@ -20,6 +20,7 @@
 
 #include "kernels/api/simd_erf-inl.h"
 #include "kernels/api/simd_exp-inl.h"
+#include "kernels/api/simd_hyperbolic-inl.h"
 #include "kernels/api/simd_log-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -89,12 +90,21 @@ struct Simd {
     if (HWY_UNLIKELY(!fits_reduction(x))) return lane_by_lane(x, &std::cos);
     return hn::Cos(D(), x.v);
   }
-  friend HWY_INLINE Simd erf(Simd x) {
-    if constexpr (sizeof(T) == 8)
-      return lane_by_lane(x, &std::erf);
-    else
-      return erf_any(D(), x.v);
+  friend HWY_INLINE Simd tan(Simd x) {
+    if (HWY_UNLIKELY(!fits_reduction(x))) return lane_by_lane(x, &std::tan);
+    return hn::Div(hn::Sin(D(), x.v), hn::Cos(D(), x.v));
   }
+  friend HWY_INLINE Simd asin(Simd x) { return hn::Asin(D(), x.v); }
+  friend HWY_INLINE Simd acos(Simd x) { return hn::Acos(D(), x.v); }
+  friend HWY_INLINE Simd atan(Simd x) { return hn::Atan(D(), x.v); }
+  friend HWY_INLINE Simd sinh(Simd x) { return sinh_any(D(), x.v); }
+  friend HWY_INLINE Simd cosh(Simd x) { return cosh_any(D(), x.v); }
+  friend HWY_INLINE Simd asinh(Simd x) { return asinh_any(D(), x.v); }
+  friend HWY_INLINE Simd acosh(Simd x) { return acosh_any(D(), x.v); }
+  friend HWY_INLINE Simd atanh(Simd x) { return atanh_any(D(), x.v); }
+  friend HWY_INLINE Simd erf(Simd x) { return erf_any(D(), x.v); }
+  friend HWY_INLINE Simd erfc(Simd x) { return erfc_any(D(), x.v); }
+  friend HWY_INLINE Simd erfinv(Simd x) { return erfinv_any(D(), x.v); }
 
  private:
   // Highway reduces arguments in steps of pi without extra digits: exact enough only near 0.
