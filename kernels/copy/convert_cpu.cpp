@@ -4,6 +4,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/api/convert.h"
@@ -96,6 +97,10 @@ template <class T>
 void gather_elements(void* target, const void* source, int64_t stride, int64_t n) {
   T* out = static_cast<T*>(target);
   const T* in = static_cast<const T*>(source);
+  if (stride == 0) {
+    std::fill_n(out, n, *in);
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) out[i] = in[i * stride];
 }
 

@@ -43,6 +43,8 @@ struct Feed {
   char* data;
   Dims strides;
   int64_t inner_stride;
+  bool is_dense;      // the elements lie end to end in the order of the loop
+  bool repeats;       // every run along the last dim is the same
   size_t size;        // bytes of an element in memory
   size_t row_size;    // bytes of an element in the loop
   ConvertFn convert;  // null when the dtypes agree; towards the loop, or from it for the result
@@ -62,7 +64,8 @@ struct Plan {
 struct Buffers {
   alignas(64) char rows[kMaxPointwiseOperands][kBlockBytes];
   alignas(64) char raw[kBlockBytes];
-  const char* splat_source[kMaxPointwiseOperands] = {};
+  // How many elements rows[k] holds of an operand that repeats, from the start of a run on.
+  int64_t held[kMaxPointwiseOperands] = {};
 };
 
 bool is_direct(const PointwiseArgs& args, DType result_dtype) {
@@ -101,6 +104,22 @@ void run_direct(const PointwiseArgs& args, RowFn row, DType result_dtype, bool i
   });
 }
 
+bool is_dense(const Dims& shape, const Dims& strides) {
+  int64_t dense = 1;
+  for (int i = shape.rank() - 1; i >= 0; --i) {
+    if (strides[i] != dense) return false;
+    dense *= shape[i];
+  }
+  return true;
+}
+
+bool repeats(const Dims& strides) {
+  for (int i = 0; i < strides.rank() - 1; ++i) {
+    if (strides[i] != 0) return false;
+  }
+  return true;
+}
+
 Plan make_plan(const PointwiseArgs& args, RowFn row, DType result_dtype) {
   Plan plan;
   plan.row = row;
@@ -129,12 +148,15 @@ Plan make_plan(const PointwiseArgs& args, RowFn row, DType result_dtype) {
   for (int k = 0; k < args.count; ++k) {
     Feed& feed = plan.feeds[k];
     feed.inner_stride = plan.shape.rank() == 0 ? 1 : feed.strides.back();
+    feed.is_dense = is_dense(plan.shape, feed.strides);
+    feed.repeats = repeats(feed.strides);
   }
   return plan;
 }
 
 // Where the element `position` of the whole loop lies.
 char* locate(const Plan& plan, const Feed& feed, int64_t position) {
+  if (feed.is_dense) return feed.data + position * static_cast<int64_t>(feed.size);
   int64_t offset = 0;
   for (int i = plan.shape.rank() - 1; i >= 0; --i) {
     offset += position % plan.shape[i] * feed.strides[i];
@@ -143,27 +165,76 @@ char* locate(const Plan& plan, const Feed& feed, int64_t position) {
   return feed.data + offset * static_cast<int64_t>(feed.size);
 }
 
-// A stretch of elements that may run over several rows, through the row buffer of one operand.
+// Calls visit(where, length) for the runs along the last dim that the n elements from `position` on
+// consist of, for one operand.
 template <class Visit>
 void for_each_run(const Plan& plan, const Feed& feed, int64_t position, int64_t n, Visit visit) {
-  int64_t done = 0;
-  while (done < n) {
-    const int64_t column = (position + done) % plan.inner;
-    const int64_t length = std::min(plan.inner - column, n - done);
-    visit(locate(plan, feed, position + done), done, length);
-    done += length;
+  const int64_t size = static_cast<int64_t>(feed.size);
+  const int outer = plan.shape.rank() - 1;
+  int64_t column = position % plan.inner;
+  int64_t row = position / plan.inner;
+  char* start = feed.data;
+  int64_t index[kMaxRank];
+  for (int i = outer - 1; i >= 0; --i) {
+    index[i] = row % plan.shape[i];
+    row /= plan.shape[i];
+    start += index[i] * feed.strides[i] * size;
+  }
+  while (true) {
+    const int64_t length = std::min(plan.inner - column, n);
+    visit(start + column * feed.inner_stride * size, length);
+    n -= length;
+    if (n == 0) return;
+    column = 0;
+    for (int i = outer - 1; i >= 0; --i) {
+      start += feed.strides[i] * size;
+      if (++index[i] < plan.shape[i]) break;
+      start -= index[i] * feed.strides[i] * size;
+      index[i] = 0;
+    }
   }
 }
 
-bool is_splat(const Feed& feed) {
-  for (int64_t stride : feed.strides) {
-    if (stride != 0) return false;
+// Runs shorter than this are not worth a call each.
+constexpr int64_t kShortRun = 16;
+
+template <class T>
+void gather_short_runs(const Plan& plan, const Feed& feed, int64_t position, int64_t n, char* row) {
+  T* out = reinterpret_cast<T*>(row);
+  const int64_t stride = feed.inner_stride;
+  for_each_run(plan, feed, position, n, [&](char* where, int64_t length) {
+    const T* source = reinterpret_cast<const T*>(where);
+    for (int64_t i = 0; i < length; ++i) out[i] = source[i * stride];
+    out += length;
+  });
+}
+
+void gather_runs(const Plan& plan, const Feed& feed, int64_t position, int64_t n, char* row) {
+  if (plan.inner < kShortRun) {
+    switch (feed.size) {
+      case 1: gather_short_runs<uint8_t>(plan, feed, position, n, row); return;
+      case 2: gather_short_runs<uint16_t>(plan, feed, position, n, row); return;
+      case 4: gather_short_runs<uint32_t>(plan, feed, position, n, row); return;
+      default: gather_short_runs<uint64_t>(plan, feed, position, n, row); return;
+    }
   }
-  return true;
+  for_each_run(plan, feed, position, n, [&](char* source, int64_t length) {
+    gather_row(row, source, feed.inner_stride, length, feed.size);
+    row += length * static_cast<int64_t>(feed.size);
+  });
+}
+
+void scatter_runs(const Plan& plan, const Feed& feed, int64_t position, int64_t n,
+                  const char* row) {
+  for_each_run(plan, feed, position, n, [&](char* target, int64_t length) {
+    scatter_row(target, feed.inner_stride, row, length, feed.size);
+    row += length * static_cast<int64_t>(feed.size);
+  });
 }
 
 // Whether n elements from `position` on lie side by side.
 bool is_run(const Plan& plan, const Feed& feed, int64_t position, int64_t n) {
+  if (feed.is_dense) return true;
   return feed.inner_stride == 1 && position % plan.inner + n <= plan.inner;
 }
 
@@ -173,10 +244,7 @@ void load(const Plan& plan, const Feed& feed, int64_t position, int64_t n, char*
     return;
   }
   char* gathered = feed.convert == nullptr ? row : raw;
-  for_each_run(plan, feed, position, n, [&](char* source, int64_t at, int64_t length) {
-    gather_row(gathered + at * static_cast<int64_t>(feed.size), source, feed.inner_stride, length,
-               feed.size);
-  });
+  gather_runs(plan, feed, position, n, gathered);
   if (feed.convert != nullptr) feed.convert(row, raw, n);
 }
 
@@ -190,33 +258,28 @@ void store(const Plan& plan, const Feed& feed, int64_t position, int64_t n, char
     feed.convert(raw, row, n);
     ready = raw;
   }
-  for_each_run(plan, feed, position, n, [&](char* target, int64_t at, int64_t length) {
-    scatter_row(target, feed.inner_stride, ready + at * static_cast<int64_t>(feed.size), length,
-                feed.size);
-  });
+  scatter_runs(plan, feed, position, n, ready);
 }
 
 // A block of up to plan.block elements: operands that lie right are used in place.
 void run_block(const Plan& plan, int64_t position, int64_t n, Buffers& buffers) {
-  const bool one_row = position % plan.inner + n <= plan.inner;
   char* pointers[kMaxPointwiseOperands];
   bool stored = true;
   for (int k = 0; k < plan.count; ++k) {
     const Feed& feed = plan.feeds[k];
-    if (feed.convert == nullptr && one_row && (feed.inner_stride == 1 || n == 1)) {
+    if (feed.convert == nullptr && (n == 1 || is_run(plan, feed, position, n))) {
       pointers[k] = locate(plan, feed, position);
       continue;
     }
     pointers[k] = buffers.rows[k];
     if (k == 0) {
       stored = false;
-    } else if (is_splat(feed)) {
-      if (buffers.splat_source[k] == nullptr) {
-        buffers.splat_source[k] = feed.data;
-        load(plan, feed, 0, std::min(plan.shape.numel(), plan.block), buffers.rows[k], buffers.raw);
-      }
+    } else if (feed.repeats && (feed.inner_stride == 0 || position % plan.inner == 0)) {
+      if (buffers.held[k] < n) load(plan, feed, position, n, buffers.rows[k], buffers.raw);
+      buffers.held[k] = std::max(buffers.held[k], n);
     } else {
       load(plan, feed, position, n, buffers.rows[k], buffers.raw);
+      buffers.held[k] = 0;
     }
   }
   if (plan.streams && stored) {
@@ -238,12 +301,15 @@ bool all_in_place(const Plan& plan) {
 
 void run_range(const Plan& plan, int64_t begin, int64_t end) {
   Buffers buffers;
-  // Long rows are cut at their ends, so that most of each lies right; short ones share a block.
+  // Long rows are cut at their ends, so that most of each lies right; short ones share a block,
+  // whole, so that what repeats is the same in each.
   const bool by_rows = plan.inner >= plan.block / 4;
-  const int64_t block = all_in_place(plan) && by_rows ? plan.inner : plan.block;
+  const int64_t whole = all_in_place(plan) ? plan.inner : plan.block;
+  const int64_t block = by_rows ? whole : plan.block - plan.block % plan.inner;
   while (begin < end) {
+    const int64_t column = begin % plan.inner;
     int64_t n = std::min(block, end - begin);
-    if (by_rows) n = std::min(n, plan.inner - begin % plan.inner);
+    if (by_rows || column != 0) n = std::min(n, plan.inner - column);
     run_block(plan, begin, n, buffers);
     begin += n;
   }

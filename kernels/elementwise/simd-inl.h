@@ -76,6 +76,12 @@ struct Simd {
   friend HWY_INLINE Simd exp(Simd x) { return exp_any(D(), x.v); }
   friend HWY_INLINE Simd exp2(Simd x) { return exp2_any(D(), x.v); }
   friend HWY_INLINE Simd expm1(Simd x) { return expm1_any(D(), x.v); }
+  // The exponents that scripts write; pow itself rounds the square no better.
+  friend HWY_INLINE Simd pow(Simd a, Simd b) {
+    if (are_all(b, 2)) return a * a;
+    if (are_all(b, 1)) return a;
+    return pow_lane_by_lane(a, b);
+  }
   friend HWY_INLINE Simd log(Simd x) { return log_any(D(), x.v); }
   friend HWY_INLINE Simd log2(Simd x) { return log2_any(D(), x.v); }
   friend HWY_INLINE Simd log10(Simd x) { return log10_any(D(), x.v); }
@@ -110,6 +116,19 @@ struct Simd {
   // Highway reduces arguments in steps of pi without extra digits: exact enough only near 0.
   static HWY_INLINE bool fits_reduction(Simd x) {
     return hn::AllTrue(D(), (abs(x) <= Simd(sizeof(T) == 4 ? 8192.0 : 1e6)).m);
+  }
+  static HWY_INLINE bool are_all(Simd x, double value) {
+    return hn::AllTrue(D(), (x == Simd(value)).m);
+  }
+  static HWY_NOINLINE Simd pow_lane_by_lane(Simd a, Simd b) {
+    HWY_ALIGN T bases[hn::MaxLanes(D())], exponents[hn::MaxLanes(D())];
+    hn::Store(a.v, D(), bases);
+    hn::Store(b.v, D(), exponents);
+    for (size_t i = 0; i < hn::Lanes(D()); ++i) {
+      const T base = bases[i];
+      bases[i] = exponents[i] == 2 ? base * base : std::pow(base, exponents[i]);
+    }
+    return hn::Load(D(), bases);
   }
   static HWY_NOINLINE Simd lane_by_lane(Simd x, T (*function)(T)) {
     HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
