@@ -2,7 +2,6 @@
 // lanes, and an element's does not depend on its neighbours.
 // Included inside every instruction set: see Note [One build, three instruction sets].
 //
-// Note [Exponentials]
 // x = n log(2) + r with |r| <= log(2) / 2, after Cody and Waite (Software Manual for the Elementary
 // Functions, 1980): log(2) is split in two so that n times the first part is exact. Then e^r = 1 +
 // r
@@ -202,7 +201,7 @@ HWY_INLINE hn::Vec<D> exp_nonpositive(D d, hn::Vec<D> x) {
   if constexpr (sizeof(LaneOf<D>) == 8) {
     return exp_any(d, x);
   } else {
-    // As Note [Exponentials], with a polynomial of degree 5 of relative error 9.2e-8.
+    // As at the top of this file, with a polynomial of degree 5 of relative error 9.2e-8.
     constexpr float kPolynomial[] = {0.008290308529f, 0.04189794004f, 0.1666763634f,
                                      0.4999914944f,   0.9999997071f,  1.0f};
     const ReducedExponent<D> reduced(d, x);

@@ -52,18 +52,18 @@ struct VectorReducer {
   }
 
  private:
-  static Acc fold_lanes(V v) {
-    const D d;
-    HWY_ALIGN Acc lanes[hn::MaxLanes(D())];
-    hn::Store(v, d, lanes);
-    const hn::CappedTag<Acc, 1> one;
-    for (size_t half = hn::Lanes(d) / 2; half > 0; half /= 2) {
-      for (size_t i = 0; i < half; ++i) {
-        const auto pair = Op::fold(one, hn::Set(one, lanes[i]), hn::Set(one, lanes[i + half]));
-        lanes[i] = hn::GetLane(pair);
-      }
+  // Each lane of the lower half with that of the upper half, down to one.
+  template <class DD>
+  static HWY_INLINE Acc fold_lanes(DD d, hn::Vec<DD> v) {
+    if constexpr (hn::MaxLanes(DD()) * sizeof(Acc) > 16) {
+      const hn::Half<DD> half;
+      return fold_lanes(half, Op::fold(half, hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+    } else if constexpr (sizeof(Acc) == 4) {
+      v = Op::fold(d, v, hn::Shuffle1032(v));
+      return hn::GetLane(Op::fold(d, v, hn::Shuffle2301(v)));
+    } else {
+      return hn::GetLane(Op::fold(d, v, hn::Shuffle01(v)));
     }
-    return lanes[0];
   }
 
   static Acc contiguous_row(const T* x, int64_t n) {
@@ -99,7 +99,7 @@ struct VectorReducer {
     }
     a0 = Op::fold(d, Op::fold(d, a0, a1), Op::fold(d, a2, a3));
     a4 = Op::fold(d, Op::fold(d, a4, a5), Op::fold(d, a6, a7));
-    return fold_lanes(Op::fold(d, a0, a4));
+    return fold_lanes(d, Op::fold(d, a0, a4));
   }
 
   static HWY_NOINLINE Acc strided_row(const T* x, int64_t n, int64_t stride) {
