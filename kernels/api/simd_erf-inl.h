@@ -69,7 +69,11 @@ HWY_INLINE hn::Vec<D> erf_of_floats(D d, hn::Vec<D> x) {
   const auto piece = hn::And(hn::BitCast(integers, shifted), hn::Set(integers, 15));
   auto sum = look_up(d, kErfPieces[0], piece);
   for (int k = 1; k < 6; ++k) sum = hn::MulAdd(sum, t, look_up(d, kErfPieces[k], piece));
-  return hn::CopySign(hn::Min(hn::Set(d, 1.0f), hn::Mul(sum, y)), x);
+  auto result = hn::Mul(sum, y);
+#if HWY_TARGET > HWY_AVX2  // without fused operations it may come out as the number after 1
+  result = hn::Min(hn::Set(d, 1.0f), result);
+#endif
+  return hn::CopySign(result, x);
 }
 
 template <class T>

@@ -73,6 +73,8 @@ struct Simd {
   friend HWY_INLINE Simd maximum(Simd a, Simd b) { return where((a > b) | isnan(a), a, b); }
   friend HWY_INLINE Simd minimum(Simd a, Simd b) { return where((a < b) | isnan(a), a, b); }
 
+  friend HWY_INLINE Simd multiply_add(Simd a, Simd b, Simd c) { return hn::MulAdd(a.v, b.v, c.v); }
+
   friend HWY_INLINE Simd exp(Simd x) { return exp_any(D(), x.v); }
   friend HWY_INLINE Simd exp2(Simd x) { return exp2_any(D(), x.v); }
   friend HWY_INLINE Simd expm1(Simd x) { return expm1_any(D(), x.v); }

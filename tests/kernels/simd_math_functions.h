@@ -9,9 +9,10 @@ namespace taut::kernels {
   TAUT_CASE(expm1)                                                                      \
   TAUT_CASE(log)                                                                        \
   TAUT_CASE(log2)                                                                       \
-  TAUT_CASE(log10) TAUT_CASE(log1p) TAUT_CASE(tanh) TAUT_CASE(sigmoid) TAUT_CASE(sinh)  \
-      TAUT_CASE(cosh) TAUT_CASE(asinh) TAUT_CASE(acosh) TAUT_CASE(atanh) TAUT_CASE(erf) \
-          TAUT_CASE(erfc) TAUT_CASE(erfinv)
+  TAUT_CASE(log10)                                                                      \
+  TAUT_CASE(log1p) TAUT_CASE(tanh) TAUT_CASE(sigmoid) TAUT_CASE(sinh) TAUT_CASE(cosh)   \
+      TAUT_CASE(asinh) TAUT_CASE(acosh) TAUT_CASE(atanh) TAUT_CASE(erf) TAUT_CASE(erfc) \
+          TAUT_CASE(erfinv)
 
 enum class VectorFunction {
 #define TAUT_CASE(name) name,

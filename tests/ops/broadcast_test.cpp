@@ -54,7 +54,7 @@ TEST_P(Broadcast, MiddleDimsAndViews) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, Broadcast, ::testing::Values(1, 3));
+INSTANTIATE_TEST_SUITE_P(Threads, Broadcast, ::testing::Values(1, 2));
 
 }  // namespace
 }  // namespace taut::testing
