@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
 #include "taut/core/scalar.h"
@@ -49,7 +50,7 @@ struct CopyKernels {
   void (*arange)(const ArangeArgs& args);
 };
 
-CopyKernels copy_kernels_cpu();
+TAUT_API CopyKernels copy_kernels_cpu();
 CopyKernels copy_kernels_cuda();
 
 }  // namespace taut::kernels

@@ -68,6 +68,12 @@ template <class T>
 TAUT_HD inline T rsqrt(T x) {
   return T(1) / sqrt(x);
 }
+/// a b + c, rounded once or twice as the machine has it.
+template <class T>
+  requires std::is_floating_point_v<T>
+TAUT_HD inline T multiply_add(T a, T b, T c) {
+  return a * b + c;
+}
 /// 1 / (1 + e^-x) without overflow.
 template <class T>
   requires std::is_floating_point_v<T>

@@ -4,9 +4,11 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/api/convert.h"
+#include "kernels/api/simd_rows-inl.h"
 #include "kernels/api/visit_dtype.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,47 +42,16 @@ void convert_loop(void* target, const void* source, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = convert<To>(in[i]);
 }
 
-// Float16 and BFloat16 as Highway knows them.
-template <class Half>
-struct HalfLane;
-template <>
-struct HalfLane<Float16> {
-  using type = hwy::float16_t;
-};
-template <>
-struct HalfLane<BFloat16> {
-  using type = hwy::bfloat16_t;
-};
-
-template <class Half>
-void widen_loop(void* target, const void* source, int64_t n) {
+// Between a 16-bit float and float32, a register at a time.
+template <class From, class To>
+void convert_half(void* target, const void* source, int64_t n) {
   const hn::ScalableTag<float> d;
-  const hn::Rebind<typename HalfLane<Half>::type, decltype(d)> half;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  float* out = static_cast<float*>(target);
-  const auto* in = static_cast<const typename HalfLane<Half>::type*>(source);
+  To* out = static_cast<To*>(target);
+  const From* in = static_cast<const From*>(source);
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    hn::StoreU(hn::PromoteTo(d, hn::LoadU(half, in + i)), d, out + i);
-  }
-  convert_loop<Half, float>(out + i, static_cast<const Half*>(source) + i, n - i);
-}
-
-// To float16, where the instruction rounds to nearest; Highway's bfloat16 would truncate.
-void narrow_loop(void* target, const void* source, int64_t n) {
-  int64_t i = 0;
-#if HWY_TARGET <= HWY_AVX2  // the older sets have no conversion instruction, and emulate it roughly
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<hwy::float16_t, decltype(d)> half;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  auto* out = static_cast<hwy::float16_t*>(target);
-  const float* in = static_cast<const float*>(source);
-  for (; i + lanes <= n; i += lanes) {
-    hn::StoreU(hn::DemoteTo(half, hn::LoadU(d, in + i)), half, out + i);
-  }
-#endif
-  convert_loop<float, Float16>(static_cast<Float16*>(target) + i,
-                               static_cast<const float*>(source) + i, n - i);
+  for (; i + lanes <= n; i += lanes) store_as(d, load_as(d, in + i), out + i);
+  convert_loop<From, To>(out + i, in + i, n - i);
 }
 
 struct ConvertTable {
@@ -104,9 +75,12 @@ ConvertFn find_row(DType from, DType to) {
     ConvertTable result{};
     fill_all(result, All{});
     constexpr int kSingle = static_cast<int>(DType::float32);
-    result.rows[static_cast<int>(DType::float16)][kSingle] = &widen_loop<Float16>;
-    result.rows[static_cast<int>(DType::bfloat16)][kSingle] = &widen_loop<BFloat16>;
-    result.rows[kSingle][static_cast<int>(DType::float16)] = &narrow_loop;
+    constexpr int kHalf = static_cast<int>(DType::float16);
+    constexpr int kBrain = static_cast<int>(DType::bfloat16);
+    result.rows[kHalf][kSingle] = &convert_half<Float16, float>;
+    result.rows[kBrain][kSingle] = &convert_half<BFloat16, float>;
+    result.rows[kSingle][kHalf] = &convert_half<float, Float16>;
+    result.rows[kSingle][kBrain] = &convert_half<float, BFloat16>;
     return result;
   }();
   return table.rows[static_cast<int>(from)][static_cast<int>(to)];
@@ -123,6 +97,10 @@ template <class T>
 void gather_elements(void* target, const void* source, int64_t stride, int64_t n) {
   T* out = static_cast<T*>(target);
   const T* in = static_cast<const T*>(source);
+  if (stride == 0) {
+    std::fill_n(out, n, *in);
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) out[i] = in[i * stride];
 }
 

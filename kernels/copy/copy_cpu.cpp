@@ -6,8 +6,10 @@
 
 #include "kernels/api/convert.h"
 #include "kernels/api/copy.h"
+#include "kernels/api/streaming.h"
 #include "kernels/api/strided_loop.h"
 #include "kernels/api/visit_dtype.h"
+#include "kernels/copy/transpose.h"
 #include "taut/base/parallel.h"
 
 namespace taut::kernels {
@@ -15,7 +17,8 @@ namespace {
 
 constexpr int64_t kGrain = 32768;  // elements: below this a second thread costs more than it brings
 constexpr int64_t kConvertBlock = 1024;  // elements: two buffers of 8 KiB stay in the first cache
-constexpr int64_t kTile = 32;            // elements a side of a transposed tile
+constexpr int64_t kStreamedRun = 1024;   // bytes: shorter runs have too many ends of lines
+constexpr int64_t kRowBlock = 16384;     // rows of a transposition that are walked down at once
 
 struct Cursor {
   char* target;
@@ -38,13 +41,63 @@ Cursor locate(const CopyArgs& args, int64_t position, int inner) {
           source * static_cast<int64_t>(item_size(args.source_dtype))};
 }
 
+// The runs along the last dim one after the other, without a division for each.
+class Runs {
+ public:
+  Runs(const CopyArgs& args, int64_t position)
+      : shape_(args.shape),
+        cursor_(locate(args, position, 1)),
+        outer_(std::max(args.shape.rank() - 1, 0)) {
+    for (int i = outer_ - 1; i >= 0; --i) {
+      index_[i] = position % shape_[i];
+      position /= shape_[i];
+      target_steps_[i] =
+          args.target_strides[i] * static_cast<int64_t>(item_size(args.target_dtype));
+      source_steps_[i] =
+          args.source_strides[i] * static_cast<int64_t>(item_size(args.source_dtype));
+    }
+  }
+  Cursor cursor() const { return cursor_; }
+  void next() {
+    for (int i = outer_ - 1; i >= 0; --i) {
+      cursor_.target += target_steps_[i];
+      cursor_.source += source_steps_[i];
+      if (++index_[i] < shape_[i]) return;
+      cursor_.target -= index_[i] * target_steps_[i];
+      cursor_.source -= index_[i] * source_steps_[i];
+      index_[i] = 0;
+    }
+  }
+
+ private:
+  const Dims& shape_;
+  Cursor cursor_;
+  int outer_;
+  int64_t index_[kMaxRank];
+  int64_t target_steps_[kMaxRank];
+  int64_t source_steps_[kMaxRank];
+};
+
+// A call of memcpy costs more than a short run.
+void copy_bytes(char* target, const char* source, int64_t n) {
+  constexpr int64_t kPiece = 16;
+  if (n < kPiece || n > 16 * kPiece) {
+    std::memcpy(target, source, static_cast<size_t>(n));
+    return;
+  }
+  for (int64_t i = 0; i + kPiece <= n; i += kPiece) std::memcpy(target + i, source + i, kPiece);
+  std::memcpy(target + n - kPiece, source + n - kPiece, kPiece);
+}
+
 // One run of n elements along the last dim.
 void copy_run(const CopyArgs& args, Cursor cursor, int64_t target_stride, int64_t source_stride,
               int64_t n, ConvertFn convert) {
   const size_t target_size = item_size(args.target_dtype);
   const size_t source_size = item_size(args.source_dtype);
   if (convert == nullptr) {
-    if (target_stride == 1) {
+    if (target_stride == 1 && source_stride == 1) {
+      copy_bytes(cursor.target, cursor.source, n * static_cast<int64_t>(source_size));
+    } else if (target_stride == 1) {
       gather_row(cursor.target, cursor.source, source_stride, n, source_size);
     } else if (source_stride == 1) {
       scatter_row(cursor.target, target_stride, cursor.source, n, target_size);
@@ -71,36 +124,39 @@ void copy_run(const CopyArgs& args, Cursor cursor, int64_t target_stride, int64_
   }
 }
 
-template <class T>
-void transpose_tile(T* target, const T* source, int64_t rows, int64_t cols, int64_t target_row,
-                    int64_t source_col) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) target[r * target_row + c] = source[r + c * source_col];
-  }
-}
-
 // The last two dims as a transposition: the target is contiguous along the last, the source along
-// the one before. Tiles keep both within the first cache.
-template <class T>
+// the one before.
 void copy_transposed(const CopyArgs& args) {
   const int rank = args.shape.rank();
   const int64_t rows = args.shape[rank - 2];
   const int64_t cols = args.shape[rank - 1];
+  const int64_t outer = args.shape.numel() / std::max<int64_t>(rows * cols, 1);
+  const size_t size = item_size(args.target_dtype);
+  const bool streams = is_streamed(args.shape.numel() * static_cast<int64_t>(size));
+  // Blocks of whole lines of columns, of about a grain each.
+  const int64_t step = transposition_step(size);
+  const int64_t row_block = std::min(rows, kRowBlock);
+  const int64_t col_block = step * std::max<int64_t>(1, kGrain / (row_block * step));
+  const int64_t row_blocks = (rows + row_block - 1) / row_block;
+  const int64_t col_blocks = (cols + col_block - 1) / col_block;
+  const int64_t blocks = row_blocks * col_blocks;
   const int64_t target_row = args.target_strides[rank - 2];
   const int64_t source_col = args.source_strides[rank - 1];
-  const int64_t outer = args.shape.numel() / std::max<int64_t>(rows * cols, 1);
-  const int64_t row_tiles = (rows + kTile - 1) / kTile;
-  const int64_t grain = std::max<int64_t>(1, kGrain / (kTile * cols));
-  parallel_for(outer * row_tiles, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t tile = begin; tile < end; ++tile) {
-      const Cursor cursor = locate(args, tile / row_tiles, 2);
-      const int64_t row = tile % row_tiles * kTile;
-      T* target = reinterpret_cast<T*>(cursor.target) + row * target_row;
-      const T* source = reinterpret_cast<const T*>(cursor.source) + row;
-      for (int64_t col = 0; col < cols; col += kTile) {
-        transpose_tile(target + col, source + col * source_col, std::min(kTile, rows - row),
-                       std::min(kTile, cols - col), target_row, source_col);
-      }
+  const int64_t grain = std::max<int64_t>(1, kGrain / (row_block * std::min(cols, col_block)));
+  parallel_for(outer * blocks, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const Cursor cursor = locate(args, block / blocks, 2);
+      const int64_t row = block % blocks / col_blocks * row_block;
+      const int64_t col = block % col_blocks * col_block;
+      const int64_t bytes = static_cast<int64_t>(size);
+      transpose({.target = cursor.target + (row * target_row + col) * bytes,
+                 .source = cursor.source + (row + col * source_col) * bytes,
+                 .rows = std::min(row_block, rows - row),
+                 .cols = std::min(col_block, cols - col),
+                 .target_row = target_row,
+                 .source_col = source_col,
+                 .size = size,
+                 .streams = streams});
     }
   });
 }
@@ -135,12 +191,8 @@ void copy(const CopyArgs& given) {
   args.shape = loop.shape;
   bring_source_run_inside(args);
   if (is_transposition(args)) {
-    switch (item_size(args.target_dtype)) {
-      case 1: copy_transposed<uint8_t>(args); return;
-      case 2: copy_transposed<uint16_t>(args); return;
-      case 4: copy_transposed<uint32_t>(args); return;
-      default: copy_transposed<uint64_t>(args); return;
-    }
+    copy_transposed(args);
+    return;
   }
   const ConvertFn convert = args.target_dtype == args.source_dtype
                                 ? nullptr
@@ -151,16 +203,26 @@ void copy(const CopyArgs& given) {
   const int64_t source_stride = rank == 0 ? 1 : args.source_strides.back();
   const int64_t target_step = target_stride * static_cast<int64_t>(item_size(args.target_dtype));
   const int64_t source_step = source_stride * static_cast<int64_t>(item_size(args.source_dtype));
+  const bool streams = convert == nullptr && target_stride == 1 && source_stride == 1 &&
+                       is_streamed(n * target_step) && inner * target_step >= kStreamedRun;
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
+    Runs runs(args, begin / inner);
+    int64_t column = begin % inner;
     while (begin < end) {
-      const int64_t column = begin % inner;
       const int64_t length = std::min(inner - column, end - begin);
-      Cursor cursor = locate(args, begin / inner, rank == 0 ? 0 : 1);
+      Cursor cursor = runs.cursor();
       cursor.target += column * target_step;
       cursor.source += column * source_step;
-      copy_run(args, cursor, target_stride, source_stride, length, convert);
+      if (streams) {
+        stream_bytes(cursor.target, cursor.source, length * target_step);
+      } else {
+        copy_run(args, cursor, target_stride, source_stride, length, convert);
+      }
       begin += length;
+      column = 0;
+      runs.next();
     }
+    if (streams) finish_streams();
   });
 }
 

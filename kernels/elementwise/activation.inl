@@ -204,7 +204,8 @@ struct Gelu : Unary {
   static constexpr double kDensity = 0.39894228040143267794;  // 1/sqrt(2 pi)
   template <class T>
   TAUT_HD T operator()(T x) const {
-    return x * lit<T>(0.5) * (erf(x * lit<T>(kSqrtHalf)) + lit<T>(1));
+    const T half = x * lit<T>(0.5);
+    return multiply_add(half, erf(x * lit<T>(kSqrtHalf)), half);
   }
   // Phi(x) + x phi(x)
   template <class V>
@@ -223,7 +224,8 @@ struct GeluTanh : Unary {
   template <class T>
   TAUT_HD T operator()(T x) const {
     const T inner = x * (x * x * lit<T>(kCubic) + lit<T>(1)) * lit<T>(kScale);
-    return x * lit<T>(0.5) * (tanh(inner) + lit<T>(1));
+    const T half = x * lit<T>(0.5);
+    return multiply_add(half, tanh(inner), half);
   }
   template <class V>
   TAUT_HD V vjp_a(V g, V x) const {

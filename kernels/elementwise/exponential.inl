@@ -16,7 +16,6 @@ struct Exp : Unary {
 struct Exp2 : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kY};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return exp2(x);
@@ -56,7 +55,6 @@ struct Log : Unary {
 struct Log10 : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return log10(x);
@@ -83,7 +81,6 @@ struct Log1p : Unary {
 struct Log2 : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return log2(x);
@@ -111,13 +108,12 @@ struct Sigmoid : Unary {
 struct Pow : Binary {
   static constexpr Domain domain = Domain::numeric;
   static constexpr unsigned needs[] = {kA | kB, kA | kB | kY};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T base, T exponent) const {
-    if constexpr (std::is_floating_point_v<T>) {
-      return std::pow(base, exponent);
-    } else {
+    if constexpr (std::is_integral_v<T>) {
       return integer_power(base, exponent);
+    } else {
+      return power(base, exponent);
     }
   }
   // d/da a^b = b a^(b-1), which is 0 for b = 0 at a = 0 too

@@ -195,6 +195,7 @@ template <class F>
 void add_functor(RowTable& table, Pointwise op) {
   FunctorRows& functor = table.functors[static_cast<int>(op)];
   functor.gives_bool = F::domain == Domain::compare;
+  functor.is_cheap = F::domain != Domain::floating;
   constexpr bool kIntegers = F::domain != Domain::floating;
   constexpr bool kFloats = F::domain != Domain::integral && F::domain != Domain::integer;
   constexpr bool kBool = F::domain == Domain::arithmetic || F::domain == Domain::integral ||

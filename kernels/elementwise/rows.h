@@ -4,6 +4,7 @@
 
 #include "kernels/api/functor.h"
 #include "kernels/api/pointwise.h"
+#include "taut/base/check.h"
 
 namespace taut::kernels {
 
@@ -16,11 +17,34 @@ struct FunctorRows {
   RowFn rows[1 + kMaxPointwiseInputs][kDTypeCount] = {};
   /// The result is bool, whatever it computes in.
   bool gives_bool = false;
+  /// So cheap that memory is all it waits for: a result larger than the caches is streamed. Where
+  /// there is more to compute, the two steps of a streamed row would cost more than they save.
+  bool is_cheap = false;
 };
 
 struct RowTable {
   FunctorRows functors[kPointwiseCount];
 };
+
+/// The loops of this machine; set before its kernels are handed out.
+extern const RowTable* row_table;
+
+/// What a call computes with, whatever its operands look like.
+struct Loop {
+  RowFn row;
+  DType result_dtype;
+  bool is_cheap;
+};
+
+inline Loop find_loop(Pointwise op, int derivative, DType compute) {
+  const FunctorRows& functor = row_table->functors[static_cast<int>(op)];
+  const RowFn row = functor.rows[derivative][static_cast<int>(compute)];
+  TAUT_ASSERT(row != nullptr);
+  return {row, functor.gives_bool && derivative == 0 ? DType::bool_ : compute, functor.is_cheap};
+}
+
+/// Calls that need no strides; see FlatPointwiseArgs.
+void run_flat(const FlatPointwiseArgs& args);
 
 /// One file for each theme adds its functors, for the instruction set of this machine.
 void add_arithmetic_rows(RowTable& table);

@@ -2,8 +2,9 @@
 // operators and the mathematics of a number. One definition for each instruction set; see
 // Note [One build, three instruction sets].
 //
-// Highway's contrib/math is fast on ordinary arguments and wrong outside its range (it gives finite
-// values for exp(nan), exp(1e6), log(0) and log(-1)); the functions here mend that.
+// Highway's contrib/math is fast on ordinary arguments and wrong outside its range; what is taken
+// from there is mended here. The functions that a network spends its time in are our own:
+// kernels/api/simd_exp-inl.h and its neighbours.
 
 #if defined(TAUT_KERNELS_ELEMENTWISE_SIMD_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAUT_KERNELS_ELEMENTWISE_SIMD_INL_H
@@ -14,6 +15,13 @@
 
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
+
+#include <cmath>
+
+#include "kernels/api/simd_erf-inl.h"
+#include "kernels/api/simd_exp-inl.h"
+#include "kernels/api/simd_hyperbolic-inl.h"
+#include "kernels/api/simd_log-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace taut::kernels::HWY_NAMESPACE {
@@ -65,31 +73,22 @@ struct Simd {
   friend HWY_INLINE Simd maximum(Simd a, Simd b) { return where((a > b) | isnan(a), a, b); }
   friend HWY_INLINE Simd minimum(Simd a, Simd b) { return where((a < b) | isnan(a), a, b); }
 
-  friend HWY_INLINE Simd exp(Simd x) {
-    // Past these bounds the result is infinite or 0 anyway.
-    const Simd bound(sizeof(T) == 4 ? 89.0 : 710.0);
-    const Simd low(sizeof(T) == 4 ? -104.5 : -746.0);
-    const Simd y = hn::Exp(D(), hn::Max(hn::Min(x.v, bound.v), low.v));
-    return where(isnan(x), x, where(x < low, Simd(0.0), y));
+  friend HWY_INLINE Simd multiply_add(Simd a, Simd b, Simd c) { return hn::MulAdd(a.v, b.v, c.v); }
+
+  friend HWY_INLINE Simd exp(Simd x) { return exp_any(D(), x.v); }
+  friend HWY_INLINE Simd exp2(Simd x) { return exp2_any(D(), x.v); }
+  friend HWY_INLINE Simd expm1(Simd x) { return expm1_any(D(), x.v); }
+  // The exponents that scripts write; pow itself rounds the square no better.
+  friend HWY_INLINE Simd pow(Simd a, Simd b) {
+    if (are_all(b, 2)) return a * a;
+    if (are_all(b, 1)) return a;
+    return pow_lane_by_lane(a, b);
   }
-  friend HWY_INLINE Simd expm1(Simd x) {
-    const Simd bound(sizeof(T) == 4 ? 89.0 : 710.0);
-    const Simd low(sizeof(T) == 4 ? -40.0 : -60.0);
-    const Simd y = hn::Expm1(D(), hn::Max(hn::Min(x.v, bound.v), low.v));
-    // Small arguments keep their digits and the sign of 0.
-    return where(isnan(x) | (abs(x) < Simd(sizeof(T) == 4 ? 1e-7 : 1e-16)), x, y);
-  }
-  friend HWY_INLINE Simd log(Simd x) { return mend_log(x, hn::Log(D(), x.v), x); }
-  friend HWY_INLINE Simd log1p(Simd x) {
-    const Simd y = mend_log(x, hn::Log1p(D(), x.v), x + Simd(1.0));
-    return where(abs(x) < Simd(sizeof(T) == 4 ? 1e-7 : 1e-16), x, y);
-  }
-  friend HWY_INLINE Simd tanh(Simd x) {
-    // tanh rounds to 1 long before 20.
-    const Simd bounded = hn::Max(hn::Min(x.v, Simd(20.0).v), Simd(-20.0).v);
-    const Simd y = hn::Tanh(D(), bounded.v);
-    return where(isnan(x) | (abs(x) < Simd(sizeof(T) == 4 ? 1e-4 : 1e-8)), x, y);
-  }
+  friend HWY_INLINE Simd log(Simd x) { return log_any(D(), x.v); }
+  friend HWY_INLINE Simd log2(Simd x) { return log2_any(D(), x.v); }
+  friend HWY_INLINE Simd log10(Simd x) { return log10_any(D(), x.v); }
+  friend HWY_INLINE Simd log1p(Simd x) { return log1p_any(D(), x.v); }
+  friend HWY_INLINE Simd tanh(Simd x) { return tanh_any(D(), x.v); }
   friend HWY_INLINE Simd sigmoid(Simd x) { return Simd(1.0) / (Simd(1.0) + exp(-x)); }
   friend HWY_INLINE Simd sin(Simd x) {
     if (HWY_UNLIKELY(!fits_reduction(x))) return lane_by_lane(x, &std::sin);
@@ -99,54 +98,45 @@ struct Simd {
     if (HWY_UNLIKELY(!fits_reduction(x))) return lane_by_lane(x, &std::cos);
     return hn::Cos(D(), x.v);
   }
-  friend HWY_INLINE Simd erf(Simd x) {
-    if constexpr (sizeof(T) == 8)
-      return lane_by_lane(x, &std::erf);
-    else
-      return erf_float(x);
+  friend HWY_INLINE Simd tan(Simd x) {
+    if (HWY_UNLIKELY(!fits_reduction(x))) return lane_by_lane(x, &std::tan);
+    return hn::Div(hn::Sin(D(), x.v), hn::Cos(D(), x.v));
   }
+  friend HWY_INLINE Simd asin(Simd x) { return hn::Asin(D(), x.v); }
+  friend HWY_INLINE Simd acos(Simd x) { return hn::Acos(D(), x.v); }
+  friend HWY_INLINE Simd atan(Simd x) { return hn::Atan(D(), x.v); }
+  friend HWY_INLINE Simd sinh(Simd x) { return sinh_any(D(), x.v); }
+  friend HWY_INLINE Simd cosh(Simd x) { return cosh_any(D(), x.v); }
+  friend HWY_INLINE Simd asinh(Simd x) { return asinh_any(D(), x.v); }
+  friend HWY_INLINE Simd acosh(Simd x) { return acosh_any(D(), x.v); }
+  friend HWY_INLINE Simd atanh(Simd x) { return atanh_any(D(), x.v); }
+  friend HWY_INLINE Simd erf(Simd x) { return erf_any(D(), x.v); }
+  friend HWY_INLINE Simd erfc(Simd x) { return erfc_any(D(), x.v); }
+  friend HWY_INLINE Simd erfinv(Simd x) { return erfinv_any(D(), x.v); }
 
  private:
-  // log of `argument`, given Highway's y: minus infinity at 0, NaN below, infinity and NaN kept.
-  static HWY_INLINE Simd mend_log(Simd x, Simd y, Simd argument) {
-    const Simd infinity(std::numeric_limits<double>::infinity());
-    const Simd nan(std::numeric_limits<double>::quiet_NaN());
-    y = where(argument == Simd(0.0), -infinity, y);
-    y = where(argument < Simd(0.0), nan, y);
-    return where(isnan(x) | (x == infinity), x, y);
-  }
   // Highway reduces arguments in steps of pi without extra digits: exact enough only near 0.
   static HWY_INLINE bool fits_reduction(Simd x) {
     return hn::AllTrue(D(), (abs(x) <= Simd(sizeof(T) == 4 ? 8192.0 : 1e6)).m);
+  }
+  static HWY_INLINE bool are_all(Simd x, double value) {
+    return hn::AllTrue(D(), (x == Simd(value)).m);
+  }
+  static HWY_NOINLINE Simd pow_lane_by_lane(Simd a, Simd b) {
+    HWY_ALIGN T bases[hn::MaxLanes(D())], exponents[hn::MaxLanes(D())];
+    hn::Store(a.v, D(), bases);
+    hn::Store(b.v, D(), exponents);
+    for (size_t i = 0; i < hn::Lanes(D()); ++i) {
+      const T base = bases[i];
+      bases[i] = exponents[i] == 2 ? base * base : std::pow(base, exponents[i]);
+    }
+    return hn::Load(D(), bases);
   }
   static HWY_NOINLINE Simd lane_by_lane(Simd x, T (*function)(T)) {
     HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
     hn::Store(x.v, D(), lanes);
     for (size_t i = 0; i < hn::Lanes(D()); ++i) lanes[i] = function(lanes[i]);
     return hn::Load(D(), lanes);
-  }
-
-  // |x| < 1: x times a polynomial in x^2 (the Taylor series of erf, which alternates and is cut
-  // where its terms fall under the last bit of float). Beyond: 1 - e^(-x^2) t q(t), t = 1/(1 +
-  // x/2), with the coefficients of Numerical Recipes (1st ed., section 6.2: erfcc, relative
-  // error 1.2e-7).
-  static HWY_INLINE Simd erf_float(Simd x) {
-    const Simd square = x * x;
-    constexpr double kSeries[] = {1.0 / 6894720, -1.0 / 685440, 1.0 / 75600, -1.0 / 9360,
-                                  1.0 / 1320,    -1.0 / 216,    1.0 / 42,    -1.0 / 10,
-                                  1.0 / 3,       -1.0};
-    Simd small(kSeries[0]);
-    for (int i = 1; i < 10; ++i) small = small * square + Simd(kSeries[i]);
-    small = small * x * Simd(-1.1283791670955125739);  // 2/sqrt(pi)
-
-    constexpr double kTail[] = {0.17087277,  -0.82215223, 1.48851587, -1.13520398, 0.27886807,
-                                -0.18628806, 0.09678418,  0.37409196, 1.00002368,  -1.26551223};
-    const Simd magnitude = abs(x);
-    const Simd t = Simd(1.0) / (magnitude * Simd(0.5) + Simd(1.0));
-    Simd q(kTail[0]);
-    for (int i = 1; i < 10; ++i) q = q * t + Simd(kTail[i]);
-    const Simd large = copysign(Simd(1.0) - t * exp(q - square), x);
-    return where(magnitude < Simd(1.0), small, where(isnan(x), x, large));
   }
 };
 

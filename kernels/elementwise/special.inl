@@ -17,7 +17,6 @@ struct Erf : Unary {
 struct Erfc : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return erfc(x);
@@ -31,7 +30,6 @@ struct Erfc : Unary {
 struct Erfinv : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kY};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return erfinv(x);

@@ -14,7 +14,8 @@ TAUT_HD inline double erfinv(double x) {
     if (x == 1 || x == -1) return x * std::numeric_limits<double>::infinity();
     return std::numeric_limits<double>::quiet_NaN();
   }
-  if (x == 0) return x;
+  // sqrt(pi)/2 x (1 + pi/12 x^2 + ...); the start below would be 0.
+  if (std::abs(x) < 1e-8) return x * 0.88622692545275801365;
   constexpr double kTwoOverPiA = 4.3307467508;  // 2 / (pi a), a = 0.147
   constexpr double kInverseA = 6.8027210884;
   const double logarithm = std::log1p(-x * x);
@@ -22,8 +23,10 @@ TAUT_HD inline double erfinv(double x) {
   double y = std::sqrt(std::sqrt(half * half - logarithm * kInverseA) - half);
   if (x < 0) y = -y;
   for (int step = 0; step < 3; ++step) {
-    // erfc keeps the digits that 1 - erf would lose near +-1.
-    const double error = y > 0 ? (1 - x) - std::erfc(y) : std::erfc(-y) - (1 + x);
+    // erfc keeps the digits that 1 - erf would lose near +-1, erf those near 0.
+    const double error = std::abs(x) < 0.5 ? std::erf(y) - x
+                         : y > 0           ? (1 - x) - std::erfc(y)
+                                           : std::erfc(-y) - (1 + x);
     const double slope = 1.1283791670955125739 * std::exp(-y * y);
     const double newton = error / slope;
     y -= newton / (1 + y * newton);

@@ -29,7 +29,6 @@ struct Cos : Unary {
 struct Tan : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kY};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return tan(x);
@@ -43,7 +42,6 @@ struct Tan : Unary {
 struct Asin : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return asin(x);
@@ -57,7 +55,6 @@ struct Asin : Unary {
 struct Acos : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return acos(x);
@@ -71,7 +68,6 @@ struct Acos : Unary {
 struct Atan : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return atan(x);
@@ -85,7 +81,6 @@ struct Atan : Unary {
 struct Sinh : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return sinh(x);
@@ -99,7 +94,6 @@ struct Sinh : Unary {
 struct Cosh : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return cosh(x);
@@ -126,7 +120,6 @@ struct Tanh : Unary {
 struct Asinh : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return asinh(x);
@@ -140,7 +133,6 @@ struct Asinh : Unary {
 struct Acosh : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return acosh(x);
@@ -154,7 +146,6 @@ struct Acosh : Unary {
 struct Atanh : Unary {
   static constexpr Domain domain = Domain::floating;
   static constexpr unsigned needs[] = {kA};
-  static constexpr bool vectorized = false;
   template <class T>
   TAUT_HD T operator()(T x) const {
     return atanh(x);

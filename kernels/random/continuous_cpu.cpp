@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "kernels/api/simd_exp-inl.h"
+#include "kernels/api/simd_log-inl.h"
 #include "kernels/random/philox-inl.h"
 #include "kernels/random/random_parts.h"
 
@@ -114,7 +115,7 @@ HWY_NOINLINE void box_muller(A* values, int64_t n) {
   for (int64_t i = 0; i < padded(n) / 2; i += static_cast<int64_t>(hn::Lanes(d))) {
     hn::Vec<decltype(d)> first, second, sine, cosine;
     hn::LoadInterleaved2(d, values + 2 * i, first, second);
-    const auto log = hn::Log(d, hn::Sub(hn::Set(d, A(1)), first));
+    const auto log = log_any(d, hn::Sub(hn::Set(d, A(1)), first));
     const auto radius = hn::Sqrt(hn::Mul(hn::Set(d, A(-2)), log));
     sincos_turn(d, second, sine, cosine);
     hn::StoreInterleaved2(hn::Mul(radius, cosine), hn::Mul(radius, sine), d, values + 2 * i);
@@ -146,7 +147,7 @@ void exponential(const ExponentialArgs& args) {
     const auto inverse = hn::Set(d, static_cast<A>(1.0 / args.rate));
     fill_floating<T>(args, [=](A* values, int64_t n) {
       for_vectors(d, n, [&](auto load, auto store) {
-        const auto log = hn::Log(d, hn::Sub(hn::Set(d, A(1)), load(values)));
+        const auto log = log_any(d, hn::Sub(hn::Set(d, A(1)), load(values)));
         store(hn::Mul(hn::Max(hn::Neg(log), least), inverse), values);
       });
     });

@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/reduce/index_reduce_cpu.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -105,18 +106,21 @@ struct IndexReducer {
       const Lanes<T> d;
       const int64_t step = static_cast<int64_t>(hn::Lanes(d));
       auto best = load_as(d, x), other = best;
-      const auto take = [&](auto& into, auto value) {
-        const auto better = kIsMax ? hn::Gt(value, into) : hn::Lt(value, into);
-        into = hn::IfThenElse(hn::Or(better, hn::IsNaN(value)), value, into);
+      auto is_nan = hn::IsNaN(best);
+      const auto take = [&](auto& into, const T* from) {
+        const auto value = load_as(d, from);
+        is_nan = hn::Or(is_nan, hn::IsNaN(value));
+        into = kIsMax ? hn::Max(into, value) : hn::Min(into, value);
       };
       int64_t i = 0;
       for (; i + 2 * step <= n; i += 2 * step) {
-        take(best, load_as(d, x + i));
-        take(other, load_as(d, x + i + step));
+        take(best, x + i);
+        take(other, x + i + step);
       }
-      if (i + step <= n) take(best, load_as(d, x + i));
-      take(best, load_as(d, x + n - step));
-      take(best, other);
+      if (i + step <= n) take(best, x + i);
+      take(other, x + n - step);
+      if (HWY_UNLIKELY(!hn::AllFalse(d, is_nan))) return std::numeric_limits<A>::quiet_NaN();
+      best = kIsMax ? hn::Max(best, other) : hn::Min(best, other);
       HWY_ALIGN A lanes[hn::MaxLanes(d)];
       hn::Store(best, d, lanes);
       A extremum = lanes[0];

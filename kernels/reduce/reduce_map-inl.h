@@ -9,6 +9,8 @@
 #define TAUT_KERNELS_REDUCE_REDUCE_MAP_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include "kernels/reduce/reduce_typed-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -50,18 +52,18 @@ struct VectorReducer {
   }
 
  private:
-  static Acc fold_lanes(V v) {
-    const D d;
-    HWY_ALIGN Acc lanes[hn::MaxLanes(D())];
-    hn::Store(v, d, lanes);
-    const hn::CappedTag<Acc, 1> one;
-    for (size_t half = hn::Lanes(d) / 2; half > 0; half /= 2) {
-      for (size_t i = 0; i < half; ++i) {
-        const auto pair = Op::fold(one, hn::Set(one, lanes[i]), hn::Set(one, lanes[i + half]));
-        lanes[i] = hn::GetLane(pair);
-      }
+  // Each lane of the lower half with that of the upper half, down to one.
+  template <class DD>
+  static HWY_INLINE Acc fold_lanes(DD d, hn::Vec<DD> v) {
+    if constexpr (hn::MaxLanes(DD()) * sizeof(Acc) > 16) {
+      const hn::Half<DD> half;
+      return fold_lanes(half, Op::fold(half, hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+    } else if constexpr (sizeof(Acc) == 4) {
+      v = Op::fold(d, v, hn::Shuffle1032(v));
+      return hn::GetLane(Op::fold(d, v, hn::Shuffle2301(v)));
+    } else {
+      return hn::GetLane(Op::fold(d, v, hn::Shuffle01(v)));
     }
-    return lanes[0];
   }
 
   static Acc contiguous_row(const T* x, int64_t n) {
@@ -97,7 +99,7 @@ struct VectorReducer {
     }
     a0 = Op::fold(d, Op::fold(d, a0, a1), Op::fold(d, a2, a3));
     a4 = Op::fold(d, Op::fold(d, a4, a5), Op::fold(d, a6, a7));
-    return fold_lanes(Op::fold(d, a0, a4));
+    return fold_lanes(d, Op::fold(d, a0, a4));
   }
 
   static HWY_NOINLINE Acc strided_row(const T* x, int64_t n, int64_t stride) {
@@ -124,11 +126,18 @@ struct VectorReducer {
                                Acc* planes) {
     HWY_ALIGN Acc sums[kTileCols];
     const D d;
+    // The hardware does not see four short rows coming at once: the next four are fetched in the
+    // order of memory.
+    const bool is_prefetched = stride == cols && 4 * cols * sizeof(T) <= (16 << 10);
     for (int64_t r = 0; r < rows;) {
       const bool is_first = r == 0;
       const T* row = x + r * stride;
       if (r + 4 <= rows) {
+        const T* next = row + 4 * stride;
         for_vectors(d, cols, [&](auto load, auto store) {
+          if (is_prefetched) {
+            for (int k = 0; k < 4; ++k, next += hn::Lanes(d)) hwy::Prefetch(next);
+          }
           const V sum = Op::fold(
               d, Op::fold(d, Op::map(d, load(row)), Op::map(d, load(row + stride))),
               Op::fold(d, Op::map(d, load(row + 2 * stride)), Op::map(d, load(row + 3 * stride))));

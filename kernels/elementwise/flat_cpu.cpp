@@ -1,0 +1,107 @@
+// Elementwise ops on contiguous operands of one dtype, and numbers: straight to the loop.
+
+#include <algorithm>
+
+#include "kernels/api/convert.h"
+#include "kernels/api/streaming.h"
+#include "kernels/elementwise/rows.h"
+#include "taut/base/parallel.h"
+
+namespace taut::kernels {
+namespace {
+
+constexpr int64_t kGrain = 32768;  // elements: below this a second thread costs more than it brings
+constexpr int64_t kBlock = 1024;   // elements: the rows of numbers stay in the first cache
+
+bool is_number(const FlatPointwiseArgs& args, int k) { return (args.numbers >> k & 1) != 0; }
+
+// The numbers among the operands, each as a row of copies.
+struct NumberRows {
+  alignas(64) char storage[kMaxPointwiseInputs][kBlock * 8];
+  char* rows[kMaxPointwiseOperands];
+
+  explicit NumberRows(const FlatPointwiseArgs& args) {
+    int used = 0;
+    for (int k = 1; k < args.count; ++k) {
+      if (!is_number(args, k)) continue;
+      rows[k] = storage[used++];
+      gather_row(rows[k], args.data[k], 0, std::min(args.n, kBlock), item_size(args.compute));
+    }
+  }
+};
+
+// How a large call is run: in stretches, each in blocks where numbers or streaming ask for them.
+class FlatRun {
+ public:
+  FlatRun(const FlatPointwiseArgs& args, const Loop& loop, char* const* number_rows)
+      : args_(args),
+        loop_(loop),
+        number_rows_(number_rows),
+        in_size_(static_cast<int64_t>(item_size(args.compute))),
+        out_size_(static_cast<int64_t>(item_size(loop.result_dtype))),
+        streams_(loop.is_cheap && is_streamed(args.n * out_size_)) {}
+
+  void run() const {
+    if (args_.n <= kGrain) {
+      run_range(0, args_.n);
+    } else {
+      parallel_for(args_.n, kGrain, [&](int64_t begin, int64_t end) { run_range(begin, end); });
+    }
+  }
+
+ private:
+  void run_range(int64_t begin, int64_t end) const {
+    const int64_t block = args_.numbers == 0 && !streams_ ? end - begin : kBlock;
+    for (; begin < end; begin += block) run_block(begin, std::min(block, end - begin));
+    if (streams_) finish_streams();
+  }
+
+  // A streamed block is computed in the first cache; see Note [Streaming stores].
+  void run_block(int64_t begin, int64_t n) const {
+    char* pointers[kMaxPointwiseOperands];
+    for (int k = 1; k < args_.count; ++k) {
+      pointers[k] = is_number(args_, k) ? number_rows_[k] : args_.data[k] + begin * in_size_;
+    }
+    char* target = args_.data[0] + begin * out_size_;
+    if (!streams_) {
+      pointers[0] = target;
+      loop_.row(pointers, n, args_.parameters);
+      return;
+    }
+    alignas(64) char result[kBlock * 8];
+    pointers[0] = result;
+    loop_.row(pointers, n, args_.parameters);
+    stream_bytes(target, result, n * out_size_);
+  }
+
+  const FlatPointwiseArgs& args_;
+  const Loop& loop_;
+  char* const* number_rows_;
+  int64_t in_size_;
+  int64_t out_size_;
+  bool streams_;
+};
+
+[[gnu::noinline]] void run_with_numbers(const FlatPointwiseArgs& args, const Loop& loop) {
+  const NumberRows numbers(args);
+  FlatRun(args, loop, numbers.rows).run();
+}
+
+[[gnu::noinline]] void run_large(const FlatPointwiseArgs& args, const Loop& loop) {
+  FlatRun(args, loop, nullptr).run();
+}
+
+}  // namespace
+
+void run_flat(const FlatPointwiseArgs& args) {
+  const Loop loop = find_loop(args.op, args.derivative, args.compute);
+  if (TAUT_LIKELY(args.numbers == 0 && args.n <= kGrain)) {
+    loop.row(args.data, args.n, args.parameters);
+  } else if (args.numbers == 0) {
+    run_large(args, loop);
+  } else {
+    run_with_numbers(args, loop);
+  }
+}
+
+}  // namespace taut::kernels

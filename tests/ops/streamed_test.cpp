@@ -1,0 +1,56 @@
+// Results larger than the caches are written by streaming stores, and hold what they would hold
+// without.
+
+#include <gtest/gtest.h>
+
+#include "taut/taut.h"
+
+namespace taut::testing {
+namespace {
+
+constexpr int64_t kRows = 577, kCols = 65537;  // 36 MiB of bytes, in rows off every alignment
+constexpr int64_t kPart = 1 << 20;
+
+Tensor pattern(int64_t n, int64_t period) { return remainder(arange(n), period).to(kUInt8); }
+
+// `whole` against the same op on parts that stay in the caches.
+template <class Op>
+void expect_as_in_parts(const Tensor& whole, const Tensor& a, const Tensor& b, Op op) {
+  set_num_threads(1);
+  for (int64_t begin = 0; begin < whole.numel(); begin += kPart) {
+    const int64_t end = std::min(begin + kPart, whole.numel());
+    ASSERT_TRUE(
+        equal(whole.slice(0, begin, end), op(a.slice(0, begin, end), b.slice(0, begin, end))))
+        << "from " << begin;
+  }
+}
+
+class Streamed : public ::testing::TestWithParam<int> {
+ protected:
+  Streamed() { set_num_threads(GetParam()); }
+  ~Streamed() override { set_num_threads(1); }
+};
+
+TEST_P(Streamed, SumsComparisonsAndNumbersAreWhatTheirPartsAre) {
+  const Tensor a = pattern(kRows * kCols, 251), b = pattern(kRows * kCols, 241);
+  const auto sum = [](const Tensor& x, const Tensor& y) { return x + y; };
+  const Tensor whole = a + b, smaller = lt(a, b), tripled = a * 3, in_place = a.clone();
+  in_place.add_(b);
+  expect_as_in_parts(whole, a, b, sum);
+  expect_as_in_parts(smaller, a, b, [](const Tensor& x, const Tensor& y) { return lt(x, y); });
+  expect_as_in_parts(tripled, a, a, [](const Tensor& x, const Tensor&) { return x * 3; });
+  expect_as_in_parts(in_place, a, b, sum);
+}
+
+TEST_P(Streamed, BroadcastRowsAndViewsAreWhatTheirPartsAre) {
+  const Tensor a = pattern(kRows * kCols, 251).view({kRows, kCols});
+  const Tensor row = pattern(kCols, 241);
+  const Tensor result = a + row;
+  set_num_threads(1);
+  for (int64_t r = 0; r < kRows; ++r) ASSERT_TRUE(equal(result[r], a[r] + row)) << "row " << r;
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, Streamed, ::testing::Values(1, 2));
+
+}  // namespace
+}  // namespace taut::testing
