@@ -14,6 +14,7 @@
 #include "taut/autograd/set_data.h"
 #include "taut/base/config.h"
 #include "taut/base/error.h"
+#include "taut/base/interrupt.h"
 #include "taut/base/parallel.h"
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
