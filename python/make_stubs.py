@@ -5,6 +5,7 @@ on PYTHONPATH after adding an op. `--check` writes nothing and fails when a stub
 """
 
 import argparse
+import ast
 import importlib
 import inspect
 import keyword
@@ -127,10 +128,12 @@ TENSOR_HEAD = '''class Tensor:
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
 '''
 EXPORTS = {
-    ".": "autograd config cuda linalg nn optim random special utils",
+    ".": "autograd config cuda io linalg nn optim random special utils",
     "._modes": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
+    "._serialization": "load save",
     "._settings": "finfo get_printoptions iinfo set_printoptions",
 }
+SPECIAL_METHODS = ["__init__", "__enter__", "__exit__", "__call__", "__getitem__", "__len__", "__iter__"]
 OPERATORS = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift", "matmul"]
 
 
@@ -260,9 +263,10 @@ def plain_function(name, function, indent=""):
 
 
 def plain_class(name, item):
-    text = f"class {name}:\n    def __getattr__(self, name: str) -> Any: ...\n"
+    bases = [base.__name__ for base in item.__mro__[1:] if base.__module__ == item.__module__ and base.__name__[0] != "_"]
+    text = f"class {name}{'(' + bases[0] + ')' if bases else ''}:\n    def __getattr__(self, name: str) -> Any: ...\n"
     for method, function in vars(item).items():
-        hidden = method.startswith("_") and method not in ("__init__", "__enter__", "__exit__", "__call__")
+        hidden = method.startswith("_") and method not in SPECIAL_METHODS
         raw = function.__func__ if isinstance(function, (staticmethod, classmethod)) else function
         if hidden or not inspect.isfunction(raw):
             continue
@@ -281,10 +285,12 @@ def stub_of_python(module_name):
     source = Path(module.__file__).read_text()
     text = HEADER.replace("from collections.abc import Callable, Iterator, Sequence\n", "").replace(", SupportsIndex, overload", "")
     # What it passes on from other modules of the package.
-    for line in re.findall(r"^from \.[\w.]* import [^(\n]*$", source, re.M):
-        origin, names = re.match(r"from (\.[\w.]*) import (.*)", line.split("  #")[0]).groups()
+    for statement in ast.parse(source).body:
+        if not isinstance(statement, ast.ImportFrom) or statement.level == 0:
+            continue
+        origin = "." * statement.level + (statement.module or "")
         origin = origin.removesuffix("_C")  # the package's own stub tells what the C++ half holds
-        names = [name.strip() for name in names.split(",") if not name.strip().startswith("_")]
+        names = [alias.name for alias in statement.names if alias.asname is None and not alias.name.startswith("_")]
         if names:
             text += f"from {origin} import {', '.join(f'{name} as {name}' for name in names)}\n"
     for name in public(vars(module)):
@@ -316,7 +322,8 @@ def stub_of_classes(module, base):
 
 PYTHON_MODULES = [
     "_modes", "_settings", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
-    "cuda", "nn.parameter", "special", "random", "utils.__init__", "utils.checkpoint",
+    "cuda", "io", "nn.parameter", "special", "random", "utils.__init__", "utils.checkpoint", "utils.data.__init__",
+    "utils.data.collate", "utils.data.dataloader", "utils.data.dataset", "utils.data.sampler", "_serialization",
 ]
 
 

@@ -69,7 +69,7 @@ TensorFunction function_of(const py::object& callable) {
   };
 }
 
-/// Runs a walk without the interpreter's lock, and lets Ctrl-C through when it is done.
+/// Runs a walk without the interpreter's lock.
 template <class Walk>
 auto unlocked(Walk walk) {
   const py::gil_scoped_release release;

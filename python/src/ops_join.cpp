@@ -366,7 +366,7 @@ void add_random_rows(Rows& rows) {
 }
 
 void bind_generator(py::module_& module) {
-  py::class_<Generator>(
+  py::class_<Generator, py::smart_holder>(
       module, "Generator",
       "A stream of random numbers of its own; the same seed gives the same numbers.")
       .def(py::init(
