@@ -1,8 +1,10 @@
-"""Optimizers."""
+"""Optimizers, and schedules of their learning rates."""
 
 from .._C import _optim
+from . import lr_scheduler
 
-globals().update({name: item for name, item in vars(_optim).items() if not name.startswith("_")})
-__all__ = sorted(name for name in vars(_optim) if not name.startswith("_") and name != "ParamGroup")
-for _name in __all__:
+_OPTIMIZERS = [name for name in vars(_optim) if not name.startswith("_")]
+for _name in _OPTIMIZERS:
     getattr(_optim, _name).__module__ = __name__
+    globals()[_name] = getattr(_optim, _name)
+__all__ = sorted(["lr_scheduler", *(name for name in _OPTIMIZERS if name != "ParamGroup")])
