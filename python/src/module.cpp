@@ -17,6 +17,7 @@
 #include "taut/base/parallel.h"
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
+#include "taut/core/show_config.h"
 #include "taut/core/storage.h"
 #include "taut/ops/print.h"
 #include "tensor_object.h"
@@ -180,6 +181,10 @@ void bind_settings(py::module_& module) {
       py::arg("device") = kCPU);
   module.def("empty_cache", [](Device device) { empty_cache(device); }, py::arg("device") = kCPU);
   module.attr("_version") = TAUT_VERSION;
+  module.def("_show_config", &config::show);
+  module.attr("_pybind11_version") =
+      PYBIND11_TOSTRING(PYBIND11_VERSION_MAJOR) "." PYBIND11_TOSTRING(
+          PYBIND11_VERSION_MINOR) "." PYBIND11_TOSTRING(PYBIND11_VERSION_MICRO);
   py::dict features;
   features["CUDA"] = TAUT_HAS_CUDA != 0;
   features["cuDNN"] = TAUT_HAS_CUDNN != 0;

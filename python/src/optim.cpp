@@ -126,20 +126,24 @@ void bind_group(py::module_& m) {
              return name == "params" || self.get().options.contains(name) ||
                     self.optimizer->defaults().contains(name);
            })
-      .def("keys",
-           [](const GroupView& self) {
-             py::dict all = dict_of(self.optimizer->defaults());
-             all.attr("update")(dict_of(self.get().options));
-             py::list names;
-             names.append("params");
-             for (const auto& entry : all) names.append(entry.first);
-             return names;
-           })
-      .def("setdefault",
-           [](const py::object& self, const std::string& name, const py::object& value) {
-             if (!self.contains(name)) self.attr("__setitem__")(name, value);
-             return self[py::str(name)];
-           });
+      .def(
+          "keys",
+          [](const GroupView& self) {
+            py::dict all = dict_of(self.optimizer->defaults());
+            all.attr("update")(dict_of(self.get().options));
+            py::list names;
+            names.append("params");
+            for (const auto& entry : all) names.append(entry.first);
+            return names;
+          },
+          "The names of all options, and params.")
+      .def(
+          "setdefault",
+          [](const py::object& self, const std::string& name, const py::object& value) {
+            if (!self.contains(name)) self.attr("__setitem__")(name, value);
+            return self[py::str(name)];
+          },
+          "The value of an option, set first if it is not there.");
 }
 
 py::dict state_dict_of(const Optimizer& self) {
@@ -186,16 +190,23 @@ void bind_optimizer(py::module_& m) {
             });
             return py::cast(without_lock([&] { return self.step(callback); }));
           },
-          "closure"_a = py::none())
-      .def("zero_grad", &Optimizer::zero_grad, "set_to_none"_a = true)
-      .def_property_readonly("param_groups",
-                             [](const std::shared_ptr<Optimizer>& self) {
-                               py::list groups;
-                               for (size_t i = 0; i < self->param_groups().size(); ++i) {
-                                 groups.append(GroupView{self, i});
-                               }
-                               return groups;
-                             })
+          "closure"_a = py::none(),
+          "Updates every parameter that has a gradient. A closure, which clears gradients, "
+          "computes "
+          "a loss and its gradients and returns the loss, is run first; its loss is returned.")
+      .def("zero_grad", &Optimizer::zero_grad, "set_to_none"_a = true,
+           "Forgets the gradients of all parameters, or zeroes them.")
+      .def_property_readonly(
+          "param_groups",
+          [](const std::shared_ptr<Optimizer>& self) {
+            py::list groups;
+            for (size_t i = 0; i < self->param_groups().size(); ++i) {
+              groups.append(GroupView{self, i});
+            }
+            return groups;
+          },
+          "The groups, whose options may be changed between steps: "
+          "param_groups[0][\"lr\"] = 0.1.")
       .def(
           "add_param_group",
           [](Optimizer& self, const py::dict& group) {
@@ -203,11 +214,19 @@ void bind_optimizer(py::module_& m) {
             one.append(group);
             self.add_param_group(groups_of(one).front());
           },
-          "param_group"_a)
-      .def_property_readonly("defaults",
-                             [](const Optimizer& self) { return dict_of(self.defaults()); })
-      .def("state_dict", &state_dict_of)
-      .def("load_state_dict", &load_state, "state_dict"_a)
+          "param_group"_a,
+          "Adds a dict with \"params\" and options. Raises ValueError for a parameter that is in a "
+          "group already.")
+      .def_property_readonly(
+          "defaults", [](const Optimizer& self) { return dict_of(self.defaults()); },
+          "The options that a group has when it brings none.")
+      .def("state_dict", &state_dict_of,
+           "Options and state as dicts of numbers and tensors, parameters counted through all "
+           "groups.")
+      .def("load_state_dict", &load_state, "state_dict"_a,
+           "Takes over options and state; tensors are cast to the dtype and device of their "
+           "parameter. Raises ValueError when groups or their sizes differ; nothing has changed "
+           "then.")
       .def("__repr__", &Optimizer::str);
 }
 

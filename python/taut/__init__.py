@@ -25,10 +25,12 @@ newaxis = None
 
 
 def is_tensor(obj):
+    """Whether an object is a taut.Tensor."""
     return isinstance(obj, Tensor)
 
 
 def typename(obj):
+    """The type of an object as text, as in 'taut.FloatTensor' or 'builtins.int'."""
     if isinstance(obj, Tensor):
         return obj.type()
     return f"{type(obj).__module__}.{type(obj).__qualname__}"

@@ -51,6 +51,7 @@ class RandomSampler(_NativeSampler):
 
     @property
     def num_samples(self):
+        """Samples in an epoch."""
         return len(self)
 
 
