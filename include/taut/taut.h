@@ -17,6 +17,7 @@
 #include "taut/base/error.h"
 #include "taut/base/interrupt.h"
 #include "taut/base/parallel.h"
+#include "taut/base/serial.h"
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
 #include "taut/core/generator.h"

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "taut/base/check.h"
+#include "taut/base/serial.h"
 
 #if defined(__SANITIZE_THREAD__)
 // libgomp is not built for ThreadSanitizer; these tell it that the region's start and end order
@@ -75,6 +76,9 @@ void set_num_threads(int threads) {
   get_num_threads();
   thread_count.store(threads, std::memory_order_relaxed);
 }
+
+SerialGuard::SerialGuard() : previous_(inside_region) { inside_region = true; }
+SerialGuard::~SerialGuard() { inside_region = previous_; }
 
 bool in_parallel_region() { return inside_region || omp_in_parallel() != 0; }
 

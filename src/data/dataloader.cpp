@@ -9,6 +9,7 @@
 
 #include "taut/autograd/grad_mode.h"
 #include "taut/base/interrupt.h"
+#include "taut/base/serial.h"
 #include "taut/ops/ops.h"
 
 namespace taut::data {
@@ -136,6 +137,7 @@ struct DataLoader::Iterator::Epoch {
 
   void work(bool grad_enabled) {
     const AutoGradMode grad_mode(grad_enabled);
+    const SerialGuard serial;  // the workers are as many as were asked for, and no team for each
     std::unique_lock lock(mutex);
     while (true) {
       slot_is_free.wait(lock, [&] { return is_stopped || next_in < next_out + ring.size(); });

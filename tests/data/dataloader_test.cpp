@@ -190,6 +190,21 @@ class Gate : public Dataset {
   std::atomic<bool> is_open{false};
 };
 
+// Whether ops may start threads where a sample is made.
+class Serial : public Dataset {
+ public:
+  int64_t size() const override { return 1; }
+  Tensors get(int64_t) override { return {tensor(in_parallel_region() ? 1 : 0)}; }
+};
+
+TEST(DataLoader, WorkersStartNoThreadsOfTheirOwn) {
+  for (int workers : {0, 1}) {
+    DataLoader loader(std::make_shared<Serial>(), {.num_workers = workers});
+    EXPECT_EQ((*loader.begin())[0].item<int64_t>(), workers);
+  }
+  EXPECT_FALSE(in_parallel_region());
+}
+
 TEST(DataLoader, ABatchThatIsLateIsNotLost) {
   const auto set = std::make_shared<Gate>();
   DataLoader loader(set, {.num_workers = 1, .timeout = 0.03});
