@@ -82,9 +82,7 @@ void bind_linear(py::module_& m) {
   }));
   sized_layer<nn::Linear, int64_t, int64_t, bool>(m, "Linear", "in_features"_a, "out_features"_a,
                                                   "bias"_a = true)
-      .def("reset_parameters", &nn::Linear::reset_parameters, "Draws weight and bias anew.")
-      .def_readonly("in_features", &nn::Linear::in_features, "Numbers in an input.")
-      .def_readonly("out_features", &nn::Linear::out_features, "Numbers in an output.");
+      .def("reset_parameters", &nn::Linear::reset_parameters, "Draws weight and bias anew.");
   sized_layer<nn::Bilinear, int64_t, int64_t, int64_t, bool>(
       m, "Bilinear", "in1_features"_a, "in2_features"_a, "out_features"_a, "bias"_a = true);
   layer<nn::Flatten, int64_t, int64_t>(m, "Flatten", "start_dim"_a = 1, "end_dim"_a = -1);
@@ -196,16 +194,18 @@ void bind_pools(py::module_& m) {
 #define TAUT_AVG_POOL(Name)                                                             \
   Layer<nn::Name>(m, #Name).def(                                                        \
       py::init([](const nn::SizeArg& kernel_size, const py::object& stride,             \
-                  const nn::SizeArg& padding, bool ceil_mode, bool count_include_pad) { \
+                  const nn::SizeArg& padding, bool ceil_mode, bool count_include_pad,   \
+                  DimOpt divisor_override) {                                            \
         nn::AvgPoolOptions options;                                                     \
         if (!stride.is_none()) options.stride = read_size(stride);                      \
         options.padding = padding;                                                      \
         options.ceil_mode = ceil_mode;                                                  \
         options.count_include_pad = count_include_pad;                                  \
+        options.divisor_override = divisor_override;                                    \
         return new Hosted<nn::Name>(kernel_size, options);                              \
       }),                                                                               \
       "kernel_size"_a, "stride"_a = py::none(), "padding"_a = 0, "ceil_mode"_a = false, \
-      "count_include_pad"_a = true);
+      "count_include_pad"_a = true, "divisor_override"_a = py::none());
   TAUT_AVG_POOL(AvgPool1d)
   TAUT_AVG_POOL(AvgPool2d)
   TAUT_AVG_POOL(AvgPool3d)

@@ -354,6 +354,7 @@ void bind_nn(py::module_& module) {
   bind_module_class(nn_module);
   bind_containers(nn_module);
   bind_layers(nn_module);
+  bind_layer_fields(nn_module);
   py::module_ utils = module.def_submodule("_nn_utils");
   bind_utils(utils);
 }

@@ -1,5 +1,6 @@
 """Modules and optimizers from Python."""
 
+import copy
 import gc
 
 import pytest
@@ -175,3 +176,39 @@ def test_conv_net():
     out = net(taut.randn(2, 1, 4, 4))
     out.sum().backward()
     assert out.shape == (2, 3) and all(p.grad is not None for p in net.parameters())
+
+
+def test_layers_tell_what_they_were_made_with():
+    conv = nn.Conv2d(1, 6, (3, 5), stride=2, padding="valid", groups=1)
+    assert (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding) == (1, 6, (3, 5), (2, 2), "valid")
+    assert nn.Conv1d(1, 2, 3, padding=1).padding == (1,) and nn.MaxPool2d(2).kernel_size == 2 and nn.MaxPool2d((2, 3)).stride == (2, 3)
+    norm = nn.BatchNorm2d(4, momentum=None)
+    assert norm.num_features == 4 and norm.momentum is None and norm.eps == 1e-5 and norm.running_mean.shape == (4,)
+    assert nn.Embedding(5, 3, padding_idx=-1).padding_idx == 4 and nn.LayerNorm((2, 3)).normalized_shape == (2, 3)
+    assert nn.KLDivLoss("batchmean").reduction == "batchmean" and nn.CrossEntropyLoss(reduction="sum").reduction == "sum"
+    assert nn.AvgPool2d(2, divisor_override=3)(taut.ones(1, 1, 2, 2)).item() == pytest.approx(4 / 3)
+
+
+def test_what_layers_were_made_with_can_be_changed():
+    drop = nn.Dropout(0.5)
+    drop.p = 1.0
+    assert drop(taut.ones(4)).sum() == 0 and repr(drop) == "Dropout(p=1.0, inplace=False)"
+    assert copy.deepcopy(drop).p == 1.0
+    conv = nn.Conv1d(1, 1, 1)
+    conv.stride = (2,)
+    assert conv(taut.ones(1, 1, 4)).shape == (1, 1, 2)
+    with pytest.raises(TypeError):
+        drop.p = "much"
+
+    class Mine(nn.Conv1d):
+        def __init__(self):
+            super().__init__(2, 2, 3)
+            self.kernel_size = (3,)
+
+    assert Mine().kernel_size == (3,)
+
+
+def test_load_reports_print_as_in_pytorch():
+    layer = nn.Linear(2, 2)
+    assert repr(layer.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
+    assert repr(layer.load_state_dict({}, strict=False)) == "IncompatibleKeys(missing_keys=['weight', 'bias'], unexpected_keys=[])"

@@ -38,6 +38,7 @@ def reduce_module(self, protocol):
     persistent = self._state_dict("")
     state = {
         "training": self.training,
+        "fields": {name: getattr(self, name) for name in getattr(base, "_fields", ())},
         "attributes": {name: item for name, item in self.__dict__.items() if name not in _OWN},
         "parameters": self._named_parameters("", False),
         "buffers": [(name, buffer, name in persistent) for name, buffer in self._named_buffers("", False)],
@@ -61,6 +62,8 @@ def set_module_state(self, state):
     """Gives a new module the parts of another one."""
     self.__dict__.update(state["attributes"])
     _nn.Module._train(self, state["training"])  # before there are children, which bring their own modes
+    for name, value in state["fields"].items():
+        object.__setattr__(self, name, value)
     made = [name for name, _ in self._named_parameters("", False) + self._named_buffers("", False)]
     kept = {name for name, *_ in state["parameters"] + state["buffers"]}
     for name in made:

@@ -12,7 +12,14 @@ from .parameter import Parameter
 __all__ = ["Module"]
 
 Module = _nn.Module
-_IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
+
+
+class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+    """What load_state_dict did not find, and what it had no place for."""
+
+    def __repr__(self):
+        return super().__repr__() if self.missing_keys or self.unexpected_keys else "<All keys matched successfully>"
+
 
 _register_parameter = Module.register_parameter
 _register_buffer = Module.register_buffer
@@ -231,7 +238,7 @@ class _ModuleMethods:
 
         Returns (missing_keys, unexpected_keys). Raises ValueError that lists missing and unexpected names (strict) and shapes
         that differ."""
-        return _IncompatibleKeys(*self._load_state_dict(dict(state_dict), strict))
+        return IncompatibleKeys(*self._load_state_dict(dict(state_dict), strict))
 
     def __reduce_ex__(self, protocol):
         return reduce_module(self, protocol)
