@@ -146,6 +146,70 @@ void bind_group(py::module_& m) {
           "The value of an option, set first if it is not there.");
 }
 
+/// An optimizer whose step a Python class defines.
+class HostedOptimizer final : public Optimizer, public py::trampoline_self_life_support {
+ public:
+  HostedOptimizer(std::vector<ParamGroup> groups, Values defaults)
+      : Optimizer(std::move(groups), std::move(defaults)) {}
+  void step() override {
+    const Locked locked;
+    const auto function = py::get_override(static_cast<const Optimizer*>(this), "step");
+    TAUT_CHECK(static_cast<bool>(function), NotImplementedError,
+               "Optimizer: a subclass needs a method step");
+    function();
+  }
+  std::string name() const override {
+    const Locked locked;
+    const py::object self = py::cast(static_cast<const Optimizer*>(this));
+    return py::type::of(self).attr("__name__").cast<std::string>();
+  }
+};
+
+/// The states of all parameters, and the state of one, as the dicts that PyTorch has there.
+struct StatesView {
+  std::shared_ptr<Optimizer> optimizer;
+};
+struct StateView {
+  std::shared_ptr<Optimizer> optimizer;
+  Tensor parameter;
+  Values& get() const { return optimizer->state_of(parameter); }
+};
+
+void bind_states(py::module_& m) {
+  py::class_<StatesView>(m, "_States", "The state of each parameter, by the parameter.")
+      .def("__getitem__", [](const StatesView& self, const Tensor& parameter) {
+        self.optimizer->state_of(parameter);  // refuses what is no parameter
+        return StateView{self.optimizer, parameter};
+      });
+  py::class_<StateView>(m, "_State", "The state of one parameter; read and written as a dict.")
+      .def("__len__", [](const StateView& self) { return self.get().size(); })
+      .def("__contains__",
+           [](const StateView& self, const std::string& name) { return self.get().contains(name); })
+      .def("__getitem__",
+           [](const StateView& self, const std::string& name) {
+             const Value* value = self.get().find(name);
+             if (value == nullptr) throw py::key_error(name);
+             return to_object_of(*value);
+           })
+      .def("__setitem__", [](const StateView& self, const std::string& name,
+                             const py::object& value) { self.get().set(name, value_of(value)); })
+      .def("__delitem__",
+           [](const StateView& self, const std::string& name) {
+             if (!self.get().erase(name)) throw py::key_error(name);
+           })
+      .def("__iter__",
+           [](const StateView& self) { return py::iter(dict_of(self.get()).attr("keys")()); })
+      .def("keys", [](const StateView& self) { return dict_of(self.get()).attr("keys")(); })
+      .def("items", [](const StateView& self) { return dict_of(self.get()).attr("items")(); })
+      .def(
+          "get",
+          [](const StateView& self, const std::string& name, const py::object& fallback) {
+            const Value* value = self.get().find(name);
+            return value == nullptr ? fallback : to_object_of(*value);
+          },
+          "name"_a, "default"_a = py::none());
+}
+
 py::dict state_dict_of(const Optimizer& self) {
   const optim::OptimizerState state = self.state_dict();
   py::dict entries;
@@ -175,7 +239,15 @@ void load_state(Optimizer& self, const py::dict& source) {
 }
 
 void bind_optimizer(py::module_& m) {
-  py::class_<Optimizer, py::smart_holder>(m, "Optimizer", py::dynamic_attr())
+  py::class_<Optimizer, HostedOptimizer, py::smart_holder>(m, "Optimizer", py::dynamic_attr())
+      .def(py::init([](const py::object& params, const py::dict& defaults) {
+             return new HostedOptimizer(groups_of(params), values_of(defaults));
+           }),
+           "params"_a, "defaults"_a)
+      .def_property_readonly(
+          "state", [](const std::shared_ptr<Optimizer>& self) { return StatesView{self}; },
+          "What is kept for each parameter: state[parameter][\"exp_avg\"]. Numbers, words and "
+          "tensors.")
       .def(
           "step",
           [](Optimizer& self, const py::object& closure) -> py::object {
@@ -484,6 +556,7 @@ void bind_plateau(py::module_& m) {
 void bind_optim(py::module_& module) {
   py::module_ optim_module = module.def_submodule("_optim");
   bind_group(optim_module);
+  bind_states(optim_module);
   bind_optimizer(optim_module);
   bind_optimizers(optim_module);
   py::module_ schedules = optim_module.def_submodule("_lr_scheduler");

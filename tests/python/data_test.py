@@ -1,7 +1,9 @@
 """Datasets, samplers and the data loader."""
 
+import copy
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -61,6 +63,12 @@ def test_tensor_dataset_and_subsets():
         both[10]
     with pytest.raises(NotImplementedError, match="__getitem__"):
         Dataset()[0]
+
+
+def test_tensor_datasets_can_be_copied():
+    whole = TensorDataset(taut.arange(4.0))
+    for twin in (copy.deepcopy(whole), pickle.loads(pickle.dumps(Subset(whole, [0, 3]))).dataset):
+        assert twin[3][0] == 3 and twin.tensors[0] is not whole.tensors[0]
 
 
 def test_random_split():

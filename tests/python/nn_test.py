@@ -212,3 +212,65 @@ def test_load_reports_print_as_in_pytorch():
     layer = nn.Linear(2, 2)
     assert repr(layer.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
     assert repr(layer.load_state_dict({}, strict=False)) == "IncompatibleKeys(missing_keys=['weight', 'bias'], unexpected_keys=[])"
+
+
+class Momentum(taut.optim.Optimizer):
+    """As SGD with momentum, written in Python."""
+
+    def __init__(self, params, lr=0.1, momentum=0.0):
+        super().__init__(params, dict(lr=lr, momentum=momentum))
+
+    @taut.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if len(state) == 0:
+                    state["step"] = 0
+                    state["buffer"] = taut.zeros_like(p)
+                state["step"] += 1
+                state["buffer"].mul_(group["momentum"]).add_(p.grad)
+                p.add_(state["buffer"], alpha=-group["lr"])
+
+
+def test_optimizers_written_in_python():
+    nets = [nn.Linear(3, 2), nn.Linear(3, 2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    mine = Momentum([{"params": [nets[0].weight]}, {"params": [nets[0].bias], "lr": 0.01}], momentum=0.9)
+    theirs = taut.optim.SGD([{"params": [nets[1].weight]}, {"params": [nets[1].bias], "lr": 0.01}], lr=0.1, momentum=0.9)
+    schedules = [taut.optim.lr_scheduler.ExponentialLR(optimizer, 0.9) for optimizer in (mine, theirs)]
+    x = taut.randn(4, 3)
+    for step in range(5):
+        for net, optimizer, schedule in zip(nets, (mine, theirs), schedules):
+            optimizer.zero_grad()
+            net(x).square().sum().backward()
+            optimizer.step()
+            schedule.step()
+        assert taut.allclose(nets[0].weight, nets[1].weight) and taut.allclose(nets[0].bias, nets[1].bias)
+        if step == 2:  # the state survives
+            saved = mine.state_dict()
+            mine = Momentum([{"params": [nets[0].weight]}, {"params": [nets[0].bias]}])
+            mine.load_state_dict(saved)
+            schedules[0] = taut.optim.lr_scheduler.ExponentialLR(mine, 0.9)
+            schedules[0].load_state_dict(schedules[1].state_dict())
+    state = mine.state[nets[0].bias]
+    assert state["step"] == 5 and set(state) == {"step", "buffer"} and "buffer" in state and state.get("other", 3) == 3
+    assert repr(mine).startswith("Momentum (") and isinstance(mine, taut.optim.Optimizer)
+    with pytest.raises(KeyError):
+        state["other"]
+    with pytest.raises(ValueError, match="none of the parameters"):
+        mine.state[taut.ones(1)]
+    with pytest.raises(ValueError):
+        Momentum([])
+    with pytest.raises(NotImplementedError, match="step"):
+        taut.optim.Optimizer([nets[0].weight], {}).step()
+
+
+def test_states_of_optimizers_of_cpp_can_be_read():
+    x = taut.ones(3, requires_grad=True)
+    optimizer = taut.optim.Adam([x])
+    x.sum().backward()
+    optimizer.step()
+    assert optimizer.state[x]["exp_avg"].shape == (3,)

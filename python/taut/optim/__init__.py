@@ -11,6 +11,9 @@ _DOCS = {
     loss.backward()
     optimizer.step()
 
+A subclass calls super().__init__(params, defaults), with a dict of options, and defines step(); what it keeps for a parameter is
+self.state[parameter], a dict.
+
 `params` is a list of tensors, of (name, tensor) pairs, or of dicts with "params" and options of their own. Raises ValueError for
 no parameters, a tensor that is no leaf or stands twice, and an option that is unknown.""",
     "SGD": "Gradient descent, with momentum (Nesterov's on request) and weight decay.",

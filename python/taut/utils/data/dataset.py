@@ -41,6 +41,13 @@ class TensorDataset(Dataset):
     def __len__(self):
         return len(self._rows)
 
+    def __getstate__(self):
+        return {name: item for name, item in vars(self).items() if name != "_rows"}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._rows = _data.TensorDataset(self.tensors)
+
 
 class Subset(Dataset):
     """The samples of another dataset at some indices, in their order."""
