@@ -10,6 +10,7 @@
 #include "taut/nn/functional/softmax.h"
 #include "taut/nn/init.h"
 #include "taut/ops/indexing.h"
+#include "taut/ops/join.h"
 #include "taut/ops/matmul.h"
 #include "taut/ops/random.h"
 
@@ -283,6 +284,12 @@ void add_layer_rows(Rows& rows) {
                    "embedding: max_norm and sparse gradients are not there yet");
         return F::embedding(x, weight, padding_idx, by_freq);
       });
+  rows.function("pad(input, pad, mode='constant', value=None)",
+                [](T x, const std::vector<int64_t>& pad, Word mode, std::optional<double> value) {
+                  TAUT_CHECK(mode == "constant", NotImplementedError,
+                             "pad: mode is 'constant' so far; got '", mode, "'");
+                  return constant_pad_nd(x, pad, value.value_or(0.0));
+                });
   rows.function("one_hot(tensor, num_classes=-1)", fn<Tensor(T, int64_t)>(F::one_hot));
   rows.function("linear(input, weight, bias=None)", fn<Tensor(T, T, T)>(F::linear));
   rows.function("dropout(input, p=0.5, training=True, inplace=False)",

@@ -180,6 +180,8 @@ _TENSOR = {
 }
 
 _FUNCTIONAL = {
+    "pad": "`value` (0 unless given) around the elements: pad has two counts, before and after, for each dim from the last one "
+    "on; negative ones cut. mode is 'constant'.",
     "scaled_dot_product_attention": "softmax(query key^T * scale + mask) value: query (..., L, E), key (..., S, E), value (..., S, V) "
     "to (..., L, V). attn_mask is bool (true: takes part) or is added; is_causal lets position i see positions up to i; scale is "
     "1 / sqrt(E) unless given; dropout_p acts whenever it is above 0; enable_gqa repeats the heads of key and value.",

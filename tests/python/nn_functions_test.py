@@ -109,6 +109,16 @@ def test_attention():
         F.scaled_dot_product_attention(q, k, v[..., :3, :])
 
 
+def test_pad():
+    x = taut.ones(1, 2, requires_grad=True)
+    assert F.pad(x, (1, 0, 0, 2), value=5).tolist() == [[5, 1, 1], [5, 5, 5], [5, 5, 5]]
+    assert F.pad(x, [-1, 1]).tolist() == [[1, 0]]
+    F.pad(x, (1, 1)).sum().backward()
+    assert x.grad.tolist() == [[1, 1]]
+    with pytest.raises(NotImplementedError, match="reflect"):
+        F.pad(x, (1, 1), mode="reflect")
+
+
 # layers ---------------------------------------------------------------------------------------------------------------------
 
 X, Y, Z = (lambda: taut.randn(4, 3)), (lambda: taut.rand(4, 3)), (lambda: taut.randn(4, 3))
