@@ -7,7 +7,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <set>
+#include <thread>
 
 #include "bindings.h"
 #include "module_binding.h"
@@ -45,12 +47,19 @@ py::object carried_by(const Tensor& carrier) {
 
 // What Python brings -----------------------------------------------------------------------------
 
+/// Whether this thread is a worker of a loader.
+thread_local bool is_worker = false;
+
+/// Whether the interpreter is about to end; nobody new may enter it then.
+std::atomic<bool> is_ending{false};
+
 /// Keeps the interpreter's record of a thread that C++ made until the thread ends, so that locking
 /// is cheap and Python's thread-local variables last from batch to batch.
 class ThreadRecord {
  public:
   ThreadRecord() : is_foreign_(PyGILState_GetThisThreadState() == nullptr) {
     if (!is_foreign_) return;
+    is_worker = true;
     state_ = PyGILState_Ensure();
     saved_ = PyEval_SaveThread();
   }
@@ -81,6 +90,7 @@ class PythonDataset final : public Dataset {
   int64_t size() const override { return size_; }
   Tensors get(int64_t index) override { return get_batch(std::span(&index, 1)); }
   Tensors get_batch(std::span<const int64_t> indices) override {
+    TAUT_CHECK(!is_ending.load(), Error, "DataLoader: the interpreter is ending");
     const thread_local ThreadRecord record;
     const Locked locked;
     return {carrier_of(fetch_.get()(list_of(indices)))};
@@ -176,11 +186,19 @@ class BatchIterator {
 
   /// Ends the workers. They may need the interpreter's lock to get done.
   void stop() {
-    if (iterator_) without_lock([&] { iterator_.reset(); });
+    if (!iterator_) return;
+    if (is_worker) {
+      // Garbage collection came here from a worker, perhaps one of those that are to end.
+      std::thread([last = std::move(*iterator_)] {}).detach();
+      iterator_.reset();
+      return;
+    }
+    without_lock([&] { iterator_.reset(); });
   }
 
   /// Before the interpreter goes, no worker may be inside of it.
   static void stop_all() {
+    is_ending = true;
     for (BatchIterator* iterator : std::set(living())) {
       if (!iterator->is_running_) iterator->stop();
     }

@@ -382,6 +382,32 @@ def test_the_program_may_end_with_workers_at_work():
     assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
 
 
+def test_an_iterator_may_be_collected_by_its_own_worker():
+    program = """
+        import gc, threading, time, taut
+        from taut.utils.data import DataLoader, Dataset
+        collected = threading.Event()
+        class Collecting(Dataset):
+            def __len__(self): return 1000
+            def __getitem__(self, index):
+                if index > 0: dropped.wait(30)
+                if gc.collect() > 0: collected.set()
+                return index
+        dropped = threading.Event()
+        gc.disable()
+        cycle = [iter(DataLoader(Collecting(), num_workers=1, prefetch_factor=50))]
+        cycle.append(cycle)
+        next(cycle[0])
+        del cycle
+        dropped.set()
+        print(collected.wait(30))
+        time.sleep(0.1)
+        print(len([batch for batch in DataLoader(Collecting(), batch_size=100)]))
+    """
+    result = run(program)
+    assert (result.returncode, result.stdout) == (0, "True\n10\n"), result.stderr
+
+
 def test_two_threads_share_no_iterator():
     batches = iter(DataLoader(Squares(3, delay=0.3), num_workers=1))
     thread = threading.Thread(target=lambda: next(batches))
