@@ -16,7 +16,7 @@ JOBS ?= $(shell nproc)
 configure = @cmake --preset $(1) -DTAUT_WERROR=ON >build/$(1)-configure.log 2>&1 || \
   { cat build/$(1)-configure.log >&2; exit 1; }
 
-.PHONY: help setup configure build demo test cuda-compile sanitize format format-check tidy bench install clean
+.PHONY: help setup configure build demo test cuda-compile sanitize format format-check tidy bench docs install clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,14 +32,15 @@ build: configure  ## build the library, the Python package, the examples and the
 
 demo: configure  ## build the library and train a first model on real data
 	@start=$$SECONDS; \
-	cmake --build $(BUILD) -j $(JOBS) --target taut taut_python examples; \
+	echo "building the library and the example (about 10 minutes on 2 cores, the first time) ..."; \
+	cmake --build $(BUILD) -j $(JOBS) --target example_digits; \
 	echo "built in $$((SECONDS - start)) s"; \
 	echo; \
 	$(BUILD)/examples/digits; \
 	echo; \
 	echo "More options:        $(BUILD)/examples/digits --help"; \
-	echo "A language model:    $(BUILD)/examples/gpt --help"; \
-	echo "Python, by hand:     PYTHONPATH=$(BUILD)/python $(PYTHON)"; \
+	echo "All of it:           make build; then $(BUILD)/examples/gpt --help writes text"; \
+	echo "The same in Python:  PYTHONPATH=$(BUILD)/python $(PYTHON) examples/python/digits.py"; \
 	echo "Install for C++:     make install PREFIX=\$$HOME/.local"; \
 	echo "Install for Python:  pip install ."; \
 	echo "Read on:             docs/guide/, examples/"
@@ -89,6 +90,13 @@ bench: configure  ## build the benchmarks and run each
 	@for program in $(BUILD)/benchmarks/*; do \
 	  if [ -f "$$program" ] && [ -x "$$program" ]; then echo "== $$program"; "$$program"; fi; \
 	done
+
+docs: build  ## write the API reference, C++ and Python, into build/docs
+	@cmake/setup.sh docs
+	@rm -rf build/docs && mkdir -p build/docs
+	@doxygen docs/Doxyfile
+	@PYTHONPATH=$(BUILD)/python $(PYTHON) docs/python_reference.py build/docs/python
+	@echo "open build/docs/cpp/index.html and build/docs/python/index.html"
 
 install: configure  ## install the library and its headers under PREFIX (/usr/local)
 	@cmake --build $(BUILD) -j $(JOBS) --target taut

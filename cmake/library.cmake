@@ -90,6 +90,12 @@ if(NOT TAUT_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   set_property(SOURCE ${taut_cpu_kernels} APPEND PROPERTY COMPILE_OPTIONS -O3)
 endif()
 
+# A call within the library goes straight to its target, not through the table that would let a program replace it.
+set(taut_host_sources ${taut_sources})
+list(FILTER taut_host_sources INCLUDE REGEX "/src/.*\\.cpp$")
+set_property(SOURCE ${taut_host_sources} APPEND PROPERTY COMPILE_OPTIONS -fno-semantic-interposition)
+target_link_options(taut PRIVATE -Wl,-Bsymbolic-functions)
+
 # Silent narrowing is watched where sizes and strides are computed.
 set(taut_strict_sources ${taut_sources})
 list(FILTER taut_strict_sources INCLUDE REGEX "/(src/(base|core)|kernels/api)/.*\\.cpp$")

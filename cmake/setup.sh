@@ -4,6 +4,7 @@
 #
 #   cmake/setup.sh          what `make build` and `make test` need
 #   cmake/setup.sh tidy     and clang-tidy
+#   cmake/setup.sh docs     and what writes the API reference
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,7 +32,8 @@ requirements=(
 for target in "$@"; do
   case "$target" in
     tidy) requirements+=('clang-tidy|clang-tidy|needed') ;;
-    *) fail "unknown argument '$target'; expected nothing or tidy" ;;
+    docs) requirements+=('doxygen|doxygen|needed') ;;
+    *) fail "unknown argument '$target'; expected nothing, tidy or docs" ;;
   esac
 done
 
@@ -129,4 +131,9 @@ it the C++ parts still build: cmake --preset release -DTAUT_WITH_PYTHON=OFF"
   rm -f "$log"
   printf '%s' "$wanted" >"$stamp"
   say "build/venv is ready after $((SECONDS - start)) s"
+fi
+
+if [[ " $* " == *" docs "* ]] && [ ! -x build/venv/bin/pdoc ]; then
+  say "installing pdoc in build/venv ..."
+  build/venv/bin/python -m pip install -q --disable-pip-version-check pdoc || fail "pip could not install pdoc"
 fi

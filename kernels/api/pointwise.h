@@ -65,8 +65,24 @@ struct PointwiseArgs {
   void* stream = nullptr;
 };
 
+/// The common case of PointwiseArgs in fewer words: every operand is of the dtype `compute` (the
+/// result of a comparison is bool) and has n contiguous elements, except those of `numbers` (bit k
+/// for data[k]), which have one that stands for all.
+struct FlatPointwiseArgs {
+  Pointwise op;
+  uint8_t derivative = 0;
+  DType compute;
+  int8_t count = 0;
+  uint8_t numbers = 0;
+  int64_t n;
+  char* data[kMaxPointwiseOperands];
+  const double* parameters;
+};
+
 struct PointwiseKernels {
   void (*run)(const PointwiseArgs& args);
+  /// Null on a device whose calls cost more than reading PointwiseArgs does.
+  void (*run_flat)(const FlatPointwiseArgs& args) = nullptr;
 };
 
 PointwiseKernels pointwise_kernels_cpu();

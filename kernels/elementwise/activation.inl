@@ -328,7 +328,7 @@ struct Logit : Unary {
   }
   template <class V>
   TAUT_HD V vjp_a(V g, V x) const {
-    const V slope = g / (x * (lit<V>(1) - x));
+    V slope = g / (x * (lit<V>(1) - x));
     if (eps < 0) return slope;
     return where((x >= lit<V>(eps)) & (x <= lit<V>(1 - eps)), slope, g * lit<V>(0));
   }

@@ -19,8 +19,8 @@ namespace {
 constexpr int64_t kGrain = 32768;  // elements: below this a second thread costs more than it brings
 constexpr int64_t kBlock = 512;    // elements: six buffers of 4 KiB stay in the first cache
 
-const RowTable& row_table() {
-  static const RowTable& table = *[] {
+const RowTable* make_row_table() {
+  static const RowTable* table = [] {
     auto* result = new RowTable;
     add_arithmetic_rows(*result);
     add_exponential_rows(*result);
@@ -35,6 +35,9 @@ const RowTable& row_table() {
   }();
   return table;
 }
+
+// Set before the kernels are handed out.
+const RowTable* row_table = nullptr;
 
 // How one operand reaches the loop.
 struct Feed {
@@ -60,36 +63,6 @@ struct Buffers {
   alignas(64) char raw[kBlock * 8];
   const char* splat_source[kMaxPointwiseOperands] = {};
 };
-
-bool is_direct(const PointwiseArgs& args, DType result_dtype) {
-  if (args.shape.rank() > 1) return false;
-  const bool single = args.shape.numel() == 1;
-  for (int k = 0; k < args.count; ++k) {
-    const PointwiseOperand& operand = args.operands[k];
-    if (operand.dtype != (k == 0 ? result_dtype : args.compute)) return false;
-    if (!single && operand.strides[0] != 1) return false;
-  }
-  return true;
-}
-
-void run_direct(const PointwiseArgs& args, RowFn row, DType result_dtype) {
-  char* pointers[kMaxPointwiseOperands];
-  for (int k = 0; k < args.count; ++k) pointers[k] = static_cast<char*>(args.operands[k].data);
-  const int64_t n = args.shape.numel();
-  if (n <= kGrain) {
-    row(pointers, n, args.parameters);
-    return;
-  }
-  const int64_t in_size = static_cast<int64_t>(item_size(args.compute));
-  const int64_t out_size = static_cast<int64_t>(item_size(result_dtype));
-  parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
-    char* shifted[kMaxPointwiseOperands];
-    for (int k = 0; k < args.count; ++k) {
-      shifted[k] = pointers[k] + begin * (k == 0 ? out_size : in_size);
-    }
-    row(shifted, end - begin, args.parameters);
-  });
-}
 
 Plan make_plan(const PointwiseArgs& args, RowFn row, DType result_dtype) {
   Plan plan;
@@ -217,23 +190,89 @@ void run_range(const Plan& plan, int64_t begin, int64_t end) {
   }
 }
 
-void run(const PointwiseArgs& args) {
-  const FunctorRows& functor = row_table().functors[static_cast<int>(args.op)];
-  const RowFn row = functor.rows[args.derivative][static_cast<int>(args.compute)];
+// What a call computes with, whatever its operands look like.
+struct Loop {
+  RowFn row;
+  DType result_dtype;
+};
+
+Loop find_loop(Pointwise op, int derivative, DType compute) {
+  const FunctorRows& functor = row_table->functors[static_cast<int>(op)];
+  const RowFn row = functor.rows[derivative][static_cast<int>(compute)];
   TAUT_ASSERT(row != nullptr);
-  const DType result_dtype =
-      functor.gives_bool && args.derivative == 0 ? DType::bool_ : args.compute;
-  if (TAUT_LIKELY(is_direct(args, result_dtype))) {
-    run_direct(args, row, result_dtype);
+  return {row, functor.gives_bool && derivative == 0 ? DType::bool_ : compute};
+}
+
+// A stretch of a flat call: the numbers among its operands stand in rows of kBlock copies.
+void run_flat_range(const FlatPointwiseArgs& args, const Loop& loop, char* const* rows,
+                    int64_t begin, int64_t end) {
+  const int64_t in_size = static_cast<int64_t>(item_size(args.compute));
+  const int64_t out_size = static_cast<int64_t>(item_size(loop.result_dtype));
+  const int64_t block = args.numbers == 0 ? end - begin : kBlock;
+  for (; begin < end; begin += block) {
+    char* pointers[kMaxPointwiseOperands];
+    for (int k = 0; k < args.count; ++k) {
+      const bool number = (args.numbers >> k & 1) != 0;
+      pointers[k] = number ? rows[k] : args.data[k] + begin * (k == 0 ? out_size : in_size);
+    }
+    loop.row(pointers, std::min(block, end - begin), args.parameters);
+  }
+}
+
+// Rows of the numbers among the operands of a flat call.
+struct NumberRows {
+  alignas(64) char storage[kMaxPointwiseInputs][kBlock * 8];
+  char* rows[kMaxPointwiseOperands];
+
+  explicit NumberRows(const FlatPointwiseArgs& args) {
+    const size_t size = item_size(args.compute);
+    const int64_t n = std::min(args.n, kBlock);
+    int used = 0;
+    for (int k = 1; k < args.count; ++k) {
+      if ((args.numbers >> k & 1) == 0) continue;
+      rows[k] = storage[used++];
+      gather_row(rows[k], args.data[k], 0, n, size);
+    }
+  }
+};
+
+void run_flat_parallel(const FlatPointwiseArgs& args, const Loop& loop, char* const* rows) {
+  if (args.n <= kGrain) {
+    run_flat_range(args, loop, rows, 0, args.n);
     return;
   }
-  const Plan plan = make_plan(args, row, result_dtype);
+  parallel_for(args.n, kGrain,
+               [&](int64_t begin, int64_t end) { run_flat_range(args, loop, rows, begin, end); });
+}
+
+[[gnu::noinline]] void run_flat_with_numbers(const FlatPointwiseArgs& args, const Loop& loop) {
+  const NumberRows numbers(args);
+  run_flat_parallel(args, loop, numbers.rows);
+}
+
+void run_flat(const FlatPointwiseArgs& args) {
+  const Loop loop = find_loop(args.op, args.derivative, args.compute);
+  if (TAUT_LIKELY(args.numbers == 0 && args.n <= kGrain)) {
+    loop.row(args.data, args.n, args.parameters);
+  } else if (args.numbers != 0) {
+    run_flat_with_numbers(args, loop);
+  } else {
+    run_flat_parallel(args, loop, nullptr);
+  }
+}
+
+void run(const PointwiseArgs& args) {
+  const Loop loop = find_loop(args.op, args.derivative, args.compute);
+  const Plan plan = make_plan(args, loop.row, loop.result_dtype);
   const int64_t n = plan.shape.numel();
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) { run_range(plan, begin, end); });
 }
 
 }  // namespace
 
-PointwiseKernels pointwise_kernels_cpu() { return {.run = run}; }
+PointwiseKernels pointwise_kernels_cpu() {
+  row_table = make_row_table();
+  return {.run = run, .run_flat = run_flat};
+}
 
 }  // namespace taut::kernels

@@ -103,8 +103,33 @@ void scalar_row(char* const* pointers, int64_t n, Body body) {
   }
 }
 
-// The last elements go through a full vector in a buffer, so that an element's value does not
-// depend on where it stands.
+// The first `n` lanes from memory, the others 1. Only the memory of those lanes is touched.
+template <class D, class T>
+HWY_INLINE hn::Vec<D> load_some(D d, const T* from, size_t n) {
+#if HWY_TARGET <= HWY_AVX2
+  const auto mask = hn::FirstN(d, n);
+  return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, from), hn::Set(d, T(1)));
+#else
+  HWY_ALIGN T buffer[HWY_MAX_BYTES / sizeof(T)];
+  hn::Store(hn::Set(d, T(1)), d, buffer);
+  for (size_t i = 0; i < n; ++i) buffer[i] = from[i];
+  return hn::Load(d, buffer);
+#endif
+}
+
+template <class D, class T>
+HWY_INLINE void store_some(D d, hn::Vec<D> values, T* to, size_t n) {
+#if HWY_TARGET <= HWY_AVX2
+  hn::BlendedStore(values, hn::FirstN(d, n), d, to);
+#else
+  HWY_ALIGN T buffer[HWY_MAX_BYTES / sizeof(T)];
+  hn::Store(values, d, buffer);
+  for (size_t i = 0; i < n; ++i) to[i] = buffer[i];
+#endif
+}
+
+// The last elements go through a full vector too, so that an element's value does not depend on
+// where it stands.
 template <class T, class Body>
 void simd_row(char* const* pointers, int64_t n, Body body) {
   using D = hn::ScalableTag<T>;
@@ -121,16 +146,10 @@ void simd_row(char* const* pointers, int64_t n, Body body) {
     hn::StoreU(body(x).v, d, out + i);
   }
   if (i < n) {
-    const size_t bytes = static_cast<size_t>(n - i) * sizeof(T);
-    HWY_ALIGN T buffer[HWY_MAX_BYTES / sizeof(T)];
+    const size_t rest = static_cast<size_t>(n - i);
     Simd<T> x[kOperands];
-    for (int k = 0; k < kOperands; ++k) {
-      hn::Store(hn::Set(d, T(1)), d, buffer);
-      std::memcpy(buffer, in[k] + i, bytes);
-      x[k] = Simd<T>(hn::Load(d, buffer));
-    }
-    hn::Store(body(x).v, d, buffer);
-    std::memcpy(out + i, buffer, bytes);
+    for (int k = 0; k < kOperands; ++k) x[k] = Simd<T>(load_some(d, in[k] + i, rest));
+    store_some(d, body(x).v, out + i, rest);
   }
 }
 

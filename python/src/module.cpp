@@ -162,6 +162,7 @@ py::dict stats_of(const MemoryStats& stats) {
   result["reserved"] = stats.reserved;
   result["max_allocated"] = stats.max_allocated;
   result["allocations"] = stats.allocations;
+  result["live_allocations"] = stats.live_allocations;
   result["system_allocations"] = stats.system_allocations;
   return result;
 }

@@ -18,6 +18,8 @@ struct Family {
   std::string name;      // add
   std::string qualname;  // nn.functional.relu, Tensor.add
   std::vector<std::unique_ptr<Overload>> overloads;
+  // The form of a tensor and sizes one by one, as in view(16, 4), which has a way of its own.
+  const Overload* of_sizes = nullptr;
 };
 
 struct OpObject {
@@ -342,9 +344,43 @@ std::string type_name(PyObject* object) {
   return nullptr;
 }
 
+using OfSizes = CallThunk<Tensor, const Tensor&, const Dims&>;
+
+bool takes_sizes(const Overload& overload) {
+  return overload.thunk == &OfSizes::call && overload.parameters[1].variadic;
+}
+
+/// A call with a tensor and plain ints; null without an error when the arguments are others.
+PyObject* call_with_sizes(const Overload& overload, PyObject* const* args, Py_ssize_t count) {
+  if (count < 2 || count > 1 + kMaxRank || !is_tensor(args[0])) return nullptr;
+  try {
+    Dims sizes;
+    for (Py_ssize_t i = 1; i < count; ++i) {
+      int64_t size = 0;
+      if (!PyLong_CheckExact(args[i]) || !read(args[i], size)) return nullptr;
+      sizes.push_back(size);
+    }
+    const Tensor& input = tensor_of(args[0]);
+    const auto function =
+        reinterpret_cast<Tensor (*)(const Tensor&, const Dims&)>(overload.function);
+    const auto call = [&] {
+      const Unlocked unlocked(input.numel() > kLargeWork);
+      return function(input, sizes);
+    };
+    return wrap(call());
+  } catch (...) {
+    set_python_error();
+    return nullptr;
+  }
+}
+
 PyObject* call_op(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* keywords) {
   const Family& family = family_of(self);
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+  if (family.of_sizes != nullptr && keywords == nullptr) {
+    PyObject* result = call_with_sizes(*family.of_sizes, args, count);
+    if (result != nullptr || PyErr_Occurred() != nullptr) return result;
+  }
   for (const auto& overload : family.overloads) {
     PyObject* slots[kMaxParameters] = {};
     py::object items;
@@ -480,15 +516,22 @@ PyObject* tuple_of_parts(const Overload& overload, std::span<PyObject* const> pa
   return tuple;
 }
 
+namespace {
+
+void add_to(Family& family, const Overload& overload) {
+  family.overloads.push_back(std::make_unique<Overload>(overload));
+  if (takes_sizes(overload)) family.of_sizes = family.overloads.back().get();
+}
+
+}  // namespace
+
 void Rows::add_overload(Place place, std::string_view signature, Overload overload) {
   const std::string name = parse_signature(signature, overload);
   if (place != Place::method) {
-    family_in(function_type, module_, name, prefix_ + name)
-        .overloads.push_back(std::make_unique<Overload>(overload));
+    add_to(family_in(function_type, module_, name, prefix_ + name), overload);
   }
   if (place != Place::function) {
-    family_in(method_type, {}, name, "Tensor." + name)
-        .overloads.push_back(std::make_unique<Overload>(std::move(overload)));
+    add_to(family_in(method_type, {}, name, "Tensor." + name), overload);
     PyType_Modified(tensor_type);
   }
 }
@@ -499,9 +542,7 @@ void Rows::alias(const char* name, const char* existing) {
     const Family& family = family_of(dict[existing].ptr());
     Family& other = family_in(type, module_, name,
                               type == method_type ? std::string("Tensor.") + name : prefix_ + name);
-    for (const auto& overload : family.overloads) {
-      other.overloads.push_back(std::make_unique<Overload>(*overload));
-    }
+    for (const auto& overload : family.overloads) add_to(other, *overload);
   };
   copy(function_type, py::reinterpret_borrow<py::dict>(PyModule_GetDict(module_.ptr())));
   if (prefix_.empty()) {

@@ -480,7 +480,7 @@ int set_data(PyObject* self, PyObject* value, void*) {
     TensorImpl* impl = x.impl();
     TAUT_CHECK(!x.requires_grad() || source.is_floating_point(), DTypeError,
                "data: a tensor that requires grad must stay floating; got ", source.dtype());
-    impl->storage = source.impl()->storage;
+    impl->set_storage(source.storage());
     impl->dtype = source.dtype();
     impl->set_layout(source.layout());
     return true;

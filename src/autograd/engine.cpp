@@ -409,8 +409,8 @@ std::vector<Edge> edges_of(TensorList tensors) {
   return edges;
 }
 
-thread_local bool anomaly_enabled = false;
-thread_local bool anomaly_checks_nan = false;
+constinit TAUT_HOT_THREAD_LOCAL bool anomaly_enabled = false;
+constinit TAUT_HOT_THREAD_LOCAL bool anomaly_checks_nan = false;
 
 }  // namespace
 
@@ -445,6 +445,7 @@ Tensors grad(TensorList outputs, TensorList inputs, TensorList grad_outputs,
                " does not require grad");
   }
   const std::vector<Edge> targets = edges_of(inputs);
+  captures.reserve(targets.size());
   for (const Edge& target : targets) captures.push_back({target.slot, Tensor()});
   const AutoGradMode mode(create_graph);
   Walk walk(retain_graph.value_or(create_graph), &captures);

@@ -35,6 +35,7 @@ void refresh_view(const Tensor& view) {
   const Tensor base(view.impl()->view_base);
   AutogradMeta& meta = ensure_meta(view);
   meta.node = make_view_history(base, view.layout());
+  meta.has_accumulator.store(false, std::memory_order_relaxed);
   meta.slot = 0;
   meta.requires_grad = false;
   meta.seen_generation = base.impl()->autograd->generation.load(std::memory_order_acquire);
@@ -59,6 +60,7 @@ TensorMeta meta_of(const Tensor& tensor) {
 
 Ref<Node> accumulator_of(const Tensor& leaf) {
   AutogradMeta& meta = ensure_meta(leaf);
+  if (TAUT_LIKELY(meta.has_accumulator.load(std::memory_order_acquire))) return meta.node;
   const std::lock_guard lock(creation_mutex());
   if (!meta.node) {
     Ref<Node> node = Node::make("accumulate_grad", nullptr,
@@ -68,6 +70,7 @@ Ref<Node> accumulator_of(const Tensor& leaf) {
     node->mark_accumulator();
     node->outputs()[0] = meta_of(leaf);
     meta.node = std::move(node);
+    meta.has_accumulator.store(true, std::memory_order_release);
   }
   return meta.node;
 }
@@ -90,6 +93,7 @@ Edge gradient_edge(const Tensor& tensor) {
 void set_history(const Tensor& tensor, Ref<Node> node, uint32_t slot) {
   AutogradMeta& meta = ensure_meta(tensor);
   meta.node = std::move(node);
+  meta.has_accumulator.store(false, std::memory_order_relaxed);
   meta.slot = slot;
   meta.requires_grad = false;
 }

@@ -25,6 +25,8 @@ class AutogradMeta {
   /// The node that made the tensor, or a leaf's accumulator once it has one.
   Ref<Node> node;
   uint32_t slot = 0;
+  /// Whether `node` is a leaf's accumulator, for threads that find it made by another.
+  std::atomic<bool> has_accumulator{false};
   /// Counts the in-place writes to views of this tensor that went on the tape.
   std::atomic<uint32_t> generation{0};
   /// For a view: the generation of the base that `node` belongs to.

@@ -21,11 +21,19 @@ struct DestroyQueue {
   Node* head = nullptr;
   bool running = false;
 };
-thread_local DestroyQueue destroy_queue;
+constinit TAUT_HOT_THREAD_LOCAL DestroyQueue destroy_queue;
 
 }  // namespace
 
 Ref<Node> Node::make(const char* name, BackwardFn function, const NodeSizes& sizes) {
+  Ref<Node> node = make_unnumbered(name, function, sizes);
+  node->take_number();
+  return node;
+}
+
+void Node::take_number() { sequence_ = next_sequence.fetch_add(1, std::memory_order_relaxed); }
+
+Ref<Node> Node::make_unnumbered(const char* name, BackwardFn function, const NodeSizes& sizes) {
   const size_t bytes = align_up(sizeof(Node)) +
                        align_up(sizeof(TensorMeta) * static_cast<size_t>(sizes.outputs)) +
                        align_up(sizeof(Edge) * static_cast<size_t>(sizes.edges)) +
@@ -38,7 +46,6 @@ Ref<Node> Node::make(const char* name, BackwardFn function, const NodeSizes& siz
 Node::Node(const char* name, BackwardFn function, const NodeSizes& sizes, size_t bytes)
     : name_(name),
       backward_(function),
-      sequence_(next_sequence.fetch_add(1, std::memory_order_relaxed)),
       bytes_(static_cast<uint32_t>(bytes)),
       output_count_(static_cast<uint16_t>(sizes.outputs)),
       edge_count_(static_cast<uint16_t>(sizes.edges)),
@@ -51,7 +58,11 @@ Node::Node(const char* name, BackwardFn function, const NodeSizes& sizes, size_t
   saved_ = new (next) SavedTensor[saved_count_];
   next += align_up(sizeof(SavedTensor) * saved_count_);
   attributes_ = next;
-  std::memset(attributes_, 0, sizes.attribute_bytes);
+  if (sizes.attributes != nullptr) {
+    std::memcpy(attributes_, sizes.attributes, sizes.attribute_bytes);
+  } else {
+    std::memset(attributes_, 0, sizes.attribute_bytes);
+  }
 }
 
 Node::~Node() { free_parts(); }

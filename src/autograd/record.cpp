@@ -1,7 +1,5 @@
 #include "taut/autograd/record.h"
 
-#include <cstring>
-
 #include "src/autograd/meta.h"
 #include "src/autograd/view_history.h"
 #include "taut/autograd/backward.h"
@@ -9,16 +7,17 @@
 namespace taut {
 
 namespace detail {
-ThreadMode& thread_mode() noexcept {
-  static thread_local ThreadMode mode;
-  return mode;
-}
+namespace {
+constinit TAUT_HOT_THREAD_LOCAL ThreadMode mode;
+}  // namespace
+
+ThreadMode& thread_mode() noexcept { return mode; }
 }  // namespace detail
 
 namespace autograd {
 namespace {
 
-thread_local OpObserver* current_observer = nullptr;
+constinit TAUT_HOT_THREAD_LOCAL OpObserver* current_observer = nullptr;
 CallSiteFn call_site_provider = nullptr;
 
 void notify(const char* name, TensorRefs inputs, TensorRefs outputs, const void* attributes,
@@ -49,24 +48,18 @@ void save_tensor(SavedTensor& slot, const Tensor& tensor, TensorRefs outputs) {
 // A node with its edges, attributes and output metadata; its saved tensors are the caller's part.
 Ref<Node> make_node(const char* name, TensorRefs inputs, TensorRefs outputs, size_t saved_count,
                     BackwardFn backward, const void* attributes, size_t attribute_bytes) {
-  // The edges come first: making them may create nodes (refreshed views), which must be older.
-  Edge edges[kMaxRank];
-  std::vector<Edge> many;
-  std::span<Edge> gathered(edges, inputs.size());
-  if (inputs.size() > static_cast<size_t>(kMaxRank)) {
-    many.resize(inputs.size());
-    gathered = many;
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) gathered[i] = gradient_edge(*inputs[i]);
-
-  Ref<Node> node = Node::make(name, backward,
-                              {.outputs = static_cast<int>(outputs.size()),
-                               .edges = static_cast<int>(inputs.size()),
-                               .saved = static_cast<int>(saved_count),
-                               .attribute_bytes = attribute_bytes});
-  for (size_t i = 0; i < inputs.size(); ++i) node->edges()[i] = std::move(gathered[i]);
-  for (size_t i = 0; i < outputs.size(); ++i) node->outputs()[i] = meta_of(*outputs[i]);
-  if (attribute_bytes > 0) std::memcpy(node->attributes(), attributes, attribute_bytes);
+  Ref<Node> node = Node::make_unnumbered(name, backward,
+                                         {.outputs = static_cast<int>(outputs.size()),
+                                          .edges = static_cast<int>(inputs.size()),
+                                          .saved = static_cast<int>(saved_count),
+                                          .attribute_bytes = attribute_bytes,
+                                          .attributes = attributes});
+  Edge* edges = node->edges().data();
+  for (size_t i = 0; i < inputs.size(); ++i) edges[i] = gradient_edge(*inputs[i]);
+  // Making an edge may have made a node (of a refreshed view), which must be older.
+  node->take_number();
+  TensorMeta* metas = node->outputs().data();
+  for (size_t i = 0; i < outputs.size(); ++i) metas[i] = meta_of(*outputs[i]);
   if (TAUT_UNLIKELY(AnomalyMode::is_enabled()) && call_site_provider != nullptr) {
     node->set_call_site(call_site_provider());
   }
@@ -91,9 +84,12 @@ namespace detail {
 
 void record(const char* name, TensorRefs inputs, TensorRefs outputs, TensorRefs saved,
             BackwardFn backward, const void* attributes, size_t attribute_bytes) {
-  notify(name, inputs, outputs, attributes, attribute_bytes);
-  if (!is_recording(inputs) || backward == nullptr) return;
-  Ref<Node> node =
+  if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) {
+    notify(name, inputs, outputs, attributes, attribute_bytes);
+    if (!is_recording(inputs)) return;
+  }
+  if (backward == nullptr) return;
+  const Ref<Node> node =
       make_node(name, inputs, outputs, saved.size(), backward, attributes, attribute_bytes);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Tensor& output = *outputs[i];
@@ -133,9 +129,10 @@ void record_in_place(const char* name, TensorRefs inputs, const Tensor& self, Te
 
 }  // namespace detail
 
-Tensor make_view(const Tensor& input, const Layout& layout) {
-  TensorImpl& source = *input.impl();
-  Ref<TensorImpl> impl = TensorImpl::make(source.storage, layout, source.dtype);
+namespace {
+
+Tensor as_view_of(const Tensor& input, Ref<TensorImpl> impl) {
+  const TensorImpl& source = *input.impl();
   impl->is_inference = source.is_inference;
   impl->view_base = source.view_base ? source.view_base : input.impl_ref();
   const AutogradMeta* base_meta = impl->view_base->autograd;
@@ -145,6 +142,17 @@ Tensor make_view(const Tensor& input, const Layout& layout) {
     ensure_meta(view).seen_generation = base_meta->generation.load();
   }
   return view;
+}
+
+}  // namespace
+
+Tensor make_view(const Tensor& input, const Layout& layout) {
+  const TensorImpl& source = *input.impl();
+  return as_view_of(input, TensorImpl::make(source.storage, layout, source.dtype));
+}
+
+Tensor make_contiguous_view(const Tensor& input, const Dims& shape) {
+  return as_view_of(input, TensorImpl::make_contiguous_view(*input.impl(), shape));
 }
 
 void check_in_place(const char* op, const Tensor& self) {

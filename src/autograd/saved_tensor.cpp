@@ -10,6 +10,8 @@ namespace taut::autograd {
 namespace {
 
 thread_local std::vector<PackHook> pack_hooks;
+// Whether there are any: read for each saved tensor.
+constinit TAUT_HOT_THREAD_LOCAL bool has_pack_hooks = false;
 
 Tensor alias_without_history(const Tensor& tensor) {
   return Tensor(TensorImpl::make(tensor.storage(), tensor.layout(), tensor.dtype()));
@@ -17,8 +19,14 @@ Tensor alias_without_history(const Tensor& tensor) {
 
 }  // namespace
 
-SavedTensorsHooks::SavedTensorsHooks(PackHook pack) { pack_hooks.push_back(std::move(pack)); }
-SavedTensorsHooks::~SavedTensorsHooks() { pack_hooks.pop_back(); }
+SavedTensorsHooks::SavedTensorsHooks(PackHook pack) {
+  pack_hooks.push_back(std::move(pack));
+  has_pack_hooks = true;
+}
+SavedTensorsHooks::~SavedTensorsHooks() {
+  pack_hooks.pop_back();
+  has_pack_hooks = !pack_hooks.empty();
+}
 
 void SavedTensor::save_input(const Tensor& tensor) {
   if (!tensor.defined()) return;
@@ -29,7 +37,7 @@ void SavedTensor::save_input(const Tensor& tensor) {
   is_output_ = false;
   version_ = tensor.version();
   tensor_ = tensor;
-  if (TAUT_UNLIKELY(!pack_hooks.empty())) pack_if_hooked(tensor);
+  if (TAUT_UNLIKELY(has_pack_hooks)) pack_if_hooked(tensor);
 }
 
 void SavedTensor::save_output(const Tensor& tensor, uint32_t slot) {
@@ -37,7 +45,7 @@ void SavedTensor::save_output(const Tensor& tensor, uint32_t slot) {
   slot_ = slot;
   version_ = tensor.version();
   tensor_ = alias_without_history(tensor);
-  if (TAUT_UNLIKELY(!pack_hooks.empty())) pack_if_hooked(tensor_);
+  if (TAUT_UNLIKELY(has_pack_hooks)) pack_if_hooked(tensor_);
 }
 
 void SavedTensor::pack_if_hooked(const Tensor& tensor) {
@@ -45,14 +53,17 @@ void SavedTensor::pack_if_hooked(const Tensor& tensor) {
   // called for what it saves itself.
   std::vector<PackHook> outer;
   outer.swap(pack_hooks);
+  has_pack_hooks = false;
   try {
     const NoGradGuard no_grad;
     unpack_hook_ = outer.back()(tensor.detach());
   } catch (...) {
     pack_hooks.swap(outer);
+    has_pack_hooks = true;
     throw;
   }
   pack_hooks.swap(outer);
+  has_pack_hooks = true;
   // A leaf keeps its identity, so that gradients still reach it; what must not stay is the memory.
   if (is_output_ || !tensor.is_leaf() || !tensor.requires_grad()) tensor_ = Tensor();
 }

@@ -11,7 +11,7 @@ void set_data(const Tensor& tensor, const Tensor& data, const Tensor& grad) {
   TAUT_CHECK(!tensor.requires_grad() || data.is_floating_point(), AutogradError,
              "set_data: a tensor that requires grad cannot become ", data.dtype());
   TensorImpl& impl = *tensor.impl();
-  impl.storage = data.storage();
+  impl.set_storage(data.storage());
   impl.dtype = data.dtype();
   impl.set_layout(data.layout());
   impl.view_base = {};

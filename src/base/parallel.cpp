@@ -7,21 +7,11 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <thread>
+#include <vector>
 
 #include "taut/base/check.h"
 #include "taut/base/serial.h"
-
-#if defined(__SANITIZE_THREAD__)
-// libgomp is not built for ThreadSanitizer; these tell it that the region's start and end order
-// memory.
-extern "C" void __tsan_acquire(void* address);
-extern "C" void __tsan_release(void* address);
-#define TAUT_TSAN_ACQUIRE(address) __tsan_acquire(address)
-#define TAUT_TSAN_RELEASE(address) __tsan_release(address)
-#else
-#define TAUT_TSAN_ACQUIRE(address) static_cast<void>(address)
-#define TAUT_TSAN_RELEASE(address) static_cast<void>(address)
-#endif
 
 namespace taut {
 namespace {
@@ -43,6 +33,25 @@ int initial_thread_count() {
   static_cast<void>(registered);
   return std::max(1, omp_get_max_threads());
 }
+
+// Calls member(index, size) on every thread of a team, which may come out smaller than asked for.
+#if defined(__SANITIZE_THREAD__)
+// libgomp is not built for ThreadSanitizer, which takes its hand-over of work for races.
+template <class Member>
+void run_team(int threads, const Member& member) {
+  std::vector<std::thread> others;
+  for (int i = 1; i < threads; ++i)
+    others.emplace_back([&member, i, threads] { member(i, threads); });
+  member(0, threads);
+  for (std::thread& other : others) other.join();
+}
+#else
+template <class Member>
+void run_team(int threads, const Member& member) {
+#pragma omp parallel num_threads(threads)
+  member(omp_get_thread_num(), omp_get_num_threads());
+}
+#endif
 
 class FirstException {
  public:
@@ -92,16 +101,9 @@ void parallel_for(int64_t n, int64_t grain, RangeFn body, void* context) {
     return;
   }
   FirstException failure;
-  char fence = 0;
-  TAUT_TSAN_RELEASE(&fence);
-#pragma omp parallel num_threads(threads)
-  {
-    TAUT_TSAN_ACQUIRE(&fence);
-    // The team may come out smaller than asked for.
-    const int64_t team = omp_get_num_threads();
-    const int64_t member = omp_get_thread_num();
-    const int64_t begin = n * member / team;
-    const int64_t end = n * (member + 1) / team;
+  run_team(threads, [&](int64_t index, int64_t size) {
+    const int64_t begin = n * index / size;
+    const int64_t end = n * (index + 1) / size;
     inside_region = true;
     try {
       if (begin < end) body(context, begin, end);
@@ -109,9 +111,7 @@ void parallel_for(int64_t n, int64_t grain, RangeFn body, void* context) {
       failure.capture();
     }
     inside_region = false;
-    TAUT_TSAN_RELEASE(&fence);
-  }
-  TAUT_TSAN_ACQUIRE(&fence);
+  });
   failure.rethrow_if_any();
 }
 

@@ -1,5 +1,6 @@
 #include "taut/base/pool.h"
 
+#include <memory>
 #include <new>
 
 namespace taut::detail {
@@ -23,13 +24,10 @@ struct FreeLists {
   ~FreeLists();
 };
 
-// Objects freed after a thread's lists are gone (by other thread-local destructors) go straight
-// back.
-thread_local bool lists_are_gone = false;
-thread_local FreeLists lists;
+// The calling thread's lists: null before its first use and after its end.
+constinit TAUT_HOT_THREAD_LOCAL FreeLists* lists = nullptr;
 
 FreeLists::~FreeLists() {
-  lists_are_gone = true;
   for (FreeBlock* head : heads) {
     while (head != nullptr) {
       FreeBlock* next = head->next;
@@ -37,6 +35,28 @@ FreeLists::~FreeLists() {
       head = next;
     }
   }
+}
+
+// Ends a thread's lists with the thread. Objects freed after that, by other thread-local
+// destructors, go straight back to the system.
+struct ListsOwner {
+  std::unique_ptr<FreeLists> owned = std::make_unique<FreeLists>();
+  ~ListsOwner() { lists = nullptr; }
+};
+
+// The lists of a thread that has none yet; null once they are gone.
+[[gnu::noinline]] FreeLists* join() {
+  static constinit thread_local bool joined = false;
+  if (joined) return nullptr;
+  joined = true;
+  static thread_local ListsOwner owner;
+  lists = owner.owned.get();
+  return lists;
+}
+
+FreeLists* my_lists() {
+  FreeLists* mine = lists;
+  return TAUT_LIKELY(mine != nullptr) ? mine : join();
 }
 
 constexpr size_t size_class(size_t bytes) { return (bytes + kGranularity - 1) / kGranularity; }
@@ -50,27 +70,29 @@ void pool_free(void* memory, size_t) noexcept { ::operator delete(memory); }
 #else
 void* pool_allocate(size_t bytes) {
   const size_t index = size_class(bytes);
-  if (index >= kClasses || lists_are_gone) return ::operator new(bytes);
-  FreeLists& mine = lists;
-  if (FreeBlock* block = mine.heads[index]) {
-    mine.heads[index] = block->next;
-    --mine.counts[index];
-    return block;
+  if (TAUT_LIKELY(index < kClasses)) {
+    FreeLists* mine = my_lists();
+    FreeBlock* block = TAUT_LIKELY(mine != nullptr) ? mine->heads[index] : nullptr;
+    if (TAUT_LIKELY(block != nullptr)) {
+      mine->heads[index] = block->next;
+      --mine->counts[index];
+      return block;
+    }
   }
   return ::operator new(index * kGranularity);
 }
 
 void pool_free(void* memory, size_t bytes) noexcept {
   const size_t index = size_class(bytes);
-  if (index >= kClasses || lists_are_gone || lists.counts[index] >= kMaxKept) {
+  FreeLists* mine = index < kClasses ? my_lists() : nullptr;
+  if (TAUT_UNLIKELY(mine == nullptr || mine->counts[index] >= kMaxKept)) {
     ::operator delete(memory);
     return;
   }
-  FreeLists& mine = lists;
   auto* block = static_cast<FreeBlock*>(memory);
-  block->next = mine.heads[index];
-  mine.heads[index] = block;
-  ++mine.counts[index];
+  block->next = mine->heads[index];
+  mine->heads[index] = block;
+  ++mine->counts[index];
 }
 #endif
 

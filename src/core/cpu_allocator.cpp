@@ -7,6 +7,7 @@
 #include <atomic>
 #include <bit>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -34,11 +35,14 @@ struct SizeClass {
   size_t bytes;
 };
 
+// For 1 to kLinearLimit bytes.
+SizeClass classify_small(size_t bytes) {
+  const size_t units = (bytes + kAlignment - 1) / kAlignment;
+  return {static_cast<int>(units) - 1, units * kAlignment};
+}
+
 SizeClass classify(size_t bytes) {
-  if (bytes <= kLinearLimit) {
-    const size_t units = std::max<size_t>(1, (bytes + kAlignment - 1) / kAlignment);
-    return {static_cast<int>(units) - 1, units * kAlignment};
-  }
+  if (bytes <= kLinearLimit) return classify_small(std::max<size_t>(1, bytes));
   const int shift = static_cast<int>(std::bit_width(bytes - 1)) - 1 - kStepsLog2;  // step = 2^shift
   const size_t steps = (bytes + (size_t{1} << shift) - 1) >> shift;
   // steps is in (8, 16]; 16 is the first step of the next doubling.
@@ -57,14 +61,23 @@ struct FreeBlock {
 struct ThreadCounters {
   std::atomic<int64_t> allocated{0};
   std::atomic<int64_t> allocations{0};
+  std::atomic<int64_t> releases{0};
   int64_t unpublished = 0;  // change of `allocated` since the peak was last looked at
 
-  void add(int64_t bytes) {
-    allocated.store(allocated.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  void allocate(int64_t bytes) {
+    add(allocations, 1);
+    add(allocated, bytes);
     unpublished += bytes;
   }
-  void count() {
-    allocations.store(allocations.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  void release(int64_t bytes) {
+    add(releases, 1);
+    add(allocated, -bytes);
+    unpublished -= bytes;
+  }
+
+ private:
+  static void add(std::atomic<int64_t>& counter, int64_t change) {
+    counter.store(counter.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
   }
 };
 
@@ -73,14 +86,13 @@ constexpr int64_t kPeakGrain = int64_t{64} << 10;
 
 class Statistics {
  public:
-  void add_allocation(ThreadCounters& mine, size_t bytes) {
-    mine.count();
-    mine.add(static_cast<int64_t>(bytes));
-    if (mine.unpublished >= kPeakGrain) publish(mine);
-  }
-  void remove_allocation(ThreadCounters& mine, size_t bytes) {
-    mine.add(-static_cast<int64_t>(bytes));
-    if (mine.unpublished <= -kPeakGrain) publish(mine);
+  /// Brings the peak up to date with a thread's counters.
+  void publish(ThreadCounters& mine) {
+    const int64_t now = published_.fetch_add(mine.unpublished) + mine.unpublished;
+    mine.unpublished = 0;
+    int64_t peak = peak_.load(std::memory_order_relaxed);
+    while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
+    }
   }
   void add_system(size_t bytes) {
     system_allocations_.fetch_add(1, std::memory_order_relaxed);
@@ -96,6 +108,7 @@ class Statistics {
     const std::lock_guard lock(mutex_);
     gone_allocated_ += counters->allocated.load();
     gone_allocations_ += counters->allocations.load();
+    gone_releases_ += counters->releases.load();
     published_.fetch_add(counters->unpublished);
     counters->unpublished = 0;
     std::erase(threads_, counters);
@@ -103,6 +116,7 @@ class Statistics {
   /// For a thread whose counters are gone already.
   void add_late(int64_t bytes) {
     const std::lock_guard lock(mutex_);
+    (bytes > 0 ? gone_allocations_ : gone_releases_) += 1;
     gone_allocated_ += bytes;
     published_.fetch_add(bytes);
   }
@@ -116,10 +130,13 @@ class Statistics {
     MemoryStats stats;
     stats.allocated = gone_allocated_;
     stats.allocations = gone_allocations_;
+    int64_t releases = gone_releases_;
     for (const ThreadCounters* thread : threads_) {
       stats.allocated += thread->allocated.load(std::memory_order_relaxed);
       stats.allocations += thread->allocations.load(std::memory_order_relaxed);
+      releases += thread->releases.load(std::memory_order_relaxed);
     }
+    stats.live_allocations = stats.allocations - releases;
     stats.reserved = reserved_.load();
     stats.max_allocated = std::max(peak_.load(), stats.allocated);
     stats.system_allocations = system_allocations_.load();
@@ -127,18 +144,11 @@ class Statistics {
   }
 
  private:
-  void publish(ThreadCounters& mine) {
-    const int64_t now = published_.fetch_add(mine.unpublished) + mine.unpublished;
-    mine.unpublished = 0;
-    int64_t peak = peak_.load(std::memory_order_relaxed);
-    while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
-    }
-  }
-
   mutable std::mutex mutex_;
   std::vector<ThreadCounters*> threads_;
   int64_t gone_allocated_ = 0;
   int64_t gone_allocations_ = 0;
+  int64_t gone_releases_ = 0;
   std::atomic<int64_t> published_{0};
   std::atomic<int64_t> reserved_{0};
   std::atomic<int64_t> peak_{0};
@@ -220,6 +230,24 @@ struct ThreadCache {
   ThreadCache(const ThreadCache&) = delete;
   ThreadCache& operator=(const ThreadCache&) = delete;
   ~ThreadCache();
+
+  /// A kept block of this class; null when there is none.
+  void* take(const SizeClass& size) {
+    FreeBlock* block = heads[size.index];
+    if (block == nullptr) return nullptr;
+    heads[size.index] = block->next;
+    kept[size.index] -= size.bytes;
+    return block;
+  }
+  /// Whether there was room for the block.
+  bool keep(void* memory, const SizeClass& size) {
+    if (kept[size.index] >= 4 * kThreadCachedLimit) return false;
+    auto* block = static_cast<FreeBlock*>(memory);
+    block->next = heads[size.index];
+    heads[size.index] = block;
+    kept[size.index] += size.bytes;
+    return true;
+  }
   void hand_over() {
     for (int i = 0; i < kThreadClasses; ++i) {
       while (FreeBlock* block = heads[i]) {
@@ -231,30 +259,53 @@ struct ThreadCache {
   }
 };
 
-// Blocks freed after a thread's cache is gone go to the shared one.
-thread_local bool cache_is_gone = false;
-thread_local ThreadCache thread_cache;
+// The calling thread's cache: null before its first use and after its end.
+constinit TAUT_HOT_THREAD_LOCAL ThreadCache* thread_cache = nullptr;
 
 ThreadCache::~ThreadCache() {
-  cache_is_gone = true;
   hand_over();
   statistics().leave(&counters);
 }
 
-void count_allocation(size_t bytes) {
-  if (TAUT_UNLIKELY(cache_is_gone)) {
-    statistics().add_late(static_cast<int64_t>(bytes));
-  } else {
-    statistics().add_allocation(thread_cache.counters, bytes);
-  }
+// Ends a thread's cache with the thread; blocks freed after that go to the shared one.
+struct CacheOwner {
+  std::unique_ptr<ThreadCache> owned = std::make_unique<ThreadCache>();
+  ~CacheOwner() { thread_cache = nullptr; }
+};
+
+// The cache of a thread that has none yet; null once it is gone.
+[[gnu::noinline]] ThreadCache* join() {
+  static constinit thread_local bool joined = false;
+  if (joined) return nullptr;
+  joined = true;
+  static thread_local CacheOwner owner;
+  thread_cache = owner.owned.get();
+  return thread_cache;
 }
 
-void count_release(size_t bytes) {
-  if (TAUT_UNLIKELY(cache_is_gone)) {
-    statistics().add_late(-static_cast<int64_t>(bytes));
-  } else {
-    statistics().remove_allocation(thread_cache.counters, bytes);
+ThreadCache* my_cache() {
+  ThreadCache* mine = thread_cache;
+  return TAUT_LIKELY(mine != nullptr) ? mine : join();
+}
+
+[[gnu::noinline]] void publish(ThreadCounters& mine) { statistics().publish(mine); }
+
+void count_allocation(ThreadCache* mine, size_t bytes) {
+  if (TAUT_UNLIKELY(mine == nullptr)) {
+    statistics().add_late(static_cast<int64_t>(bytes));
+    return;
   }
+  mine->counters.allocate(static_cast<int64_t>(bytes));
+  if (mine->counters.unpublished >= kPeakGrain) publish(mine->counters);
+}
+
+void count_release(ThreadCache* mine, size_t bytes) {
+  if (TAUT_UNLIKELY(mine == nullptr)) {
+    statistics().add_late(-static_cast<int64_t>(bytes));
+    return;
+  }
+  mine->counters.release(static_cast<int64_t>(bytes));
+  if (mine->counters.unpublished <= -kPeakGrain) publish(mine->counters);
 }
 
 [[noreturn, gnu::cold]] void raise_out_of_memory(size_t bytes) {
@@ -275,46 +326,31 @@ void count_release(size_t bytes) {
   return memory;
 }
 
-}  // namespace
-
-void* allocate(size_t bytes) {
+// Of any size, from wherever there is memory.
+[[gnu::noinline]] void* allocate_any(size_t bytes) {
   if (bytes == 0) return nullptr;
   if (bytes > (size_t{1} << 47)) raise_out_of_memory(bytes);
   const SizeClass size = classify(bytes);
+  ThreadCache* mine = my_cache();
   void* memory = nullptr;
 #if !defined(__SANITIZE_ADDRESS__)
-  if (size.bytes <= kThreadCachedLimit && !cache_is_gone) {
-    FreeBlock*& head = thread_cache.heads[size.index];
-    if (head != nullptr) {
-      memory = head;
-      head = head->next;
-      thread_cache.kept[size.index] -= size.bytes;
-    }
-  }
+  if (size.bytes <= kThreadCachedLimit && mine != nullptr) memory = mine->take(size);
   if (memory == nullptr) memory = shared_cache().take(size.index);
 #endif
   if (memory == nullptr) memory = allocate_from_system(bytes, size);
-  count_allocation(size.bytes);
+  count_allocation(mine, size.bytes);
   return memory;
 }
 
-void release(void* data, size_t bytes, void*) noexcept {
+[[gnu::noinline]] void release_any(void* data, size_t bytes) noexcept {
   if (data == nullptr) return;
   const SizeClass size = classify(bytes);
-  count_release(size.bytes);
+  ThreadCache* mine = my_cache();
+  count_release(mine, size.bytes);
 #if defined(__SANITIZE_ADDRESS__)
   system_release(data, size.bytes);
 #else
-  if (size.bytes <= kThreadCachedLimit && !cache_is_gone) {
-    ThreadCache& cache = thread_cache;
-    if (cache.kept[size.index] < 4 * kThreadCachedLimit) {
-      auto* block = static_cast<FreeBlock*>(data);
-      block->next = cache.heads[size.index];
-      cache.heads[size.index] = block;
-      cache.kept[size.index] += size.bytes;
-      return;
-    }
-  }
+  if (size.bytes <= kThreadCachedLimit && mine != nullptr && mine->keep(data, size)) return;
   if (statistics().cached() > kCacheAllowance + statistics().peak()) {
     system_release(data, size.bytes);
     return;
@@ -323,12 +359,44 @@ void release(void* data, size_t bytes, void*) noexcept {
 #endif
 }
 
+}  // namespace
+
+void* allocate(size_t bytes) {
+#if !defined(__SANITIZE_ADDRESS__)
+  ThreadCache* mine = thread_cache;
+  if (TAUT_LIKELY(bytes - 1 < kLinearLimit && mine != nullptr)) {
+    const SizeClass size = classify_small(bytes);
+    if (void* memory = mine->take(size)) {
+      mine->counters.allocate(static_cast<int64_t>(size.bytes));
+      if (TAUT_UNLIKELY(mine->counters.unpublished >= kPeakGrain)) publish(mine->counters);
+      return memory;
+    }
+  }
+#endif
+  return allocate_any(bytes);
+}
+
+void release(void* data, size_t bytes, void*) noexcept {
+#if !defined(__SANITIZE_ADDRESS__)
+  ThreadCache* mine = thread_cache;
+  if (TAUT_LIKELY(bytes - 1 < kLinearLimit && mine != nullptr)) {
+    const SizeClass size = classify_small(bytes);
+    if (TAUT_LIKELY(mine->keep(data, size))) {
+      mine->counters.release(static_cast<int64_t>(size.bytes));
+      if (TAUT_UNLIKELY(mine->counters.unpublished <= -kPeakGrain)) publish(mine->counters);
+      return;
+    }
+  }
+#endif
+  release_any(data, bytes);
+}
+
 MemoryStats memory_stats() { return statistics().read(); }
 
 void reset_peak_memory_stats() { statistics().reset_peak(); }
 
 void empty_cache() {
-  if (!cache_is_gone) thread_cache.hand_over();
+  if (ThreadCache* mine = my_cache()) mine->hand_over();
   shared_cache().release_all(class_bytes);
 }
 

@@ -26,12 +26,8 @@ bool has_strides(const Dims& shape, const Dims& strides, const Dims& expected) {
 }  // namespace
 
 Dims contiguous_strides(const Dims& shape) {
-  Dims strides = shape;
-  int64_t step = 1;
-  for (int i = shape.rank() - 1; i >= 0; --i) {
-    strides[i] = step;
-    step *= std::max<int64_t>(shape[i], 1);
-  }
+  Dims strides;
+  strides.set_contiguous(shape);
   return strides;
 }
 

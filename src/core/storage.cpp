@@ -2,13 +2,24 @@
 
 #include <new>
 
+#include "src/core/cpu_allocator.h"
 #include "taut/base/pool.h"
 
 namespace taut {
 namespace {
 
+// See Note [Small tensors]: where the TensorImpl begins, and where the elements do.
+constexpr size_t kHeader = 64;
+constexpr size_t kElements = kHeader + kEmbeddedBytes;
+static_assert(sizeof(StorageImpl) <= kHeader);
+
+// Storages whose memory the CPU allocator does not count: of other owners, of GPUs, of no elements.
 // A plain sum of increments and decrements; only tests read it.
-std::atomic<int64_t> storage_count{0};
+std::atomic<int64_t> others_count{0};
+
+bool is_counted(const Block& block) {
+  return block.data != nullptr && block.release == &cpu::release;
+}
 
 Storage construct(const Block& block, Device device) {
   void* memory = nullptr;
@@ -18,17 +29,28 @@ Storage construct(const Block& block, Device device) {
     if (block.release != nullptr) block.release(block.data, block.bytes, block.context);
     throw;
   }
-  storage_count.fetch_add(1, std::memory_order_relaxed);
+  if (!is_counted(block)) others_count.fetch_add(1, std::memory_order_relaxed);
   return Storage::adopt(new (memory) StorageImpl(block, device));
 }
 
 }  // namespace
 
 void StorageImpl::destroy() noexcept {
-  if (block_.release != nullptr) block_.release(block_.data, block_.bytes, block_.context);
-  storage_count.fetch_sub(1, std::memory_order_relaxed);
+  const Block block = block_;
   this->~StorageImpl();
+  if (TAUT_LIKELY(block.data == reinterpret_cast<char*>(this) + kElements)) {
+    cpu::release(this, kElements + block.bytes, nullptr);
+    return;
+  }
   detail::pool_free(this, sizeof(StorageImpl));
+  if (!is_counted(block)) others_count.fetch_sub(1, std::memory_order_relaxed);
+  if (block.release != nullptr) block.release(block.data, block.bytes, block.context);
+}
+
+SmallBlock make_small_block(size_t bytes) {
+  char* memory = static_cast<char*>(cpu::allocate(kElements + bytes));
+  const Block block{.data = memory + kElements, .bytes = bytes};
+  return {Storage::adopt(new (memory) StorageImpl(block, kCPU)), memory + kHeader};
 }
 
 Storage make_storage(Device device, size_t bytes) {
@@ -37,6 +59,8 @@ Storage make_storage(Device device, size_t bytes) {
 
 Storage make_storage(Device device, const Block& block) { return construct(block, device); }
 
-int64_t live_storages() { return storage_count.load(std::memory_order_relaxed); }
+int64_t live_storages() {
+  return cpu::memory_stats().live_allocations + others_count.load(std::memory_order_relaxed);
+}
 
 }  // namespace taut

@@ -21,13 +21,40 @@ TensorImpl::TensorImpl(Storage storage_in, const Layout& layout_in, DType dtype_
       dtype(dtype_in),
       is_contiguous(layout_in.is_contiguous()) {}
 
-TensorImpl::~TensorImpl() {
-  if (autograd != nullptr) autograd::destroy_meta(autograd);
+inline TensorImpl::TensorImpl(const Dims& shape, DType dtype_in)
+    : dtype(dtype_in), is_contiguous(true) {
+  layout.shape = shape;
+  numel = layout.strides.set_contiguous(shape);
 }
 
 Ref<TensorImpl> TensorImpl::make(Storage storage, const Layout& layout, DType dtype) {
   void* memory = detail::pool_allocate(sizeof(TensorImpl));
   return Ref<TensorImpl>::adopt(new (memory) TensorImpl(std::move(storage), layout, dtype));
+}
+
+Ref<TensorImpl> TensorImpl::make_contiguous(Device device, const Dims& shape, DType dtype) {
+  static_assert(sizeof(TensorImpl) <= kEmbeddedBytes);
+  const size_t bytes = static_cast<size_t>(shape.numel()) * item_size(dtype);
+  if (TAUT_LIKELY(device.is_cpu() && bytes - 1 < kSmallTensorBytes)) {
+    SmallBlock block = make_small_block(bytes);
+    auto* impl = new (block.embedded) TensorImpl(shape, dtype);
+    impl->is_embedded = true;
+    impl->storage = std::move(block.storage);
+    return Ref<TensorImpl>::adopt(impl);
+  }
+  Storage storage = make_storage(device, bytes);
+  void* memory = detail::pool_allocate(sizeof(TensorImpl));
+  Ref<TensorImpl> impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(shape, dtype));
+  impl->storage = std::move(storage);
+  return impl;
+}
+
+Ref<TensorImpl> TensorImpl::make_contiguous_view(const TensorImpl& source, const Dims& shape) {
+  void* memory = detail::pool_allocate(sizeof(TensorImpl));
+  Ref<TensorImpl> impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(shape, source.dtype));
+  impl->storage = source.storage;
+  impl->layout.offset = source.layout.offset;
+  return impl;
 }
 
 void TensorImpl::set_layout(const Layout& new_layout) {
@@ -36,8 +63,22 @@ void TensorImpl::set_layout(const Layout& new_layout) {
   is_contiguous = new_layout.is_contiguous();
 }
 
+void TensorImpl::set_storage(Storage new_storage) {
+  if (is_embedded && !home) {
+    home = std::move(storage);
+  }
+  storage = std::move(new_storage);
+}
+
 void TensorImpl::destroy() noexcept {
   if (TAUT_UNLIKELY(python_object != nullptr) && python_object_release(this)) return;
+  if (autograd != nullptr) autograd::destroy_meta(autograd);
+  if (TAUT_LIKELY(is_embedded)) {
+    // Keeps the block until the last line of this has run.
+    const Storage owner = home ? std::move(home) : std::move(storage);
+    this->~TensorImpl();
+    return;
+  }
   this->~TensorImpl();
   detail::pool_free(this, sizeof(TensorImpl));
 }

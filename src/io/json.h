@@ -22,6 +22,14 @@ struct Json {
   std::vector<std::pair<std::string, Json>> members;  // of an object
 
   const Json* find(std::string_view key) const;
+
+  // Written out where the type is complete: the pairs above hold it.
+  Json();
+  Json(const Json& other);
+  Json(Json&& other) noexcept;
+  Json& operator=(const Json& other);
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
 };
 
 /// @throws FormatError, whose message begins with `what`, for text that is no JSON, is nested

@@ -33,7 +33,7 @@ Tensor clip_grad_norm_(TensorList parameters, double max_norm, double norm_type,
                        bool error_if_nonfinite) {
   const NoGradGuard no_grad;
   const Tensors grads = gradients_of(parameters);
-  const Tensor total = get_total_norm(grads, norm_type);
+  Tensor total = get_total_norm(grads, norm_type);
   TAUT_CHECK(!error_if_nonfinite || std::isfinite(total.item<double>()), ValueError,
              "clip_grad_norm_: the norm of the gradients is ", total.item<double>());
   // Without a look at the norm, so that a device need not be waited for.

@@ -15,9 +15,7 @@ inline Tensor allocate_layout(const Layout& layout, DType dtype, Device device) 
 
 /// Contiguous and uninitialised.
 inline Tensor allocate(const Dims& shape, DType dtype, Device device) {
-  const Layout layout = Layout::contiguous(shape);
-  const size_t bytes = static_cast<size_t>(layout.numel()) * item_size(dtype);
-  Ref<TensorImpl> impl = TensorImpl::make(make_storage(device, bytes), layout, dtype);
+  Ref<TensorImpl> impl = TensorImpl::make_contiguous(device, shape, dtype);
   impl->is_inference = is_inference_mode_enabled();
   return Tensor(std::move(impl));
 }

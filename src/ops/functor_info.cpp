@@ -93,7 +93,7 @@ Tensor tensor_vjp(const double* parameters, const Tensor* x) {
 }
 
 template <class F>
-FunctorInfo describe(const char* name) {
+constexpr FunctorInfo describe(const char* name) {
   FunctorInfo info{};
   info.name = name;
   info.domain = F::domain;
@@ -110,15 +110,20 @@ FunctorInfo describe(const char* name) {
 }
 
 struct InfoTable {
-  FunctorInfo entries[kernels::kPointwiseCount];
+  FunctorInfo entries[kernels::kPointwiseCount] = {};
+};
 
-  InfoTable() {
-#define TAUT_UNARY(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_ACTIVATION(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_PREDICATE(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_BINARY(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_COMPARE(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
-#define TAUT_PARAMETRIC(name, Functor) set<functors::Functor>(Pointwise::Functor, #name);
+constexpr InfoTable make_table() {
+  InfoTable table;
+  const auto set = [&table](Pointwise op, const FunctorInfo& info) {
+    table.entries[static_cast<int>(op)] = info;
+  };
+#define TAUT_UNARY(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_ACTIVATION(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_PREDICATE(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_BINARY(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_COMPARE(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
+#define TAUT_PARAMETRIC(name, Functor) set(Pointwise::Functor, describe<functors::Functor>(#name));
 #include "taut/ops/lists/activation.def"
 #include "taut/ops/lists/arithmetic.def"
 #include "taut/ops/lists/compare.def"
@@ -131,19 +136,13 @@ struct InfoTable {
 #undef TAUT_BINARY
 #undef TAUT_COMPARE
 #undef TAUT_PARAMETRIC
-  }
+  return table;
+}
 
-  template <class F>
-  void set(Pointwise op, const char* name) {
-    entries[static_cast<int>(op)] = describe<F>(name);
-  }
-};
+constexpr InfoTable kTable = make_table();
 
 }  // namespace
 
-const FunctorInfo& functor_info(Pointwise op) {
-  static const InfoTable table;
-  return table.entries[static_cast<int>(op)];
-}
+const FunctorInfo& functor_info(Pointwise op) { return kTable.entries[static_cast<int>(op)]; }
 
 }  // namespace taut::ops

@@ -91,7 +91,7 @@ void check_source_covers(const char* op, const Tensor& index, const Tensor& src)
 // The gradient of src is what stood at the places written to, within the part of src that was read.
 Tensor gathered_for(const BackwardContext& context, const Tensor& index) {
   const auto& at = context.attributes<DimAttributes>();
-  const Tensor taken = gather(context.grad(), at.dim, index);
+  Tensor taken = gather(context.grad(), at.dim, index);
   if (taken.shape() == at.shape) return taken;
   Tensor whole = zeros(at.shape, taken.options());
   Tensor part = whole;

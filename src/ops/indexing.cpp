@@ -231,7 +231,7 @@ Tensor index(const Tensor& input, TensorIndices indices) {
     return resolved.view.is_same(input) ? alias(input) : resolved.view;
   }
   const Tensor& self = resolved.view;
-  const Tensor output = ops::run_get("index", self, access_of(self, resolved.indices));
+  Tensor output = ops::run_get("index", self, access_of(self, resolved.indices));
   const std::vector<autograd::TensorRef> saved = refs_of(resolved.indices);
   const autograd::TensorRef inputs[] = {self};
   const autograd::TensorRef outputs[] = {output};

@@ -324,7 +324,7 @@ Tensor diag_embed(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim
   for (int i = 0; i < rank; ++i) {
     shape.push_back(i == a || i == b ? side : input.shape()[next++]);
   }
-  const Tensor result = zeros(shape, input.options());
+  Tensor result = zeros(shape, input.options());
   copy_(diagonal(result, offset, a, b), input);
   return result;
 }
@@ -429,8 +429,8 @@ Tensor constant_pad_nd(const Tensor& input, const std::vector<int64_t>& pad, con
   Dims first = Dims::filled(input.dim(), 0);
   for (int i = 0; i < pairs; ++i) {
     const int dim = input.dim() - 1 - i;
-    const int64_t before = pad[static_cast<size_t>(2 * i)];
-    const int64_t after = pad[static_cast<size_t>(2 * i + 1)];
+    const int64_t before = pad[2 * static_cast<size_t>(i)];
+    const int64_t after = pad[2 * static_cast<size_t>(i) + 1];
     shape[dim] += before + after;
     TAUT_CHECK(shape[dim] >= 0, ShapeError, "constant_pad_nd: dim ", dim, " of size ",
                input.shape()[dim], " cannot be padded by ", before, " and ", after);
@@ -440,7 +440,7 @@ Tensor constant_pad_nd(const Tensor& input, const std::vector<int64_t>& pad, con
     source = narrow(source, dim, std::min(cut_front, input.shape()[dim]), left);
     first[dim] = std::max<int64_t>(0, before);
   }
-  const Tensor result = full(shape, value, input.options());
+  Tensor result = full(shape, value, input.options());
   Tensor place = result;
   for (int i = 0; i < input.dim(); ++i) place = narrow(place, i, first[i], source.shape()[i]);
   copy_(place, source);

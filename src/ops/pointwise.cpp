@@ -1,6 +1,7 @@
 #include "src/ops/pointwise.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "src/ops/allocate.h"
@@ -15,7 +16,9 @@ using autograd::BackwardContext;
 using autograd::TensorRef;
 using kernels::Derivative;
 using kernels::Domain;
+using kernels::FlatPointwiseArgs;
 using kernels::kMaxPointwiseInputs;
+using kernels::kMaxPointwiseOperands;
 using kernels::kMaxPointwiseParameters;
 using kernels::PointwiseArgs;
 using kernels::PointwiseOperand;
@@ -94,41 +97,15 @@ Dims common_shape(const FunctorInfo& info, Inputs inputs) {
   return shape;
 }
 
-// Tensors of one floating dtype and shape on the CPU need no promotion and no broadcasting: the
-// common case, told apart by a few comparisons.
-bool is_uniform(Inputs inputs) {
-  if (inputs[0].is_scalar() || !inputs[0].tensor().defined()) return false;
-  const Tensor& first = inputs[0].tensor();
-  const DType dtype = first.dtype();
-  if (dtype > DType::float64 || !first.device().is_cpu()) return false;
-  for (size_t i = 1; i < inputs.size(); ++i) {
-    if (inputs[i].is_scalar()) return false;
-    const Tensor& other = inputs[i].tensor();
-    if (!other.defined() || other.dtype() != dtype || !other.device().is_cpu() ||
-        !(other.shape() == first.shape())) {
-      return false;
-    }
-  }
-  return true;
-}
-
 Call prepare(Pointwise op, Inputs inputs) {
   const FunctorInfo& info = functor_info(op);
-  if (TAUT_LIKELY(is_uniform(inputs)) && info.domain < Domain::integral) {
-    const Tensor& first = inputs[0].tensor();
-    return {info, inputs, first.dtype(), first.dtype(), first.dtype(), kCPU, first.shape()};
-  }
   const Device device = common_device(info, inputs);
   const DType common = computing_dtype(info, result_type(inputs));
   const DType output = info.domain == Domain::compare ? DType::bool_ : common;
   return {info, inputs, common, compute_dtype(common), output, device, common_shape(info, inputs)};
 }
 
-// Room for the numbers among the inputs, each stored in the dtype that the kernel computes in.
-struct Immediates {
-  alignas(8) char values[kMaxPointwiseInputs][8];
-};
-
+// Stores a number in the dtype that the kernel computes in.
 void store_immediate(char* target, DType dtype, const Scalar& value) {
   const auto put = [target](auto typed) { std::memcpy(target, &typed, sizeof(typed)); };
   switch (dtype) {
@@ -144,21 +121,69 @@ void store_immediate(char* target, DType dtype, const Scalar& value) {
   }
 }
 
-bool lies_flat(const Tensor& tensor, const Dims& shape) {
-  return tensor.impl()->is_contiguous && tensor.shape() == shape;
+// A kernel call in the making whose operands need no promotion, no broadcasting and no strides: the
+// common case. Made on the stack of every op, so what is not needed is not set.
+struct FlatCall {
+  FlatPointwiseArgs args;
+  char immediates[kMaxPointwiseOperands][8];
+
+  FlatCall(Pointwise op, uint8_t derivative, DType compute, const double* parameters) {
+    args.op = op;
+    args.derivative = derivative;
+    args.compute = compute;
+    args.count = 1;
+    args.parameters = parameters;
+  }
+  void add_number(const Scalar& number) {
+    const int k = args.count++;
+    store_immediate(immediates[k], args.compute, number);
+    args.data[k] = immediates[k];
+    args.numbers = static_cast<uint8_t>(args.numbers | 1u << k);
+  }
+  /// Whether the operand is a number or a contiguous CPU tensor of the shape and dtype.
+  bool add(const Input& input, const Dims& shape) {
+    if (input.is_scalar()) {
+      add_number(input.scalar());
+      return true;
+    }
+    const TensorImpl* impl = input.tensor().impl();
+    if (impl == nullptr || impl->dtype != args.compute || !impl->is_contiguous ||
+        !impl->storage->device().is_cpu() || !(impl->layout.shape == shape)) {
+      return false;
+    }
+    args.data[args.count++] = static_cast<char*>(impl->data());
+    return true;
+  }
+  bool add_all(std::span<const Input> inputs, const Dims& shape) {
+    for (const Input& input : inputs) {
+      if (!add(input, shape)) return false;
+    }
+    return true;
+  }
+  void run(const TensorImpl& result) {
+    args.data[0] = static_cast<char*>(result.data());
+    args.n = result.numel;
+    if (args.n != 0) kernels::cpu_table().pointwise.run_flat(args);
+  }
+};
+
+// Runs the call if it is a flat one. `output` is the dtype that the kernel writes.
+bool run_flat(Pointwise op, uint8_t derivative, DType compute, DType output, const Tensor& result,
+              std::span<const Input> operands, const double* parameters) {
+  const TensorImpl& target = *result.impl();
+  if (!target.is_contiguous || target.dtype != output || !result.is_cpu()) return false;
+  FlatCall call(op, derivative, compute, parameters);
+  if (!call.add_all(operands, target.layout.shape)) return false;
+  call.run(target);
+  return true;
 }
 
-void set_operand(PointwiseOperand& operand, const char* op, const Tensor& tensor, const Dims& shape,
-                 bool flat) {
+void set_operand(PointwiseOperand& operand, const char* op, const Tensor& tensor,
+                 const Dims& shape) {
   operand.data = tensor.data_ptr();
   operand.dtype = tensor.dtype();
-  if (flat) {
-    operand.strides = Dims{1};
-  } else if (tensor.shape() == shape) {
-    operand.strides = tensor.strides();
-  } else {
-    operand.strides = tensor.layout().broadcast_to(op, shape).strides;
-  }
+  operand.strides =
+      tensor.shape() == shape ? tensor.strides() : tensor.layout().broadcast_to(op, shape).strides;
 }
 
 // A number that lives on the CPU is read there; the kernel gets it by value.
@@ -170,33 +195,36 @@ void set_number(PointwiseOperand& operand, const Scalar& value, DType compute, i
   operand.strides = Dims::filled(rank, 0);
 }
 
+// The general kernel call: any strides and dtypes, numbers wherever they live. operands[0] belongs
+// to `result`.
+void run_strided(PointwiseArgs& args, const char* name, const Tensor& result, const Dims& shape,
+                 std::span<const Input> operands) {
+  args.count = static_cast<int8_t>(1 + operands.size());
+  args.shape = shape;
+  set_operand(args.operands[0], name, result, shape);
+  char immediates[kMaxPointwiseOperands][8];
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const Input& operand = operands[i];
+    PointwiseOperand& target = args.operands[i + 1];
+    if (operand.is_scalar()) {
+      set_number(target, operand.scalar(), args.compute, shape.rank(), immediates[i]);
+    } else if (operand.tensor().device() == result.device()) {
+      set_operand(target, name, operand.tensor(), shape);
+    } else {
+      set_number(target, operand.tensor().item(), args.compute, shape.rank(), immediates[i]);
+    }
+  }
+  kernels_of(result).pointwise.run(args);
+}
+
 void run_kernel(Pointwise op, const Call& call, const Tensor& output, const double* parameters) {
   if (output.numel() == 0) return;
+  if (run_flat(op, 0, call.compute, call.output, output, call.inputs, parameters)) return;
   PointwiseArgs args;
   args.op = op;
   args.compute = call.compute;
-  args.count = static_cast<int8_t>(1 + call.inputs.size());
   std::copy_n(parameters, kMaxPointwiseParameters, args.parameters);
-  bool flat = lies_flat(output, call.shape);
-  for (const Input& input : call.inputs) {
-    flat = flat && !input.is_scalar() && lies_flat(input.tensor(), call.shape);
-  }
-  args.shape = flat ? Dims{output.numel()} : call.shape;
-  set_operand(args.operands[0], call.info.name, output, call.shape, flat);
-  Immediates immediates;
-  for (size_t i = 0; i < call.inputs.size(); ++i) {
-    const Input& input = call.inputs[i];
-    PointwiseOperand& operand = args.operands[i + 1];
-    if (input.is_scalar()) {
-      set_number(operand, input.scalar(), call.compute, args.shape.rank(), immediates.values[i]);
-    } else if (input.tensor().device() == call.device) {
-      set_operand(operand, call.info.name, input.tensor(), call.shape, flat);
-    } else {
-      set_number(operand, input.tensor().item(), call.compute, args.shape.rank(),
-                 immediates.values[i]);
-    }
-  }
-  kernels_of(call.device).pointwise.run(args);
+  run_strided(args, call.info.name, output, call.shape, call.inputs);
 }
 
 Tensor zeros_for(const BackwardContext& context) { return zeros_like(context.grad()); }
@@ -207,31 +235,18 @@ Tensor fused_gradient(const FunctorInfo& info, const PointwiseAttributes& attrib
   const Tensor& grad = operands[0].tensor();
   Tensor result = allocate(grad.shape(), grad.dtype(), grad.device());
   if (result.numel() == 0) return result;
+  const DType compute = compute_dtype(grad.dtype());
+  const auto derivative = static_cast<uint8_t>(input + 1);
+  if (run_flat(attributes.op, derivative, compute, compute, result, operands,
+               attributes.parameters)) {
+    return result;
+  }
   PointwiseArgs args;
   args.op = attributes.op;
-  args.derivative = static_cast<uint8_t>(input + 1);
-  args.compute = compute_dtype(grad.dtype());
-  args.count = static_cast<int8_t>(1 + operands.size());
+  args.derivative = derivative;
+  args.compute = compute;
   std::copy_n(attributes.parameters, kMaxPointwiseParameters, args.parameters);
-  bool flat = true;
-  for (const Input& operand : operands) {
-    flat = flat && !operand.is_scalar() && lies_flat(operand.tensor(), grad.shape());
-  }
-  args.shape = flat ? Dims{grad.numel()} : grad.shape();
-  set_operand(args.operands[0], info.name, result, grad.shape(), flat);
-  char immediates[4][8];
-  for (size_t i = 0; i < operands.size(); ++i) {
-    PointwiseOperand& target = args.operands[i + 1];
-    const Input& operand = operands[i];
-    if (operand.is_scalar()) {
-      set_number(target, operand.scalar(), args.compute, args.shape.rank(), immediates[i]);
-    } else if (operand.tensor().device() == grad.device()) {
-      set_operand(target, info.name, operand.tensor(), grad.shape(), flat);
-    } else {
-      set_number(target, operand.tensor().item(), args.compute, args.shape.rank(), immediates[i]);
-    }
-  }
-  kernels_of(grad).pointwise.run(args);
+  run_strided(args, info.name, result, grad.shape(), operands);
   return result;
 }
 
@@ -287,22 +302,28 @@ void pointwise_backward(BackwardContext& context) {
   }
 }
 
-// What backward will want: the inputs (a, b, c) and the output (y), by the functor's needs.
-unsigned saved_mask(const FunctorInfo& info, std::span<const TensorRef> tensors) {
+// Which inputs gradients flow to: bit i for input i.
+[[gnu::noinline]] unsigned gradient_mask(Inputs inputs) {
   unsigned mask = 0;
-  for (int i = 0; i < info.arity; ++i) {
-    const Tensor& tensor = *tensors[static_cast<size_t>(i)];
-    if (tensor.defined() && tensor.is_floating_point() && autograd::requires_grad(tensor)) {
-      mask |= info.needs[i];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].is_scalar() && autograd::detail::may_require_grad(inputs[i].tensor()) &&
+        autograd::requires_grad(inputs[i].tensor())) {
+      mask |= 1u << i;
     }
   }
   return mask;
 }
 
-const Tensor& undefined() {
-  static const Tensor tensor;
-  return tensor;
+// What backward will want: the inputs (a, b, c) and the output (y), by the functor's needs.
+unsigned saved_mask(const FunctorInfo& info, unsigned gradients) {
+  unsigned mask = 0;
+  for (int i = 0; i < info.arity; ++i) {
+    if ((gradients >> i & 1u) != 0) mask |= info.needs[i];
+  }
+  return mask;
 }
+
+const Tensor kUndefined;
 
 PointwiseAttributes attributes_of(Pointwise op, Inputs inputs, const double* parameters) {
   PointwiseAttributes attributes{op, 0, {}, {}};
@@ -316,7 +337,7 @@ PointwiseAttributes attributes_of(Pointwise op, Inputs inputs, const double* par
 }
 
 struct Operands {
-  TensorRef tensors[kMaxPointwiseInputs] = {undefined(), undefined(), undefined()};
+  TensorRef tensors[kMaxPointwiseInputs] = {kUndefined, kUndefined, kUndefined};
   size_t count = 0;
   explicit Operands(Inputs inputs) : count(inputs.size()) {
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -326,28 +347,51 @@ struct Operands {
   std::span<const TensorRef> span() const { return {tensors, count}; }
 };
 
-void record_pointwise(Pointwise op, const Call& call, const Tensor& output,
-                      const double* parameters) {
-  const Operands operands(call.inputs);
-  const bool observed = taut::detail::thread_mode().observed;
-  if (!observed && !autograd::is_recording(operands.span())) return;
-  const unsigned mask =
-      is_floating_point(output.dtype()) ? saved_mask(call.info, operands.span()) : 0;
-  TensorRef saved[kMaxPointwiseInputs + 1] = {undefined(), undefined(), undefined(), undefined()};
+// How many saved tensors that makes: they are kept by position.
+size_t saved_count(unsigned mask, size_t inputs) {
+  return (mask & kernels::kY) != 0 ? inputs + 1 : static_cast<size_t>(std::bit_width(mask));
+}
+
+[[gnu::noinline]] void put_on_tape(Pointwise op, Inputs inputs, unsigned gradients,
+                                   const Tensor& output, const double* parameters) {
+  const FunctorInfo& info = functor_info(op);
+  const Operands operands(inputs);
+  const unsigned mask = is_floating_point(output.dtype()) ? saved_mask(info, gradients) : 0;
+  TensorRef saved[kMaxPointwiseInputs + 1] = {kUndefined, kUndefined, kUndefined, kUndefined};
   for (size_t i = 0; i < operands.count; ++i) {
     if ((mask >> i & 1u) != 0) saved[i] = operands.tensors[i];
   }
   if ((mask & kernels::kY) != 0) saved[operands.count] = output;
   const TensorRef outputs[] = {output};
-  autograd::record_all(call.info.name, operands.span(), outputs, {saved, operands.count + 1},
-                       call.info.domain == Domain::compare ? nullptr : pointwise_backward,
-                       attributes_of(op, call.inputs, parameters));
+  const PointwiseAttributes attributes = attributes_of(op, inputs, parameters);
+  autograd::detail::record(info.name, operands.span(), outputs,
+                           {saved, saved_count(mask, operands.count)},
+                           info.domain == Domain::compare ? nullptr : pointwise_backward,
+                           &attributes, sizeof(attributes));
 }
 
-void copy_parameters(double (&target)[kMaxPointwiseParameters],
-                     std::initializer_list<double> parameters) {
-  std::copy(parameters.begin(), parameters.end(), target);
+void record_pointwise(Pointwise op, Inputs inputs, const Tensor& output, const double* parameters) {
+  const taut::detail::ThreadMode& mode = taut::detail::thread_mode();
+  bool possible = mode.observed;
+  for (const Input& input : inputs) {
+    possible |= !input.is_scalar() && autograd::detail::may_require_grad(input.tensor());
+  }
+  if (TAUT_LIKELY(!possible)) return;
+  const unsigned gradients = mode.grad_enabled ? gradient_mask(inputs) : 0;
+  if (gradients != 0 || mode.observed) put_on_tape(op, inputs, gradients, output, parameters);
 }
+
+// The parameters of a functor; those not given are 0. Spelled out: a loop becomes a call.
+struct Parameters {
+  double values[kMaxPointwiseParameters];
+
+  explicit Parameters(std::initializer_list<double> given)
+      : values{at(given, 0), at(given, 1), at(given, 2), at(given, 3)} {}
+  static double at(std::initializer_list<double> given, size_t i) {
+    return i < given.size() ? given.begin()[i] : 0;
+  }
+};
+static_assert(kMaxPointwiseParameters == 4);
 
 bool shows_the_same(const Tensor& a, const Tensor& b) {
   return a.storage() == b.storage() && a.layout().offset == b.layout().offset &&
@@ -378,6 +422,38 @@ struct SafeInputs {
   }
 };
 
+// Numbers and contiguous CPU tensors of one floating dtype and one shape; undefined for others. The
+// result is not yet on the tape.
+Tensor apply_plain(Pointwise op, Inputs inputs, const double* parameters) {
+  if (inputs[0].is_scalar()) return {};
+  const TensorImpl* first = inputs[0].tensor().impl();
+  const Domain domain = functor_info(op).domain;
+  if (first == nullptr || first->dtype > DType::float64 || domain >= Domain::integral ||
+      !first->is_contiguous || !first->storage->device().is_cpu()) {
+    return {};
+  }
+  FlatCall call(op, 0, first->dtype, parameters);
+  call.args.data[call.args.count++] = static_cast<char*>(first->data());
+  if (!call.add_all(inputs.subspan(1), first->layout.shape)) return {};
+  const DType dtype = domain == Domain::compare ? DType::bool_ : first->dtype;
+  Tensor output = allocate(first->layout.shape, dtype, kCPU);
+  call.run(*output.impl());
+  return output;
+}
+
+// Any shapes, strides, dtypes and devices that go together; not yet on the tape.
+[[gnu::noinline]] Tensor apply_general(Pointwise op, Inputs inputs, const double* parameters) {
+  const Call call = prepare(op, inputs);
+  // A result of the first input's shape lies as that does, so that channels_last stays so.
+  const Tensor* model = inputs[0].is_scalar() ? nullptr : &inputs[0].tensor();
+  const bool keeps_layout =
+      model != nullptr && !model->impl()->is_contiguous && model->shape() == call.shape;
+  Tensor output = keeps_layout ? allocate_layout(preserved_layout(*model), call.output, call.device)
+                               : allocate(call.shape, call.output, call.device);
+  run_kernel(op, call, output, parameters);
+  return output;
+}
+
 }  // namespace
 
 DType result_type(Inputs inputs) {
@@ -404,17 +480,11 @@ DType result_type(Inputs inputs) {
 Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
              std::initializer_list<double> parameters) {
   const Inputs span(inputs.begin(), inputs.size());
-  double values[kMaxPointwiseParameters] = {};
-  copy_parameters(values, parameters);
-  const Call call = prepare(op, span);
-  // A result of the first input's shape lies as that does, so that channels_last stays so.
-  const Tensor* model = span[0].is_scalar() ? nullptr : &span[0].tensor();
-  const bool keeps_layout =
-      model != nullptr && !model->impl()->is_contiguous && model->shape() == call.shape;
-  Tensor output = keeps_layout ? allocate_layout(preserved_layout(*model), call.output, call.device)
-                               : allocate(call.shape, call.output, call.device);
-  run_kernel(op, call, output, values);
-  record_pointwise(op, call, output, values);
+  const Parameters given(parameters);
+  const double* values = given.values;
+  Tensor output = apply_plain(op, span, values);
+  if (TAUT_UNLIKELY(!output.defined())) output = apply_general(op, span, values);
+  record_pointwise(op, span, output, values);
   return output;
 }
 
@@ -424,8 +494,8 @@ const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
   check_defined(functor_info(op).name, "self", self);
   const SafeInputs safe(self, Inputs(inputs.begin(), inputs.size()));
   const Inputs span(safe.inputs, inputs.size());
-  double values[kMaxPointwiseParameters] = {};
-  copy_parameters(values, parameters);
+  const Parameters given(parameters);
+  const double* values = given.values;
   const Call call = prepare(op, span);
   TAUT_CHECK(call.shape == self.shape(), ShapeError, call.info.name, "_: the result has shape ",
              call.shape, "; expected that of self, ", self.shape());
@@ -437,10 +507,10 @@ const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
 
   const Operands operands(call.inputs);
   const bool recording = autograd::is_recording(operands.span());
-  const unsigned mask = recording ? saved_mask(call.info, operands.span()) : 0;
+  const unsigned mask = recording ? saved_mask(call.info, gradient_mask(call.inputs)) : 0;
   // Backward wants the values that are about to be overwritten.
   Tensor original;
-  TensorRef saved[kMaxPointwiseInputs + 1] = {undefined(), undefined(), undefined(), undefined()};
+  TensorRef saved[kMaxPointwiseInputs + 1] = {kUndefined, kUndefined, kUndefined, kUndefined};
   for (size_t i = 0; i < operands.count; ++i) {
     if ((mask >> i & 1u) == 0 || !(*operands.tensors[i]).defined()) continue;
     const bool overwritten = shows_the_same(*operands.tensors[i], self);

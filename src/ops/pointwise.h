@@ -42,14 +42,15 @@ const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
 
 /// What is known of a functor.
 struct FunctorInfo {
-  const char* name;
-  kernels::Domain domain;
-  kernels::Derivative derivative;
-  int arity;
-  unsigned needs[kernels::kMaxPointwiseInputs];
-  unsigned passes;
+  const char* name = nullptr;
+  kernels::Domain domain{};
+  kernels::Derivative derivative{};
+  int arity = 0;
+  unsigned needs[kernels::kMaxPointwiseInputs] = {};
+  unsigned passes = 0;
   /// The derivatives as ops on tensors, for differentiating them again.
-  Tensor (*vjp[kernels::kMaxPointwiseInputs])(const double* parameters, const Tensor* operands);
+  Tensor (*vjp[kernels::kMaxPointwiseInputs])(const double* parameters,
+                                              const Tensor* operands) = {};
 };
 const FunctorInfo& functor_info(Pointwise op);
 

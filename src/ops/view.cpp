@@ -31,6 +31,24 @@ Dims inverse(const Dims& order) {
   return result;
 }
 
+// The elements of `input` under the sizes `target`, which fit; undefined when that needs a copy.
+Tensor view_if_possible(const char* op, const Tensor& input, const Dims& target) {
+  Tensor output;
+  if (TAUT_LIKELY(input.impl()->is_contiguous)) {
+    output = autograd::make_contiguous_view(input, target);
+  } else if (const std::optional<Layout> layout = input.layout().view(target)) {
+    output = make_view(input, *layout);
+  } else {
+    return output;
+  }
+  const autograd::TensorRef inputs[] = {input};
+  if (autograd::detail::is_wanted(inputs)) {
+    const autograd::TensorRef outputs[] = {output};
+    autograd::record_all(op, inputs, outputs, {}, reshape_backward, ShapeAttributes{input.shape()});
+  }
+  return output;
+}
+
 Tensor slice_at(const Tensor& input, int dim, int64_t start, int64_t end, int64_t step) {
   const Tensor output = make_view(input, input.layout().slice(dim, start, end, step));
   return record("slice", {input}, output, {}, slice_backward,
@@ -41,20 +59,17 @@ Tensor slice_at(const Tensor& input, int dim, int64_t start, int64_t end, int64_
 
 Tensor view(const Tensor& input, const Dims& size) {
   const Dims target = infer_size("view", size, input.numel());
-  const std::optional<Layout> layout = input.layout().view(target);
-  TAUT_CHECK(layout.has_value(), ShapeError, "view: a tensor of shape ", input.shape(),
+  Tensor output = view_if_possible("view", input, target);
+  TAUT_CHECK(output.defined(), ShapeError, "view: a tensor of shape ", input.shape(),
              " and strides ", input.strides(), " has no view of shape ", target,
              "; use reshape, which copies when it must");
-  return record("view", {input}, make_view(input, *layout), {}, reshape_backward,
-                ShapeAttributes{input.shape()});
+  return output;
 }
 
 Tensor reshape(const Tensor& input, const Dims& shape) {
   const Dims target = infer_size("reshape", shape, input.numel());
-  const std::optional<Layout> layout = input.layout().view(target);
-  if (!layout) return view(clone(input, MemoryFormat::contiguous), target);
-  return record("reshape", {input}, make_view(input, *layout), {}, reshape_backward,
-                ShapeAttributes{input.shape()});
+  Tensor output = view_if_possible("reshape", input, target);
+  return output.defined() ? output : view(clone(input, MemoryFormat::contiguous), target);
 }
 
 Tensor view_as(const Tensor& input, const Tensor& other) { return view(input, other.shape()); }

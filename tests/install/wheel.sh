@@ -19,9 +19,13 @@ mkdir -p "$scratch"
 wheel=$(echo "$scratch"/taut-*.whl)
 
 "$python" - "$wheel" <<'CHECK'
+import os
 import sys
 import zipfile
 
+megabytes = os.path.getsize(sys.argv[1]) / 1e6
+print(f"the wheel has {megabytes:.1f} MB")
+assert megabytes < 15, "the wheel is to stay under 15 MB"
 names = set(zipfile.ZipFile(sys.argv[1]).namelist())
 for wanted in ("taut/__init__.py", "taut/py.typed", "taut/libtaut.so"):
     assert wanted in names, f"the wheel lacks {wanted}; it holds {sorted(names)}"

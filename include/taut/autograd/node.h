@@ -44,12 +44,17 @@ struct NodeSizes {
   int edges = 0;
   int saved = 0;
   size_t attribute_bytes = 0;
+  /// What the attributes start as; null for zeros.
+  const void* attributes = nullptr;
 };
 
 class TAUT_API Node final : public RefCounted {
  public:
-  /// A node with empty edges, empty saved tensors and zeroed attributes, newest in the order.
+  /// A node with empty edges, empty saved tensors, newest in the order.
   static Ref<Node> make(const char* name, BackwardFn backward, const NodeSizes& sizes);
+  /// The same, to be given its place in the order by take_number() once it has its edges.
+  static Ref<Node> make_unnumbered(const char* name, BackwardFn backward, const NodeSizes& sizes);
+  void take_number();
 
   const char* name() const { return name_; }
   BackwardFn backward() const { return backward_; }
@@ -91,7 +96,7 @@ class TAUT_API Node final : public RefCounted {
 
   const char* name_;
   BackwardFn backward_;
-  uint64_t sequence_;
+  uint64_t sequence_ = 0;
   TensorMeta* outputs_;
   Edge* edges_;
   SavedTensor* saved_;

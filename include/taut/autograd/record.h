@@ -59,18 +59,32 @@ inline bool may_require_grad(const Tensor& tensor) {
 }
 inline TensorRefs as_span(TensorRefList list) { return {list.begin(), list.size()}; }
 
+/// For an op that is_wanted.
 TAUT_API void record(const char* name, TensorRefs inputs, TensorRefs outputs, TensorRefs saved,
                      BackwardFn backward, const void* attributes, size_t attribute_bytes);
 
 }  // namespace detail
 
-/// Whether an op on these inputs would be put on the tape now.
-inline bool is_recording(TensorRefs inputs) {
-  if (!taut::detail::thread_mode().grad_enabled) return false;
+namespace detail {
+
+inline bool any_requires_grad(TensorRefs inputs) {
   for (const TensorRef& input : inputs) {
-    if (detail::may_require_grad(*input) && requires_grad(*input)) return true;
+    if (may_require_grad(*input) && requires_grad(*input)) return true;
   }
   return false;
+}
+
+/// Whether the tape or an observer wants an op on these inputs.
+inline bool is_wanted(TensorRefs inputs) {
+  const taut::detail::ThreadMode& mode = taut::detail::thread_mode();
+  return mode.observed || (mode.grad_enabled && any_requires_grad(inputs));
+}
+
+}  // namespace detail
+
+/// Whether an op on these inputs would be put on the tape now.
+inline bool is_recording(TensorRefs inputs) {
+  return taut::detail::thread_mode().grad_enabled && detail::any_requires_grad(inputs);
 }
 inline bool is_recording(TensorRefList inputs) { return is_recording(detail::as_span(inputs)); }
 
@@ -81,8 +95,7 @@ void record_all(const char* name, TensorRefs inputs, TensorRefs outputs, TensorR
                 BackwardFn backward, const Attributes& attributes = {}) {
   static_assert(std::is_trivially_copyable_v<Attributes>,
                 "attributes own nothing: tensors go through `saved`");
-  const bool wanted = is_recording(inputs) || taut::detail::thread_mode().observed;
-  if (TAUT_LIKELY(!wanted)) return;
+  if (TAUT_LIKELY(!detail::is_wanted(inputs))) return;
   detail::record(name, inputs, outputs, saved, backward, &attributes,
                  std::is_empty_v<Attributes> ? 0 : sizeof(Attributes));
 }
@@ -109,6 +122,8 @@ inline Tensor record_constant(const char* name, TensorRefList inputs, Tensor out
 
 /// A tensor that shows `input`'s storage through another layout, not yet on the tape.
 TAUT_API Tensor make_view(const Tensor& input, const Layout& layout);
+/// The same for a contiguous input and other sizes of as many elements.
+TAUT_API Tensor make_contiguous_view(const Tensor& input, const Dims& shape);
 
 /// Before an in-place write. @throws AutogradError for a leaf that requires grad or a view of one,
 /// ValueError for elements that share memory (an expanded tensor).

@@ -14,6 +14,15 @@
 #define TAUT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define TAUT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+// For the thread-local variables that every op reads: found at a fixed place in the thread's block
+// instead of by a call. The block of a library loaded late is small, so these are pointers and
+// flags.
+#if defined(_WIN32)
+#define TAUT_HOT_THREAD_LOCAL thread_local
+#else
+#define TAUT_HOT_THREAD_LOCAL __attribute__((tls_model("initial-exec"))) thread_local
+#endif
+
 // Marks a functor that the CPU and the CUDA kernels share.
 #if defined(__CUDACC__)
 #define TAUT_HD __host__ __device__

@@ -1,5 +1,5 @@
 #pragma once
-// The one pool of CPU threads (OpenMP's, which OpenBLAS shares).
+// The one pool of CPU threads (OpenMP's).
 //   parallel_for(n, 4096, [&](int64_t begin, int64_t end) { ... });
 // A call from inside a parallel region runs serially, and so does one in a forked child.
 // The chunks depend on n, grain and the number of threads only.
@@ -14,7 +14,7 @@ namespace taut {
 /// The number of threads that a CPU op may use.
 TAUT_API int get_num_threads();
 
-/// Sets the number of threads that CPU ops use, OpenBLAS included.
+/// Sets the number of threads that CPU ops use.
 /// @throws ValueError unless threads >= 1.
 TAUT_API void set_num_threads(int threads);
 

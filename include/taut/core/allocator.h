@@ -16,6 +16,7 @@ struct MemoryStats {
   int64_t reserved = 0;            // allocated plus cached
   int64_t max_allocated = 0;       // the highest `allocated` since the last reset
   int64_t allocations = 0;         // blocks handed out since the start
+  int64_t live_allocations = 0;    // blocks handed out and not yet given back
   int64_t system_allocations = 0;  // blocks asked of the system since the start
 };
 

@@ -53,6 +53,20 @@ class Dims {
     return product;
   }
 
+  /// Becomes the strides of a contiguous tensor of `shape`; returns its number of elements.
+  int64_t set_contiguous(const Dims& shape) {
+    int64_t step = 1;
+    int64_t elements = 1;
+    rank_ = shape.rank_;
+    for (int i = rank_ - 1; i >= 0; --i) {
+      const int64_t size = shape.values_[i];
+      values_[i] = step;
+      step *= size > 0 ? size : 1;
+      elements *= size;
+    }
+    return elements;
+  }
+
   void push_back(int64_t value) {
     check_rank(static_cast<size_t>(rank_) + 1);
     values_[rank_++] = value;

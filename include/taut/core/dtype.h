@@ -39,8 +39,9 @@ inline constexpr DType kBool = DType::bool_;
 
 /// Bytes of one element.
 constexpr size_t item_size(DType dtype) {
-  constexpr uint8_t kSizes[kDTypeCount] = {4, 8, 2, 2, 1, 2, 4, 8, 1, 1};
-  return kSizes[static_cast<int>(dtype)];
+  // A hexadecimal digit for each dtype, the first lowest: quicker than a table in memory.
+  constexpr uint64_t kSizes = 0x1184212284;
+  return kSizes >> (4 * static_cast<int>(dtype)) & 0xF;
 }
 
 /// float32, float64, float16 or bfloat16.

@@ -14,7 +14,7 @@ namespace taut {
 
 class TAUT_API StorageImpl final : public RefCounted {
  public:
-  StorageImpl(const Block& block, Device device) : block_(block), device_(device) {}
+  StorageImpl(const Block& block, Device device) : device_(device), block_(block) {}
 
   void* data() const { return block_.data; }
   size_t bytes() const { return block_.bytes; }
@@ -28,15 +28,31 @@ class TAUT_API StorageImpl final : public RefCounted {
  private:
   ~StorageImpl() = default;
 
-  Block block_;
   std::atomic<uint32_t> version_{0};
   Device device_;
+  Block block_;
 };
 
 using Storage = Ref<StorageImpl>;
 
 /// Uninitialised memory from the device's allocator.
 TAUT_API Storage make_storage(Device device, size_t bytes);
+
+// Note [Small tensors]
+// A small CPU tensor is one block from the allocator instead of three: first its StorageImpl, then
+// kEmbeddedBytes for its TensorImpl, then its elements. The storage owns the block, so a view that
+// outlives the tensor keeps the whole of it.
+
+/// A storage, and room for a TensorImpl beside it.
+struct SmallBlock {
+  Storage storage;
+  void* embedded = nullptr;
+};
+inline constexpr size_t kEmbeddedBytes = 256;
+/// The most bytes of elements that a small tensor has.
+inline constexpr size_t kSmallTensorBytes = 1024 - 64 - kEmbeddedBytes;
+/// `bytes` is 1 to kSmallTensorBytes.
+SmallBlock make_small_block(size_t bytes);
 
 /// Memory that somebody else owns; release(data, bytes, context) is called when the last tensor
 /// goes.

@@ -18,6 +18,10 @@ TAUT_API void destroy_meta(AutogradMeta* meta) noexcept;
 class TAUT_API TensorImpl final : public RefCounted {
  public:
   static Ref<TensorImpl> make(Storage storage, const Layout& layout, DType dtype);
+  /// Contiguous and uninitialised, in a storage of its own.
+  static Ref<TensorImpl> make_contiguous(Device device, const Dims& shape, DType dtype);
+  /// The elements of a contiguous `source` under other sizes.
+  static Ref<TensorImpl> make_contiguous_view(const TensorImpl& source, const Dims& shape);
 
   void* data() const {
     return static_cast<char*>(storage->data()) +
@@ -25,6 +29,8 @@ class TAUT_API TensorImpl final : public RefCounted {
   }
   /// Recomputes what is derived from the layout.
   void set_layout(const Layout& new_layout);
+  /// Shows other memory from now on.
+  void set_storage(Storage new_storage);
 
   Storage storage;
   Layout layout;
@@ -33,6 +39,8 @@ class TAUT_API TensorImpl final : public RefCounted {
   bool is_contiguous;
   /// Made under inference_mode: it never enters the tape and its writes are not counted.
   bool is_inference = false;
+  /// Lies in its storage's block; see Note [Small tensors].
+  bool is_embedded = false;
   /// The tensor whose elements this one shows, for in-place writes to be recorded on; none for a
   /// tensor that owns its elements and for detached ones.
   Ref<TensorImpl> view_base;
@@ -40,12 +48,15 @@ class TAUT_API TensorImpl final : public RefCounted {
   /// The live Python object of this tensor, guarded by the interpreter's lock. Owned only after
   /// Python dropped an object with state of its own; see the Python package.
   void* python_object = nullptr;
+  /// The storage in whose block this lies, once it shows another one; see Note [Small tensors].
+  Storage home;
 
   void destroy() noexcept;
 
  private:
   TensorImpl(Storage storage, const Layout& layout, DType dtype);
-  ~TensorImpl();
+  TensorImpl(const Dims& shape, DType dtype);
+  ~TensorImpl() = default;
 };
 
 namespace detail {

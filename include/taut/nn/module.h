@@ -107,7 +107,7 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   template <class M>
     requires std::is_base_of_v<Module, M>
   std::shared_ptr<M> register_module(std::string name, M&& module) {
-    return register_module(std::move(name), std::make_shared<M>(std::move(module)));
+    return register_module(std::move(name), std::make_shared<M>(std::forward<M>(module)));
   }
   /// A module made here: register_module<nn::Linear>("fc", 784, 10).
   template <class M, class... Args>

@@ -293,7 +293,7 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
     row_weight = row_weight *
                  sum(where(one_hot, expand(unsqueeze(weight, 0), rows.shape()), Scalar(0.0)), {1});
   }
-  const Tensor losses = where(kept, neg(picked) * row_weight, Scalar(0.0));
+  Tensor losses = where(kept, neg(picked) * row_weight, Scalar(0.0));
   switch (reduction) {
     case Reduction::none: return reshape(losses, target.shape());
     case Reduction::sum: return sum(losses);

@@ -11,7 +11,7 @@ namespace detail {
 template <class M>
   requires std::is_base_of_v<Module, M>
 std::shared_ptr<Module> own(M&& module) {
-  return std::make_shared<M>(std::move(module));
+  return std::make_shared<M>(std::forward<M>(module));
 }
 inline std::shared_ptr<Module> own(std::shared_ptr<Module> module) { return module; }
 template <class M>
