@@ -5,6 +5,7 @@ on PYTHONPATH after adding an op. `--check` writes nothing and fails when a stub
 """
 
 import argparse
+import ast
 import importlib
 import inspect
 import keyword
@@ -127,10 +128,12 @@ TENSOR_HEAD = '''class Tensor:
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
 '''
 EXPORTS = {
-    ".": "autograd config cuda linalg nn optim random special utils",
+    ".": "autograd config cuda io linalg nn optim random special utils",
     "._modes": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
+    "._serialization": "load save",
     "._settings": "finfo get_printoptions iinfo set_printoptions",
 }
+SPECIAL_METHODS = ["__init__", "__enter__", "__exit__", "__call__", "__getitem__", "__len__", "__iter__"]
 OPERATORS = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift", "matmul"]
 
 
@@ -145,13 +148,17 @@ def qualified(annotation):
 def parameters_of(signature):
     """The text between the parentheses, split at its own commas, and the result."""
     inside, _, result = signature[1:].rpartition(") -> ")
+    return split_parameters(inside), result
+
+
+def split_parameters(text):
     parts, depth, start = [], 0, 0
-    for i, c in enumerate(inside + ","):
+    for i, c in enumerate(text + ","):
         depth += c in "[(" and 1 or c in "])" and -1 or 0
         if c == "," and depth == 0:
-            parts.append(inside[start:i].strip())
+            parts.append(text[start:i].strip())
             start = i + 1
-    return [part for part in parts if part], result
+    return [part for part in parts if part]
 
 
 def form(signature, is_method):
@@ -260,9 +267,10 @@ def plain_function(name, function, indent=""):
 
 
 def plain_class(name, item):
-    text = f"class {name}:\n    def __getattr__(self, name: str) -> Any: ...\n"
+    bases = [base.__name__ for base in item.__mro__[1:] if base.__module__ == item.__module__ and base.__name__[0] != "_"]
+    text = f"class {name}{'(' + bases[0] + ')' if bases else ''}:\n    def __getattr__(self, name: str) -> Any: ...\n"
     for method, function in vars(item).items():
-        hidden = method.startswith("_") and method not in ("__init__", "__enter__", "__exit__", "__call__")
+        hidden = method.startswith("_") and method not in SPECIAL_METHODS
         raw = function.__func__ if isinstance(function, (staticmethod, classmethod)) else function
         if hidden or not inspect.isfunction(raw):
             continue
@@ -281,10 +289,12 @@ def stub_of_python(module_name):
     source = Path(module.__file__).read_text()
     text = HEADER.replace("from collections.abc import Callable, Iterator, Sequence\n", "").replace(", SupportsIndex, overload", "")
     # What it passes on from other modules of the package.
-    for line in re.findall(r"^from \.[\w.]* import [^(\n]*$", source, re.M):
-        origin, names = re.match(r"from (\.[\w.]*) import (.*)", line.split("  #")[0]).groups()
+    for statement in ast.parse(source).body:
+        if not isinstance(statement, ast.ImportFrom) or statement.level == 0:
+            continue
+        origin = "." * statement.level + (statement.module or "")
         origin = origin.removesuffix("_C")  # the package's own stub tells what the C++ half holds
-        names = [name.strip() for name in names.split(",") if not name.strip().startswith("_")]
+        names = [alias.name for alias in statement.names if alias.asname is None and not alias.name.startswith("_")]
         if names:
             text += f"from {origin} import {', '.join(f'{name} as {name}' for name in names)}\n"
     for name in public(vars(module)):
@@ -297,26 +307,59 @@ def stub_of_python(module_name):
     return text
 
 
-def stub_of_classes(module, base):
-    """Classes of C++: their constructors and methods take what help() shows."""
+def bound_method(name, function, indent="    "):
+    """A method that pybind11 bound: the names of its arguments stand in the first line of its text."""
+    line = (function.__doc__ or "").strip().split("\n")[0]
+    found = re.fullmatch(r"\w+\((.*)\) -> (.*)", line)
+    if found is None or name in ("__call__", "forward"):
+        return f"{indent}def {name}(self, *args: Any, **kwargs: Any) -> {'None' if name == '__init__' else 'Any'}: ...\n"
+    texts = ["self"]
+    for part in split_parameters(found[1])[1:]:
+        if part in ("*args", "**kwargs"):
+            texts.append(part + ": Any")
+            continue
+        parameter, _, rest = part.partition(": ")
+        texts.append(f"{parameter}: Any" + (" = ..." if " = " in rest else ""))
+    return f"{indent}def {name}({', '.join(texts)}) -> {'None' if name == '__init__' else 'Any'}: ...\n"
+
+
+def bound_class(name, item):
+    """A class of C++, with what Python adds to it."""
+    base = item.__bases__[0]
+    is_root = not base.__module__.startswith("taut")
+    text = f"class {name}{'' if is_root else '(' + base.__name__ + ')'}:\n"
+    if is_root:
+        text += "    def __getattr__(self, name: str) -> Any: ...\n    def __setattr__(self, name: str, value: Any) -> None: ...\n"
+    for method, function in sorted(vars(item).items()):
+        if method.startswith("_") and method not in SPECIAL_METHODS:
+            continue
+        if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
+            text += plain_function(method, function, "    ")
+        elif callable(function) and not inspect.isclass(function):
+            text += bound_method(method, getattr(function, "__wrapped__", function))
+    return text + ("" if text.endswith(" ...\n") else "    ...\n")
+
+
+def stub_of_classes(module):
+    """A module whose classes are bound from C++."""
     text = HEADER.replace("from collections.abc import Callable, Iterator, Sequence\n", "").replace(", SupportsIndex, overload", "")
-    if module is taut.nn:
-        text += "from . import functional as functional\nfrom .parameter import Parameter as Parameter\n"
-    text += f"\nclass {base}:\n    def __init__(self, *args: Any, **kwargs: Any) -> None: ...\n"
-    text += "    def __getattr__(self, name: str) -> Any: ...\n    def __setattr__(self, name: str, value: Any) -> None: ...\n"
-    if module is taut.nn:
-        text += "    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...\n    def forward(self, *args: Any) -> Any: ...\n"
-        for container in ("Sequential", "ModuleList"):
-            text += f"class {container}({base}):\n    def __getitem__(self, index: Any) -> Any: ...\n    def __len__(self) -> int: ...\n"
     for name in module.__all__:
-        if inspect.isclass(getattr(module, name)) and name not in (base, "Parameter", "Sequential", "ModuleList"):
-            text += f"class {name}({base}): ...\n"
+        item = getattr(module, name)
+        if inspect.ismodule(item):
+            text += f"from . import {name} as {name}\n"
+        elif name == "Parameter":
+            text += "from .parameter import Parameter as Parameter\n"
+    for name in module.__all__:
+        item = getattr(module, name)
+        if inspect.isclass(item) and name != "Parameter":
+            text += bound_class(name, item)
     return text
 
 
 PYTHON_MODULES = [
     "_modes", "_settings", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
-    "cuda", "nn.parameter", "special", "random", "utils.__init__", "utils.checkpoint",
+    "cuda", "io", "nn.parameter", "nn.utils", "special", "random", "utils.__init__", "utils.checkpoint", "utils.data.__init__",
+    "utils.data.collate", "utils.data.dataloader", "utils.data.dataset", "utils.data.sampler", "_serialization",
 ]
 
 
@@ -327,9 +370,12 @@ def stubs():
     }
     return python | {
         "__init__.pyi": stub_of_package(),
-        "nn/__init__.pyi": stub_of_classes(taut.nn, "Module"),
-        "optim/__init__.pyi": stub_of_classes(taut.optim, "Optimizer"),
+        "nn/__init__.pyi": stub_of_classes(taut.nn),
+        "nn/module.pyi": HEADER.split("\n")[0] + "\nfrom . import Module as Module\n",
+        "optim/__init__.pyi": stub_of_classes(taut.optim),
+        "optim/lr_scheduler.pyi": stub_of_classes(taut.optim.lr_scheduler),
         "nn/functional.pyi": functional,
+        "nn/init.pyi": stub_of_namespace(taut.nn.init, taut.nn.init.__all__),
         "linalg.pyi": stub_of_namespace(taut.linalg, taut.linalg.__all__).replace("from .. import", "from . import"),
     }
 

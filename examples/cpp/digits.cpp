@@ -3,6 +3,8 @@
 //   digits                                     # 1,797 digits of 8 x 8 pixels, in seconds
 //   digits --idx FOLDER                        # 70,000 pictures of 28 x 28 pixels, in minutes
 //   digits --help
+//
+// examples/python/digits.py is the same program in Python, and its losses are the same.
 
 #include <taut/taut.h>
 
@@ -10,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "picture.h"
@@ -23,6 +26,7 @@ struct Options {
   std::string idx;   // a folder with the four IDX files of MNIST or Fashion-MNIST
   std::string save = "digits.safetensors";
   std::string picture = "digits.png";
+  std::string losses;
   int64_t epochs = 0;  // 30 for the digits, 6 for IDX files
   int64_t batch = 0;   // 32 and 128
   double lr = 4e-3;
@@ -43,7 +47,8 @@ void print_help() {
       "  --workers N     threads that prepare batches (1)\n"
       "  --threads N     threads that compute (all cores)\n"
       "  --save FILE     where the trained weights go (digits.safetensors)\n"
-      "  --picture FILE  where curves and worst mistakes are drawn (digits.png)");
+      "  --picture FILE  where curves and worst mistakes are drawn (digits.png)\n"
+      "  --losses FILE   where the loss of every batch goes, one in a line");
 }
 
 Options parse(int argc, char** argv) {
@@ -53,6 +58,7 @@ Options parse(int argc, char** argv) {
       {"--idx", [&](const char* text) { options.idx = text; }},
       {"--save", [&](const char* text) { options.save = text; }},
       {"--picture", [&](const char* text) { options.picture = text; }},
+      {"--losses", [&](const char* text) { options.losses = text; }},
       {"--epochs", [&](const char* text) { options.epochs = std::atoll(text); }},
       {"--batch", [&](const char* text) { options.batch = std::atoll(text); }},
       {"--lr", [&](const char* text) { options.lr = std::atof(text); }},
@@ -147,15 +153,19 @@ class Augmented : public taut::data::TensorDataset {
   int64_t reach_;
 };
 
+// Between braces the layers are made from left to right, and so are their random weights; the order
+// between parentheses is up to the compiler.
 struct Net : nn::Module {
   explicit Net(int64_t size)
-      : features(register_module<nn::Sequential>(
-            "features", nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(32),
-            nn::ReLU(true), nn::MaxPool2d(2), nn::Conv2d(32, 64, 3, {.padding = 1, .bias = false}),
-            nn::BatchNorm2d(64), nn::ReLU(true), nn::MaxPool2d(2), nn::Flatten())),
-        classifier(register_module<nn::Sequential>(
-            "classifier", nn::Linear(64 * (size / 4) * (size / 4), 128), nn::ReLU(true),
-            nn::Dropout(0.3), nn::Linear(128, 10))) {}
+      : features(register_module(
+            "features",
+            nn::Sequential{nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(32),
+                           nn::ReLU(true), nn::MaxPool2d(2),
+                           nn::Conv2d(32, 64, 3, {.padding = 1, .bias = false}),
+                           nn::BatchNorm2d(64), nn::ReLU(true), nn::MaxPool2d(2), nn::Flatten()})),
+        classifier(register_module(
+            "classifier", nn::Sequential{nn::Linear(64 * (size / 4) * (size / 4), 128),
+                                         nn::ReLU(true), nn::Dropout(0.3), nn::Linear(128, 10)})) {}
   Tensor forward(const Tensor& x) override { return (*classifier)((*features)(x)); }
 
   std::shared_ptr<nn::Sequential> features;
@@ -256,6 +266,9 @@ int run(const Options& options) {
   nn::CrossEntropyLoss loss_of({.label_smoothing = 0.05});
 
   std::vector<double> losses, accuracies;
+  std::ofstream every_loss;
+  if (!options.losses.empty()) every_loss.open(options.losses);
+  every_loss.precision(17);
   const auto start = Clock::now();
   for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     const auto epoch_start = Clock::now();
@@ -269,6 +282,7 @@ int run(const Options& options) {
       optimizer.step();
       if (++batches < loader.size() || epoch + 1 < options.epochs) schedule.step();
       loss_sum += loss.item<double>();
+      every_loss << loss.item<double>() << '\n';
       right += logits.argmax(1).eq(batch[1]).sum().item<int64_t>();
       seen += batch[1].numel();
       const double seconds = std::chrono::duration<double>(Clock::now() - epoch_start).count();

@@ -3,6 +3,8 @@
 //   gpt                              # the poems that come with the examples
 //   gpt --text book.txt --steps 2000
 //   gpt --help
+//
+// examples/python/gpt.py is the same program in Python, and its losses are the same.
 
 #include <taut/taut.h>
 
@@ -27,6 +29,7 @@ struct Options {
   std::string text;
   std::string save = "gpt.safetensors";
   std::string prompt = "\n";
+  std::string losses;
   int64_t steps = 300, batch = 16, context = 128, layers = 4, width = 128, heads = 4, sample = 400;
   double lr = 1e-3, temperature = 0.8;
   uint64_t seed = 1;
@@ -106,7 +109,8 @@ void print_help() {
       "  --temperature X  how daring (0.8)\n"
       "  --prompt TEXT    how to begin\n"
       "  --seed N         seed of weights, batches and writing (1)\n"
-      "  --save FILE      where the weights go (gpt.safetensors)");
+      "  --save FILE      where the weights go (gpt.safetensors)\n"
+      "  --losses FILE    where the loss of every batch goes, one in a line");
 }
 
 Options parse(int argc, char** argv) {
@@ -122,6 +126,7 @@ Options parse(int argc, char** argv) {
       {"--text", word(o.text)},
       {"--save", word(o.save)},
       {"--prompt", word(o.prompt)},
+      {"--losses", word(o.losses)},
       {"--steps", integer(o.steps)},
       {"--batch", integer(o.batch)},
       {"--context", integer(o.context)},
@@ -180,6 +185,9 @@ int run(const Options& o) {
     return warm * (0.55 + 0.45 * std::cos(3.14159265 * static_cast<double>(step) /
                                           static_cast<double>(o.steps)));
   });
+  std::ofstream every_loss;
+  if (!o.losses.empty()) every_loss.open(o.losses);
+  every_loss.precision(17);
   const auto start = std::chrono::steady_clock::now();
   for (int64_t step = 0; step < o.steps; ++step) {
     const Tensor firsts = taut::randint(0, data.numel() - o.context, {o.batch, 1});
@@ -191,6 +199,7 @@ int run(const Options& o) {
     nn::utils::clip_grad_norm_(model.parameters(), 1.0);
     optimizer.step();
     schedule.step();
+    if (every_loss.is_open()) every_loss << loss.item<double>() << '\n';
     if (step % 20 == 0 || step + 1 == o.steps) {
       const double seconds =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -69,7 +69,7 @@ TensorFunction function_of(const py::object& callable) {
   };
 }
 
-/// Runs a walk without the interpreter's lock, and lets Ctrl-C through when it is done.
+/// Runs a walk without the interpreter's lock.
 template <class Walk>
 auto unlocked(Walk walk) {
   const py::gil_scoped_release release;
@@ -99,19 +99,23 @@ std::string node_name(const Node& node) {
 
 void bind_nodes(py::module_& module) {
   py::class_<NodeHandle>(module, "Node", "A recorded op on the tape, as tensor.grad_fn shows it.")
-      .def("name", [](const NodeHandle& self) { return node_name(*self.node); })
-      .def_property_readonly("next_functions",
-                             [](const NodeHandle& self) {
-                               py::list result;
-                               for (const Edge& edge : self.node->edges()) {
-                                 if (edge) {
-                                   result.append(py::make_tuple(NodeHandle{edge.node}, edge.slot));
-                                 } else {
-                                   result.append(py::make_tuple(py::none(), 0));
-                                 }
-                               }
-                               return py::tuple(result);
-                             })
+      .def(
+          "name", [](const NodeHandle& self) { return node_name(*self.node); },
+          "The name of the op, as in MulBackward0.")
+      .def_property_readonly(
+          "next_functions",
+          [](const NodeHandle& self) {
+            py::list result;
+            for (const Edge& edge : self.node->edges()) {
+              if (edge) {
+                result.append(py::make_tuple(NodeHandle{edge.node}, edge.slot));
+              } else {
+                result.append(py::make_tuple(py::none(), 0));
+              }
+            }
+            return py::tuple(result);
+          },
+          "Where the gradients of the inputs go: pairs of node and output.")
       .def_property_readonly("_sequence_nr",
                              [](const NodeHandle& self) { return self.node->sequence(); })
       .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.node == b.node; })
@@ -198,7 +202,7 @@ void bind_walks(py::module_& module) {
 
 void bind_hooks(py::module_& module) {
   py::class_<HookHandle>(module, "RemovableHandle", "Takes a hook away again.")
-      .def("remove", &HookHandle::remove)
+      .def("remove", &HookHandle::remove, "Takes the hook away; a second time does nothing.")
       .def("__enter__", [](py::object self) { return self; })
       .def("__exit__", [](HookHandle& self, const py::args&) { self.remove(); });
   module.def("_register_hook", [](const Tensor& tensor, const py::object& hook) {

@@ -9,5 +9,7 @@ void bind_ops(pybind11::module_& module);
 void bind_autograd(pybind11::module_& module);
 void bind_nn(pybind11::module_& module);
 void bind_optim(pybind11::module_& module);
+void bind_data(pybind11::module_& module);
+void bind_io(pybind11::module_& module);
 
 }  // namespace taut::python

@@ -82,9 +82,7 @@ void bind_linear(py::module_& m) {
   }));
   sized_layer<nn::Linear, int64_t, int64_t, bool>(m, "Linear", "in_features"_a, "out_features"_a,
                                                   "bias"_a = true)
-      .def("reset_parameters", &nn::Linear::reset_parameters)
-      .def_readonly("in_features", &nn::Linear::in_features)
-      .def_readonly("out_features", &nn::Linear::out_features);
+      .def("reset_parameters", &nn::Linear::reset_parameters, "Draws weight and bias anew.");
   sized_layer<nn::Bilinear, int64_t, int64_t, int64_t, bool>(
       m, "Bilinear", "in1_features"_a, "in2_features"_a, "out_features"_a, "bias"_a = true);
   layer<nn::Flatten, int64_t, int64_t>(m, "Flatten", "start_dim"_a = 1, "end_dim"_a = -1);
@@ -156,6 +154,14 @@ void bind_normalizations(py::module_& m) {
       m, "RMSNorm", "normalized_shape"_a, "eps"_a = py::none(), "elementwise_affine"_a = true);
   sized_layer<nn::GroupNorm, int64_t, int64_t, double, bool>(
       m, "GroupNorm", "num_groups"_a, "num_channels"_a, "eps"_a = 1e-5, "affine"_a = true);
+#define TAUT_INSTANCE_NORM(Name)                                                          \
+  sized_layer<nn::Name, int64_t, double, double, bool, bool>(                             \
+      m, #Name, "num_features"_a, "eps"_a = 1e-5, "momentum"_a = 0.1, "affine"_a = false, \
+      "track_running_stats"_a = false);
+  TAUT_INSTANCE_NORM(InstanceNorm1d)
+  TAUT_INSTANCE_NORM(InstanceNorm2d)
+  TAUT_INSTANCE_NORM(InstanceNorm3d)
+#undef TAUT_INSTANCE_NORM
 }
 
 nn::SizeArg read_size(const py::object& object) {
@@ -188,16 +194,18 @@ void bind_pools(py::module_& m) {
 #define TAUT_AVG_POOL(Name)                                                             \
   Layer<nn::Name>(m, #Name).def(                                                        \
       py::init([](const nn::SizeArg& kernel_size, const py::object& stride,             \
-                  const nn::SizeArg& padding, bool ceil_mode, bool count_include_pad) { \
+                  const nn::SizeArg& padding, bool ceil_mode, bool count_include_pad,   \
+                  DimOpt divisor_override) {                                            \
         nn::AvgPoolOptions options;                                                     \
         if (!stride.is_none()) options.stride = read_size(stride);                      \
         options.padding = padding;                                                      \
         options.ceil_mode = ceil_mode;                                                  \
         options.count_include_pad = count_include_pad;                                  \
+        options.divisor_override = divisor_override;                                    \
         return new Hosted<nn::Name>(kernel_size, options);                              \
       }),                                                                               \
       "kernel_size"_a, "stride"_a = py::none(), "padding"_a = 0, "ceil_mode"_a = false, \
-      "count_include_pad"_a = true);
+      "count_include_pad"_a = true, "divisor_override"_a = py::none());
   TAUT_AVG_POOL(AvgPool1d)
   TAUT_AVG_POOL(AvgPool2d)
   TAUT_AVG_POOL(AvgPool3d)
@@ -229,6 +237,19 @@ void bind_losses(py::module_& m) {
                                                     reduction);
   layer<nn::GaussianNLLLoss, bool, double, Reduction>(m, "GaussianNLLLoss", "full"_a = false,
                                                       "eps"_a = 1e-6, reduction);
+  layer<nn::PoissonNLLLoss, bool, bool, double, Reduction>(
+      m, "PoissonNLLLoss", "log_input"_a = true, "full"_a = false, "eps"_a = 1e-8, reduction);
+  layer<nn::TripletMarginLoss, double, double, double, bool, Reduction>(
+      m, "TripletMarginLoss", "margin"_a = 1.0, "p"_a = 2.0, "eps"_a = 1e-6, "swap"_a = false,
+      reduction);
+  Layer<nn::KLDivLoss>(m, "KLDivLoss")
+      .def(py::init([](const std::string& word, bool log_target) {
+             const bool batch_mean = word == "batchmean";
+             return new Hosted<nn::KLDivLoss>(
+                 batch_mean ? Reduction::sum : nn::functional::parse_reduction(word), log_target,
+                 batch_mean);
+           }),
+           reduction, "log_target"_a = false);
   Layer<nn::BCELoss>(m, "BCELoss")
       .def(py::init([](const Weight& weight, Reduction r) {
              return new Hosted<nn::BCELoss>(weight.value_or(Tensor()), r);

@@ -2,17 +2,22 @@
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <exception>
 #include <new>
 
 #include "bindings.h"
 #include "errors.h"
+#include "gil.h"
 #include "op.h"
 #include "taut/base/config.h"
+#include "taut/base/interrupt.h"
 #include "taut/base/parallel.h"
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
+#include "taut/core/show_config.h"
 #include "taut/core/storage.h"
 #include "taut/ops/print.h"
 #include "tensor_object.h"
@@ -132,6 +137,23 @@ void bind_errors(py::module_& module) {
 
 namespace {
 
+// Ctrl-C -----------------------------------------------------------------------------------------
+
+/// Runs Python's signal handlers during a long call, whose thread holds no lock of Python's. They
+/// run on the main thread only; to ask costs the lock, so that it is done every 20 ms at most.
+void run_signal_handlers() {
+  static const thread_local bool is_main_thread = gettid() == getpid();
+  if (!is_main_thread) return;
+  static int64_t next = 0;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const int64_t milliseconds = now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+  if (milliseconds < next) return;
+  next = milliseconds + 20;
+  const Locked locked;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
 // Settings and counters --------------------------------------------------------------------------
 
 py::dict stats_of(const MemoryStats& stats) {
@@ -160,6 +182,10 @@ void bind_settings(py::module_& module) {
       py::arg("device") = kCPU);
   module.def("empty_cache", [](Device device) { empty_cache(device); }, py::arg("device") = kCPU);
   module.attr("_version") = TAUT_VERSION;
+  module.def("_show_config", &config::show);
+  module.attr("_pybind11_version") =
+      PYBIND11_TOSTRING(PYBIND11_VERSION_MAJOR) "." PYBIND11_TOSTRING(
+          PYBIND11_VERSION_MINOR) "." PYBIND11_TOSTRING(PYBIND11_VERSION_MICRO);
   py::dict features;
   features["CUDA"] = TAUT_HAS_CUDA != 0;
   features["cuDNN"] = TAUT_HAS_CUDNN != 0;
@@ -196,7 +222,10 @@ PYBIND11_MODULE(taut_bindings, module) {
   bind_autograd(module);
   bind_nn(module);
   bind_optim(module);
+  bind_data(module);
+  bind_io(module);
   bind_settings(module);
+  taut::set_interrupt_check(run_signal_handlers);
 }
 
 /// The module's entry. The types and rows are global, so that there can be one interpreter only;

@@ -79,6 +79,7 @@ class Hosted final : public M, public pybind11::trampoline_self_life_support {
 };
 
 void bind_layers(pybind11::module_& module);
+void bind_layer_fields(pybind11::module_& module);
 
 }  // namespace taut::python
 
@@ -101,6 +102,10 @@ struct type_caster<taut::nn::SizeArg> {
     const bool is_list = PyTuple_Check(source.ptr()) || PyList_Check(source.ptr());
     value = is_list ? taut::nn::SizeArg(dims) : taut::nn::SizeArg(dims[0]);
     return true;
+  }
+  static handle cast(const taut::nn::SizeArg& size, return_value_policy, handle) {
+    const taut::Dims& sizes = size.values();
+    return sizes.rank() == 1 ? PyLong_FromLongLong(sizes[0]) : taut::python::to_object(sizes);
   }
 
   taut::nn::SizeArg value = 0;

@@ -13,6 +13,7 @@
 #include "op_rows.h"
 #include "py_ref.h"
 #include "taut/nn/modules/container.h"
+#include "taut/nn/utils/clip_grad.h"
 
 namespace py = pybind11;
 
@@ -70,12 +71,6 @@ py::tuple as_tuple(TensorList tensors) {
   return result;
 }
 
-/// From now on calls go through C++, which runs the hooks.
-void note_hook(nn::Module& module) {
-  py::object self = py::cast(&module);
-  py::dict(self.attr("__dict__"))["_has_hooks"] = true;
-}
-
 StateDict state_from(const py::dict& state) {
   StateDict result;
   for (const auto& [key, value] : state) {
@@ -93,11 +88,14 @@ void bind_module_class(py::module_& module) {
              const Tensors inputs = tensors_of(args);
              return single_or_tuple(without_lock([&] { return self.call(inputs); }));
            })
-      .def("forward",
-           [](Module& self, const py::args& args) {
-             const Tensors inputs = tensors_of(args);
-             return single_or_tuple(without_lock([&] { return self.forward_many(inputs); }));
-           })
+      .def(
+          "forward",
+          [](Module& self, const py::args& args) {
+            const Tensors inputs = tensors_of(args);
+            return single_or_tuple(without_lock([&] { return self.forward_many(inputs); }));
+          },
+          "The computation; a subclass defines it. Call the module instead, which runs its hooks "
+          "too.")
       .def("_find",
            [](const Module& self, const std::string& name) -> py::object {
              if (const Tensor* found = self.find_parameter(name)) return as_parameter(*found);
@@ -132,7 +130,9 @@ void bind_module_class(py::module_& module) {
           [](Module& self, const std::string& name, const std::shared_ptr<Module>& child) {
             self.add_module(name, child);
           },
-          py::arg("name"), py::arg("module"))
+          py::arg("name"), py::arg("module"),
+          "Adds a module under `name`, in place of one of that name. Raises ValueError when it "
+          "holds this module.")
       .def("_named_parameters",
            [](const Module& self, const std::string& prefix, bool recurse) {
              return named(self.named_parameters(prefix, recurse), true);
@@ -149,18 +149,21 @@ void bind_module_class(py::module_& module) {
           [](const Module& self, const std::string& name) {
             return as_parameter(self.get_parameter(name));
           },
-          py::arg("target"))
+          py::arg("target"),
+          "A parameter by dotted name, as in \"layers.0.weight\". Raises ValueError when there is "
+          "none.")
       .def(
           "get_buffer",
           [](const Module& self, const std::string& name) { return self.get_buffer(name); },
-          py::arg("target"))
+          py::arg("target"), "A buffer by dotted name. Raises ValueError when there is none.")
       .def(
           "get_submodule",
           [](const Module& self, const std::string& name) { return self.get_submodule(name); },
-          py::arg("target"))
+          py::arg("target"), "A module by dotted name. Raises ValueError when there is none.")
       .def("_train", [](Module& self, bool mode) { self.Module::train(mode); })
       .def_property_readonly("_training", &Module::is_training)
-      .def("zero_grad", &Module::zero_grad, py::arg("set_to_none") = true)
+      .def("zero_grad", &Module::zero_grad, py::arg("set_to_none") = true,
+           "Forgets the gradients of all parameters, or zeroes them.")
       .def("_requires_grad_", &Module::requires_grad_)
       .def("_to",
            [](Module& self, std::optional<DType> dtype, std::optional<Device> device) {
@@ -179,33 +182,28 @@ void bind_module_class(py::module_& module) {
              const nn::LoadReport report = self.load_state_dict(state_from(state), strict);
              return py::make_tuple(report.missing_keys, report.unexpected_keys);
            })
+      // For callers in C++: Python's own calls run the hooks by themselves.
       .def(
-          "register_forward_pre_hook",
-          [](Module& self, const py::object& hook) {
-            note_hook(self);
-            return self.register_forward_pre_hook(
-                [hook = PyRef(hook)](Module& owner, TensorList inputs) -> std::optional<Tensors> {
+          "_bridge_hooks",
+          [](Module& self, const py::object& before, const py::object& after) {
+            self.register_forward_pre_hook(
+                [hook = PyRef(before)](Module& owner, TensorList inputs) -> std::optional<Tensors> {
                   const Locked locked;
                   return replaced(hook.get()(py::cast(&owner), as_tuple(inputs)));
                 });
-          },
-          py::arg("hook"))
-      .def(
-          "register_forward_hook",
-          [](Module& self, const py::object& hook) {
-            note_hook(self);
-            return self.register_forward_hook(
-                [hook = PyRef(hook)](Module& owner, TensorList inputs,
-                                     TensorList outputs) -> std::optional<Tensors> {
+            self.register_forward_hook(
+                [hook = PyRef(after)](Module& owner, TensorList inputs,
+                                      TensorList outputs) -> std::optional<Tensors> {
                   const Locked locked;
                   const Tensors results(outputs.begin(), outputs.end());
                   return replaced(
                       hook.get()(py::cast(&owner), as_tuple(inputs), single_or_tuple(results)));
                 });
-          },
-          py::arg("hook"))
+          })
       .def("_get_name", [](const Module& self) { return self.name(); })
-      .def("extra_repr", [](const Module& self) { return self.extra_repr(); })
+      .def(
+          "extra_repr", [](const Module& self) { return self.extra_repr(); },
+          "What is printed between the parentheses; a subclass may define it.")
       .def("__repr__", [](const Module& self) { return self.str(); });
   module.def("_set_parameter_type", [](const py::type& cls) {
     parameter_type = reinterpret_cast<PyTypeObject*>(cls.inc_ref().ptr());
@@ -227,11 +225,13 @@ void bind_containers(py::module_& module) {
         for (py::handle child : modules) result->append(child.cast<Child>());
         return result;
       }))
-      .def("append",
-           [](py::object self, const Child& child) {
-             self.cast<nn::Sequential&>().append(child);
-             return self;
-           })
+      .def(
+          "append",
+          [](py::object self, const Child& child) {
+            self.cast<nn::Sequential&>().append(child);
+            return self;
+          },
+          py::arg("module"), "Adds a module at the end.")
       .def("__len__", &nn::Sequential::size)
       .def("_at", &nn::Sequential::at);
   py::class_<nn::ModuleList, Module, Hosted<nn::ModuleList>, py::smart_holder>(module, "ModuleList")
@@ -241,17 +241,22 @@ void bind_containers(py::module_& module) {
              return result;
            }),
            py::arg("modules") = py::none())
-      .def("append",
-           [](py::object self, const Child& child) {
-             self.cast<nn::ModuleList&>().append(child);
-             return self;
-           })
-      .def("extend",
-           [](py::object self, const std::vector<Child>& modules) {
-             self.cast<nn::ModuleList&>().extend(modules);
-             return self;
-           })
-      .def("insert", &nn::ModuleList::insert)
+      .def(
+          "append",
+          [](py::object self, const Child& child) {
+            self.cast<nn::ModuleList&>().append(child);
+            return self;
+          },
+          py::arg("module"), "Adds a module at the end.")
+      .def(
+          "extend",
+          [](py::object self, const std::vector<Child>& modules) {
+            self.cast<nn::ModuleList&>().extend(modules);
+            return self;
+          },
+          py::arg("modules"), "Adds modules at the end.")
+      .def("insert", &nn::ModuleList::insert, py::arg("index"), py::arg("module"),
+           "Adds a module before the position `index`.")
       .def("__len__", &nn::ModuleList::size)
       .def("_at", &nn::ModuleList::at);
   py::class_<nn::ModuleDict, Module, Hosted<nn::ModuleDict>, py::smart_holder>(module, "ModuleDict")
@@ -279,8 +284,38 @@ void bind_containers(py::module_& module) {
            [](nn::ModuleDict& self, const std::string& key) {
              if (!self.unregister(key)) throw py::key_error(key);
            })
-      .def("clear", &nn::ModuleDict::clear)
-      .def("keys", &nn::ModuleDict::keys);
+      .def("clear", &nn::ModuleDict::clear, "Takes all modules away.")
+      .def("keys", &nn::ModuleDict::keys, "The names, in the order in which they came.");
+  py::class_<nn::ParameterList, Module, Hosted<nn::ParameterList>, py::smart_holder>(
+      module, "ParameterList")
+      .def(py::init([](const py::object& values) {
+             auto* result = new Hosted<nn::ParameterList>();
+             if (!values.is_none()) {
+               for (py::handle value : values) result->append(value.cast<Tensor>());
+             }
+             return result;
+           }),
+           py::arg("values") = py::none())
+      .def(
+          "append",
+          [](py::object self, const Tensor& value) {
+            self.cast<nn::ParameterList&>().append(value);
+            return self;
+          },
+          py::arg("value"), "Adds a tensor as a parameter at the end.")
+      .def(
+          "extend",
+          [](py::object self, const py::iterable& values) {
+            for (py::handle value : values) {
+              self.cast<nn::ParameterList&>().append(value.cast<Tensor>());
+            }
+            return self;
+          },
+          py::arg("values"), "Adds tensors as parameters at the end.")
+      .def("__len__", &nn::ParameterList::size)
+      .def("_at", [](const nn::ParameterList& self, int64_t index) {
+        return as_parameter(self.at(index));
+      });
 }
 
 }  // namespace
@@ -292,11 +327,36 @@ Tensors module_outputs(const py::object& result) {
                        Py_TYPE(result.ptr())->tp_name);
 }
 
+void bind_utils(py::module_& module) {
+  using Parameters = Tensors;
+  module.def("clip_grad_norm_", [](const Parameters& parameters, double max_norm, double norm_type,
+                                   bool error_if_nonfinite) {
+    return without_lock([&] {
+      return nn::utils::clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite);
+    });
+  });
+  module.def("clip_grad_value_", [](const Parameters& parameters, double clip_value) {
+    without_lock([&] { nn::utils::clip_grad_value_(parameters, clip_value); });
+  });
+  module.def("get_total_norm", [](const Parameters& tensors, double norm_type) {
+    return without_lock([&] { return nn::utils::get_total_norm(tensors, norm_type); });
+  });
+  module.def("parameters_to_vector", [](const Parameters& parameters) {
+    return nn::utils::parameters_to_vector(parameters);
+  });
+  module.def("vector_to_parameters", [](const Tensor& vector, const Parameters& parameters) {
+    nn::utils::vector_to_parameters(vector, parameters);
+  });
+}
+
 void bind_nn(py::module_& module) {
   py::module_ nn_module = module.def_submodule("_nn");
   bind_module_class(nn_module);
   bind_containers(nn_module);
   bind_layers(nn_module);
+  bind_layer_fields(nn_module);
+  py::module_ utils = module.def_submodule("_nn_utils");
+  bind_utils(utils);
 }
 
 }  // namespace taut::python

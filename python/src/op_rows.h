@@ -43,6 +43,7 @@ void add_sort_rows(Rows& rows);
 void add_matmul_rows(Rows& rows);
 void add_random_rows(Rows& rows);
 void add_functional_rows(Rows& rows);
+void add_init_rows(Rows& rows);
 void bind_generator(pybind11::module_& module);
 
 }  // namespace taut::python

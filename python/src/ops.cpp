@@ -318,6 +318,10 @@ void bind_ops(py::module_& module) {
   Rows functional_rows(functional, "nn.functional.");
   add_functional_rows(functional_rows);
 
+  py::module_ init_module = module.def_submodule("_init");
+  Rows init_rows(init_module, "nn.init.");
+  add_init_rows(init_rows);
+
   py::module_ linalg_module = module.def_submodule("_linalg");
   Rows linalg_rows(linalg_module, "linalg.");
   add_linalg_rows(linalg_rows);

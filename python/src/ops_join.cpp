@@ -366,7 +366,7 @@ void add_random_rows(Rows& rows) {
 }
 
 void bind_generator(py::module_& module) {
-  py::class_<Generator>(
+  py::class_<Generator, py::smart_holder>(
       module, "Generator",
       "A stream of random numbers of its own; the same seed gives the same numbers.")
       .def(py::init(
@@ -377,14 +377,16 @@ void bind_generator(py::module_& module) {
             self.cast<Generator&>().manual_seed(static_cast<uint64_t>(seed));
             return self;
           },
-          py::arg("seed"))
-      .def("seed", &Generator::seed)
-      .def("initial_seed", &Generator::initial_seed)
-      .def("get_state",
-           [](const Generator& self) {
-             const GeneratorState state = self.state();
-             return tensor({static_cast<int64_t>(state.seed), static_cast<int64_t>(state.offset)});
-           })
+          py::arg("seed"), "Starts the stream of `seed` at its beginning.")
+      .def("seed", &Generator::seed, "Seeds from the system's entropy and returns the seed.")
+      .def("initial_seed", &Generator::initial_seed, "The seed that the stream began with.")
+      .def(
+          "get_state",
+          [](const Generator& self) {
+            const GeneratorState state = self.state();
+            return tensor({static_cast<int64_t>(state.seed), static_cast<int64_t>(state.offset)});
+          },
+          "Where the stream stands, as a tensor for set_state.")
       .def(
           "set_state",
           [](Generator& self, const Tensor& state) {
@@ -393,8 +395,10 @@ void bind_generator(py::module_& module) {
             const int64_t* values = state.contiguous().data_ptr<int64_t>();
             self.set_state({static_cast<uint64_t>(values[0]), static_cast<uint64_t>(values[1])});
           },
-          py::arg("new_state"))
-      .def_property_readonly("device", [](const Generator&) { return kCPU; });
+          py::arg("new_state"), "Goes on where get_state was called.")
+      .def_property_readonly(
+          "device", [](const Generator&) { return kCPU; },
+          "The CPU: the numbers are the same on every device.");
   module.attr("default_generator") =
       py::cast(&default_generator(), py::return_value_policy::reference);
   module.def("use_deterministic_algorithms", &use_deterministic_algorithms, py::arg("mode"));

@@ -1,13 +1,16 @@
-// The rows of taut.nn.functional.
+// The rows of taut.nn.functional and taut.nn.init.
 
 #include "op_rows.h"
 #include "taut/nn/functional/activation.h"
+#include "taut/nn/functional/attention.h"
 #include "taut/nn/functional/conv.h"
 #include "taut/nn/functional/loss.h"
 #include "taut/nn/functional/norm.h"
 #include "taut/nn/functional/pool.h"
 #include "taut/nn/functional/softmax.h"
+#include "taut/nn/init.h"
 #include "taut/ops/indexing.h"
+#include "taut/ops/join.h"
 #include "taut/ops/matmul.h"
 #include "taut/ops/random.h"
 
@@ -21,6 +24,7 @@ void add_activation_rows(Rows& rows) {
 #define TAUT_ACTIVATION(name, Functor)          \
   rows.function(#name "(input, inplace=False)", \
                 [](T x, bool inplace) { return maybe_in_place(x, F::name(x), inplace); });
+#include "taut/nn/init.h"
 #include "taut/ops/lists/activation.def"
 #undef TAUT_ACTIVATION
   rows.function("relu(input, inplace=False)",
@@ -267,6 +271,11 @@ void add_pool_rows(Rows& rows) {
 
 void add_layer_rows(Rows& rows) {
   rows.function(
+      "scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, "
+      "is_causal=False, *, scale=None, enable_gqa=False)",
+      fn<Tensor(T, T, T, T, double, bool, std::optional<double>, bool)>(
+          F::scaled_dot_product_attention));
+  rows.function(
       "embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, "
       "scale_grad_by_freq=False, sparse=False)",
       [](T x, T weight, DimOpt padding_idx, std::optional<double> max_norm, double, bool by_freq,
@@ -275,6 +284,12 @@ void add_layer_rows(Rows& rows) {
                    "embedding: max_norm and sparse gradients are not there yet");
         return F::embedding(x, weight, padding_idx, by_freq);
       });
+  rows.function("pad(input, pad, mode='constant', value=None)",
+                [](T x, const std::vector<int64_t>& pad, Word mode, std::optional<double> value) {
+                  TAUT_CHECK(mode == "constant", NotImplementedError,
+                             "pad: mode is 'constant' so far; got '", mode, "'");
+                  return constant_pad_nd(x, pad, value.value_or(0.0));
+                });
   rows.function("one_hot(tensor, num_classes=-1)", fn<Tensor(T, int64_t)>(F::one_hot));
   rows.function("linear(input, weight, bias=None)", fn<Tensor(T, T, T)>(F::linear));
   rows.function("dropout(input, p=0.5, training=True, inplace=False)",
@@ -288,6 +303,40 @@ void add_layer_rows(Rows& rows) {
 }
 
 }  // namespace
+
+void add_init_rows(Rows& rows) {
+  namespace init = nn::init;
+  using G = Generator*;
+  rows.function("constant_(tensor, val)", fn<T(T, double)>(init::constant_));
+  rows.function("zeros_(tensor)", fn<T(T)>(init::zeros_));
+  rows.function("ones_(tensor)", fn<T(T)>(init::ones_));
+  rows.function("uniform_(tensor, a=0.0, b=1.0, generator=None)",
+                fn<T(T, double, double, G)>(init::uniform_));
+  rows.function("normal_(tensor, mean=0.0, std=1.0, generator=None)",
+                fn<T(T, double, double, G)>(init::normal_));
+  rows.function("trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None)",
+                fn<T(T, double, double, double, double, G)>(init::trunc_normal_));
+  rows.function("xavier_uniform_(tensor, gain=1.0, generator=None)",
+                fn<T(T, double, G)>(init::xavier_uniform_));
+  rows.function("xavier_normal_(tensor, gain=1.0, generator=None)",
+                fn<T(T, double, G)>(init::xavier_normal_));
+  rows.function(
+      "kaiming_uniform_(tensor, a=0.0, mode='fan_in', nonlinearity='leaky_relu', generator=None)",
+      fn<T(T, double, Word, Word, G)>(init::kaiming_uniform_));
+  rows.function(
+      "kaiming_normal_(tensor, a=0.0, mode='fan_in', nonlinearity='leaky_relu', generator=None)",
+      fn<T(T, double, Word, Word, G)>(init::kaiming_normal_));
+  rows.function("eye_(tensor)", fn<T(T)>(init::eye_));
+  rows.function("dirac_(tensor, groups=1)", fn<T(T, int64_t)>(init::dirac_));
+  rows.function("sparse_(tensor, sparsity, std=0.01, generator=None)",
+                fn<T(T, double, double, G)>(init::sparse_));
+  rows.function("calculate_gain(nonlinearity, param=None)",
+                [](Word nonlinearity, std::optional<double> param) {
+                  return init::calculate_gain(nonlinearity, param.value_or(0.01));
+                });
+  rows.function("_calculate_fan_in_and_fan_out(tensor)",
+                fn<std::pair<int64_t, int64_t>(T)>(init::calculate_fan_in_and_fan_out));
+}
 
 void add_functional_rows(Rows& rows) {
   add_activation_rows(rows);

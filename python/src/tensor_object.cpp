@@ -519,7 +519,13 @@ PyMemberDef offsets[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(TensorObject, weak_references), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 
-PyType_Slot slots[] = {{Py_tp_new, (void*)tensor_new},
+constexpr char kTensorDoc[] =
+    "Numbers of one dtype in as many dims as wanted, on a device; with requires_grad the ops on it "
+    "are recorded, and backward() gives its gradient. Made by taut.tensor, taut.zeros and the "
+    "like.";
+
+PyType_Slot slots[] = {{Py_tp_doc, (void*)kTensorDoc},
+                       {Py_tp_new, (void*)tensor_new},
                        {Py_tp_init, (void*)tensor_init},
                        {Py_tp_dealloc, (void*)tensor_dealloc},
                        {Py_tp_finalize, (void*)tensor_finalize},

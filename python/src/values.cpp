@@ -79,7 +79,10 @@ PyMethodDef dtype_methods[] = {{"__reduce__", dtype_reduce, METH_NOARGS, nullptr
                                {nullptr, nullptr, 0, nullptr}};
 
 void bind_dtypes(py::module_& module) {
-  PyType_Slot slots[] = {{Py_tp_repr, (void*)dtype_repr},
+  static constexpr char kDoc[] =
+      "What the elements of a tensor are: taut.float32, taut.int64, taut.bool and so on.";
+  PyType_Slot slots[] = {{Py_tp_doc, (void*)kDoc},
+                         {Py_tp_repr, (void*)dtype_repr},
                          {Py_tp_getset, dtype_members},
                          {Py_tp_methods, dtype_methods},
                          {0, nullptr}};
@@ -172,11 +175,17 @@ PyMethodDef device_methods[] = {{"__reduce__", device_reduce, METH_NOARGS, nullp
                                 {nullptr, nullptr, 0, nullptr}};
 
 void bind_device(py::module_& module) {
-  PyType_Slot slots[] = {
-      {Py_tp_new, (void*)device_new},   {Py_tp_repr, (void*)device_repr},
-      {Py_tp_str, (void*)device_str},   {Py_tp_richcompare, (void*)device_compare},
-      {Py_tp_hash, (void*)device_hash}, {Py_tp_getset, device_members},
-      {Py_tp_methods, device_methods},  {0, nullptr}};
+  static constexpr char kDoc[] =
+      "Where a tensor lies: device('cpu'), device('cuda'), device('cuda', 1) or device('cuda:1').";
+  PyType_Slot slots[] = {{Py_tp_doc, (void*)kDoc},
+                         {Py_tp_new, (void*)device_new},
+                         {Py_tp_repr, (void*)device_repr},
+                         {Py_tp_str, (void*)device_str},
+                         {Py_tp_richcompare, (void*)device_compare},
+                         {Py_tp_hash, (void*)device_hash},
+                         {Py_tp_getset, device_members},
+                         {Py_tp_methods, device_methods},
+                         {0, nullptr}};
   PyType_Spec spec = {"taut.device", sizeof(DeviceObject), 0, Py_TPFLAGS_DEFAULT, slots};
   device_type = make_type(module, spec);
 }
@@ -195,8 +204,13 @@ PyMethodDef format_methods[] = {{"__reduce__", format_reduce, METH_NOARGS, nullp
                                 {nullptr, nullptr, 0, nullptr}};
 
 void bind_memory_format(py::module_& module) {
-  PyType_Slot slots[] = {
-      {Py_tp_repr, (void*)format_repr}, {Py_tp_methods, format_methods}, {0, nullptr}};
+  static constexpr char kDoc[] =
+      "The order of elements in memory: taut.contiguous_format, taut.channels_last or "
+      "taut.preserve_format.";
+  PyType_Slot slots[] = {{Py_tp_doc, (void*)kDoc},
+                         {Py_tp_repr, (void*)format_repr},
+                         {Py_tp_methods, format_methods},
+                         {0, nullptr}};
   PyType_Spec spec = {"taut.memory_format", sizeof(FormatObject), 0, Py_TPFLAGS_DEFAULT, slots};
   format_type = make_type(module, spec);
   format_type->tp_new = nullptr;
@@ -253,15 +267,19 @@ PyObject* size_numel(PyObject* self, PyObject*) {
 PyObject* size_reduce(PyObject* self, PyObject*) {
   return Py_BuildValue("O(N)", size_type, PySequence_List(self));
 }
-PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, nullptr},
+PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The product of the sizes."},
                               {"__reduce__", size_reduce, METH_NOARGS, nullptr},
                               {nullptr, nullptr, 0, nullptr}};
 
 void bind_size(py::module_& module) {
-  PyType_Slot slots[] = {
-      {Py_tp_repr, (void*)size_repr},     {Py_sq_concat, (void*)size_concat},
-      {Py_sq_repeat, (void*)size_repeat}, {Py_mp_subscript, (void*)size_subscript},
-      {Py_tp_methods, size_methods},      {0, nullptr}};
+  static constexpr char kDoc[] = "The shape of a tensor: a tuple that knows its numel().";
+  PyType_Slot slots[] = {{Py_tp_doc, (void*)kDoc},
+                         {Py_tp_repr, (void*)size_repr},
+                         {Py_sq_concat, (void*)size_concat},
+                         {Py_sq_repeat, (void*)size_repeat},
+                         {Py_mp_subscript, (void*)size_subscript},
+                         {Py_tp_methods, size_methods},
+                         {0, nullptr}};
   PyType_Spec spec = {"taut.Size", 0, 0, Py_TPFLAGS_DEFAULT, slots};
   size_type = make_type(module, spec, &PyTuple_Type);
 }

@@ -14,6 +14,7 @@ from . import _C
 from ._C import *  # noqa: F403
 from . import _tensor  # noqa: F401  completes the class Tensor
 from ._modes import enable_grad, inference_mode, is_inference_mode_enabled, no_grad, set_grad_enabled
+from ._serialization import load, save
 from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from ._settings import finfo, get_printoptions, iinfo, set_printoptions
 
@@ -23,18 +24,19 @@ strided = "strided"  # the only layout there is
 newaxis = None
 
 
-
 def is_tensor(obj):
+    """Whether an object is a taut.Tensor."""
     return isinstance(obj, Tensor)
 
 
 def typename(obj):
+    """The type of an object as text, as in 'taut.FloatTensor' or 'builtins.int'."""
     if isinstance(obj, Tensor):
         return obj.type()
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
-_LAZY = ("autograd", "config", "cuda", "linalg", "nn", "optim", "special", "utils")
+_LAZY = ("autograd", "config", "cuda", "io", "linalg", "nn", "optim", "special", "utils")
 
 
 def __getattr__(name):

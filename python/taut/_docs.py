@@ -180,6 +180,11 @@ _TENSOR = {
 }
 
 _FUNCTIONAL = {
+    "pad": "`value` (0 unless given) around the elements: pad has two counts, before and after, for each dim from the last one "
+    "on; negative ones cut. mode is 'constant'.",
+    "scaled_dot_product_attention": "softmax(query key^T * scale + mask) value: query (..., L, E), key (..., S, E), value (..., S, V) "
+    "to (..., L, V). attn_mask is bool (true: takes part) or is added; is_causal lets position i see positions up to i; scale is "
+    "1 / sqrt(E) unless given; dropout_p acts whenever it is above 0; enable_gqa repeats the heads of key and value.",
     "relu6": "min(max(0, x), 6).", "selu": "The self-normalising exponential unit (Klambauer et al., 2017).",
     "silu": "x * sigmoid(x).", "mish": "x * tanh(softplus(x)).", "hardsigmoid": "clamp(x / 6 + 1/2, 0, 1).",
     "hardswish": "x * hardsigmoid(x).", "logsigmoid": "log(sigmoid(x)).", "softsign": "x / (1 + |x|).",
@@ -215,6 +220,21 @@ _FUNCTIONAL = {
     "adaptive_max_pool1d": "Maxima over as many parts as asked for.", "adaptive_max_pool2d": "Maxima over as many parts as asked for.",
     "adaptive_max_pool3d": "Maxima over as many parts as asked for.", "embedding": "Rows of weight by index.",
     "one_hot": "1 at the class, 0 elsewhere.", "relu_": "relu in place.",
+}
+
+_INIT = {
+    "constant_": "Every element val.", "zeros_": "Zeros.", "ones_": "Ones.", "uniform_": "Uniform in [a, b).",
+    "normal_": "Normal numbers of the given mean and deviation.",
+    "trunc_normal_": "Normal numbers of which none lies outside [a, b].",
+    "xavier_uniform_": "Uniform in +-gain sqrt(6 / (fan_in + fan_out)). Glorot and Bengio, 2010.",
+    "xavier_normal_": "Normal with deviation gain sqrt(2 / (fan_in + fan_out)).",
+    "kaiming_uniform_": "Uniform in +-gain sqrt(3 / fan), with the gain of the nonlinearity that follows; mode is 'fan_in' or "
+    "'fan_out', a the slope of a leaky_relu. He et al., 2015.",
+    "kaiming_normal_": "Normal with deviation gain / sqrt(fan); arguments as for kaiming_uniform_.",
+    "eye_": "The identity matrix.", "dirac_": "Convolution weights that hand each input channel through.",
+    "sparse_": "In each column a share `sparsity` of zeros, the rest normal.",
+    "calculate_gain": "By how much a nonlinearity shrinks the spread of its input; ValueError for an unknown one.",
+    "_calculate_fan_in_and_fan_out": "(fan_in, fan_out) of a weight of at least two dims.",
 }
 
 _ALIASES = {
@@ -258,6 +278,8 @@ def text_of(qualname):
     owner, _, name = qualname.rpartition(".")
     if owner == "nn.functional":
         text = _FUNCTIONAL.get(name) or _find(name)
+    elif owner == "nn.init":
+        text = _INIT.get(name, "")
     elif owner == "Tensor":
         text = _TENSOR.get(name) or _find(name)
     else:

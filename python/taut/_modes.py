@@ -69,6 +69,8 @@ class _Mode:
 
 
 class no_grad(_Mode):
+    """Ops are not recorded on the tape, within a `with` or a function that it decorates."""
+
     def __new__(cls, function=None):
         self = super().__new__(cls)
         self._previous = []
@@ -83,6 +85,8 @@ class no_grad(_Mode):
 
 
 class enable_grad(_Mode):
+    """Ops are recorded again inside no_grad."""
+
     def __new__(cls, function=None):
         self = super().__new__(cls)
         self._previous = []
@@ -97,6 +101,8 @@ class enable_grad(_Mode):
 
 
 class set_grad_enabled(_Mode):
+    """Ops are recorded or not from now on; within a `with`, up to its end."""
+
     def __init__(self, mode):
         # Takes effect at once, also without `with`.
         self.mode = bool(mode)
@@ -118,6 +124,8 @@ class set_grad_enabled(_Mode):
 
 
 class inference_mode(_Mode):
+    """As no_grad; and tensors made within cannot be saved for backward, nor written to outside."""
+
     def __new__(cls, mode=True):
         self = super().__new__(cls)
         self.mode = True if callable(mode) else bool(mode)
@@ -140,4 +148,5 @@ class inference_mode(_Mode):
 
 
 def is_inference_mode_enabled():
+    """Whether inference_mode holds on this thread."""
     return _C._is_inference_mode()

@@ -12,6 +12,8 @@ _FLOATS = {
 
 
 class finfo:
+    """The range of a floating dtype: bits, eps, max, min, tiny, smallest_normal, resolution. TypeError for other dtypes."""
+
     def __init__(self, type=None):
         dtype = _C.get_default_dtype() if type is None else type
         if not dtype.is_floating_point:
@@ -29,6 +31,8 @@ class finfo:
 
 
 class iinfo:
+    """The range of an integer dtype: bits, max, min. TypeError for other dtypes."""
+
     def __init__(self, type):
         if type.is_floating_point or type is _C.bool:
             raise TypeError(f"iinfo: expected an integer dtype; got {type}; finfo is for floats")
@@ -51,12 +55,16 @@ _KEYS = ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")
 
 
 def get_printoptions():
+    """How tensors are printed, as a dict of the arguments of set_printoptions."""
     return dict(zip(_KEYS, _C._print_options()))
 
 
 def set_printoptions(
     precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None
 ):
+    """How tensors are printed: decimals (precision), from how many elements on they are left out (threshold), how many then
+    stand at each edge (edgeitems), characters in a line (linewidth), powers of ten or not (sci_mode; None: as the values need).
+    profile is 'default', 'short' or 'full'."""
     options = get_printoptions()
     if profile is not None:
         if profile not in _PROFILES:

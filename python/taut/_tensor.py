@@ -90,20 +90,24 @@ def _reversed(self):
 
 
 def _backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    """Adds the gradients of this tensor to the .grad of the leaves that it was computed from; see taut.autograd.backward."""
     from . import autograd
 
     autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 def _register_hook(self, hook):
+    """Lets hook(grad) see this tensor's gradient in backward, and replace it. Returns a handle whose remove() takes the hook away."""
     return _C._register_hook(self, hook)
 
 
 def _register_post_accumulate_grad_hook(self, hook):
+    """Lets hook(tensor) run after .grad of this leaf got its gradient. Returns a handle."""
     return _C._register_post_accumulate_grad_hook(self, hook)
 
 
 def _as_subclass(self, cls):
+    """The same elements as a tensor of a subclass."""
     if not (isinstance(cls, type) and issubclass(cls, Tensor)):
         raise TypeError(f"as_subclass: expected a subclass of taut.Tensor; got {cls!r}")
     return _C._as_subclass(cls, _C.alias(self))
@@ -116,12 +120,14 @@ def _apply_(self, function):
 
 
 def _map_(self, other, function):
+    """Replaces each element a by function(a, b), b from `other`: slow, for the CPU only."""
     pairs = zip(self.reshape(-1).tolist(), other.reshape(-1).tolist())
     flat = [function(a, b) for a, b in pairs]
     return self.copy_(_C.tensor(flat, dtype=self.dtype).reshape(self.shape))
 
 
 def _share_memory_(self):
+    """Not there: tensors go between processes by pickling."""
     raise NotImplementedError("share_memory_: pass tensors between processes by pickling them")
 
 

@@ -7,22 +7,27 @@ __all__ = ["Generator", "default_generator", "fork_rng", "get_rng_state", "initi
 
 
 def manual_seed(seed):
+    """Seeds the default generator and returns it."""
     return default_generator.manual_seed(int(seed))
 
 
 def seed():
+    """Seeds the default generator from the system's entropy and returns the seed."""
     return default_generator.seed()
 
 
 def initial_seed():
+    """The seed of the default generator."""
     return default_generator.initial_seed()
 
 
 def get_rng_state():
+    """Where the default generator stands, as a tensor."""
     return default_generator.get_state()
 
 
 def set_rng_state(new_state):
+    """Goes on where get_rng_state was called."""
     default_generator.set_state(new_state)
 
 

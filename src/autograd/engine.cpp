@@ -12,6 +12,7 @@
 #include "src/autograd/node_hooks.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/record.h"
+#include "taut/base/interrupt.h"
 #include "taut/ops/ops.h"
 
 namespace taut::autograd {
@@ -232,6 +233,7 @@ class Walk {
       if (visits_[i].awaited == 0) push_ready(static_cast<int>(i));
     }
     while (!ready_.empty()) {
+      check_interrupt();
       const int at = ready_.top().second;
       ready_.pop();
       process(at);

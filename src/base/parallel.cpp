@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "taut/base/check.h"
+#include "taut/base/serial.h"
 
 namespace taut {
 namespace {
@@ -84,6 +85,9 @@ void set_num_threads(int threads) {
   get_num_threads();
   thread_count.store(threads, std::memory_order_relaxed);
 }
+
+SerialGuard::SerialGuard() : previous_(inside_region) { inside_region = true; }
+SerialGuard::~SerialGuard() { inside_region = previous_; }
 
 bool in_parallel_region() { return inside_region || omp_in_parallel() != 0; }
 

@@ -1,18 +1,24 @@
 #include "taut/data/dataloader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
 
 #include "taut/autograd/grad_mode.h"
+#include "taut/base/interrupt.h"
+#include "taut/base/serial.h"
 #include "taut/ops/ops.h"
 
 namespace taut::data {
 namespace {
 
-thread_local Generator* current_generator = nullptr;
+// How long a wait for a batch sleeps before it asks whether to go on.
+constexpr std::chrono::milliseconds kPatience{20};
+
+thread_local std::shared_ptr<Generator> current_generator;
 
 // A seed for each batch, by the finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
 uint64_t batch_seed(uint64_t base, uint64_t epoch, uint64_t batch) {
@@ -56,6 +62,8 @@ Generator& batch_generator() {
   return current_generator == nullptr ? default_generator() : *current_generator;
 }
 
+std::shared_ptr<Generator> shared_batch_generator() { return current_generator; }
+
 // What iterators tell their loader; it outlives whichever goes first.
 struct DataLoader::Progress {
   std::mutex mutex;
@@ -78,6 +86,7 @@ struct DataLoader::Iterator::Epoch {
   std::vector<Indices> batches;
   uint64_t seed = 0;
   int64_t epoch = 0;
+  double timeout = 0.0;
   size_t next_out = 0;  // the batch that the iterator hands out next
 
   std::mutex mutex;
@@ -99,13 +108,13 @@ struct DataLoader::Iterator::Epoch {
   }
 
   Tensors make(size_t number) {
-    Generator generator(batch_seed(seed, static_cast<uint64_t>(epoch), number));
-    Generator* const outer = std::exchange(current_generator, &generator);
     struct Restore {
-      Generator* generator;
-      ~Restore() { current_generator = generator; }
-    } restore{outer};
+      std::shared_ptr<Generator> outer;
+      ~Restore() { current_generator = std::move(outer); }
+    } restore{std::exchange(current_generator, std::make_shared<Generator>(batch_seed(
+                                                   seed, static_cast<uint64_t>(epoch), number)))};
     const Indices& indices = batches[number];
+    TAUT_CHECK(!indices.empty(), ValueError, "DataLoader: batch ", number, " has no samples");
     if (dataset->has_get_batch() && !collate) {
       try {
         return dataset->get_batch(indices);
@@ -128,6 +137,7 @@ struct DataLoader::Iterator::Epoch {
 
   void work(bool grad_enabled) {
     const AutoGradMode grad_mode(grad_enabled);
+    const SerialGuard serial;  // the workers are as many as were asked for, and no team for each
     std::unique_lock lock(mutex);
     while (true) {
       slot_is_free.wait(lock, [&] { return is_stopped || next_in < next_out + ring.size(); });
@@ -157,11 +167,28 @@ struct DataLoader::Iterator::Epoch {
     }
   }
 
+  // Waits until the next batch can be taken. An interrupt or a timeout comes from here, so that it
+  // loses no batch.
+  void await_batch() {
+    if (ring.empty()) return;
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now();
+    std::unique_lock lock(mutex);
+    const Slot& slot = ring[next_out % ring.size()];
+    while (!batch_is_ready.wait_for(lock, kPatience, [&] { return slot.is_ready; })) {
+      lock.unlock();
+      check_interrupt();
+      const double waited = std::chrono::duration<double>(Clock::now() - start).count();
+      TAUT_CHECK(timeout == 0 || waited < timeout, Error, "DataLoader: batch ", next_out,
+                 " was not ready after ", timeout, " seconds");
+      lock.lock();
+    }
+  }
+
   Tensors take() {
     if (ring.empty()) return make(next_out);
-    std::unique_lock lock(mutex);
+    const std::lock_guard lock(mutex);
     Slot& slot = ring[next_out % ring.size()];
-    batch_is_ready.wait(lock, [&] { return slot.is_ready; });
     const Slot taken = std::exchange(slot, Slot());
     if (taken.error) std::rethrow_exception(taken.error);
     return taken.batch;
@@ -177,6 +204,7 @@ struct DataLoader::Iterator::Epoch {
       }
       return false;
     }
+    await_batch();
     try {
       batch = take();
     } catch (...) {
@@ -198,7 +226,7 @@ struct DataLoader::Iterator::Epoch {
   }
 };
 
-DataLoader::Iterator::Iterator(std::shared_ptr<Epoch> epoch) : epoch_(std::move(epoch)) { ++*this; }
+DataLoader::Iterator::Iterator(std::shared_ptr<Epoch> epoch) : epoch_(std::move(epoch)) {}
 
 DataLoader::Iterator& DataLoader::Iterator::operator++() {
   batch_.clear();
@@ -218,6 +246,16 @@ DataLoader::DataLoader(std::shared_ptr<Dataset> dataset, const DataLoaderOptions
              "DataLoader: num_workers cannot be negative; got ", options.num_workers);
   TAUT_CHECK(options.prefetch_factor >= 1, ValueError,
              "DataLoader: prefetch_factor must be at least 1; got ", options.prefetch_factor);
+  TAUT_CHECK(options.timeout >= 0, ValueError, "DataLoader: timeout cannot be negative; got ",
+             options.timeout);
+  batches_ = options.batch_sampler;
+  if (batches_ != nullptr) {
+    TAUT_CHECK(options.batch_size == 1 && !options.shuffle && options.sampler == nullptr &&
+                   !options.drop_last,
+               ValueError,
+               "DataLoader: batch_sampler excludes batch_size, shuffle, sampler and drop_last");
+    return;
+  }
   std::shared_ptr<Sampler> sampler = options.sampler;
   if (sampler == nullptr && options.shuffle) {
     sampler =
@@ -234,6 +272,12 @@ DataLoader::~DataLoader() = default;
 int64_t DataLoader::size() const { return batches_->size(); }
 
 DataLoader::Iterator DataLoader::begin() {
+  Iterator iterator = start();
+  ++iterator;
+  return iterator;
+}
+
+DataLoader::Iterator DataLoader::start() {
   Generator& generator = options_.generator ? *options_.generator : default_generator();
   auto epoch = std::make_shared<Iterator::Epoch>();
   {
@@ -251,6 +295,7 @@ DataLoader::Iterator DataLoader::begin() {
     epoch->next_out = static_cast<size_t>(state.cursor);
     epoch->seed = generator.reserve(1).offset ^ generator.initial_seed();
   }
+  epoch->timeout = options_.timeout;
   epoch->dataset = dataset_;
   epoch->collate = options_.collate_fn;
   epoch->progress = progress_;

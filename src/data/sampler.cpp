@@ -119,6 +119,8 @@ BatchSampler::BatchSampler(std::shared_ptr<Sampler> sampler, int64_t batch_size,
              batch_size);
 }
 
+BatchSampler::~BatchSampler() = default;
+
 int64_t BatchSampler::size() const {
   const int64_t samples = sampler_->size();
   return drop_last_ ? samples / batch_size_ : (samples + batch_size_ - 1) / batch_size_;

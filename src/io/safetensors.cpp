@@ -99,6 +99,10 @@ class Header {
  public:
   Header(const char* data, size_t size, const std::string& path) : what_("load: " + path) {
     require(size >= 8, "is too short to be a safetensors file");
+    require(
+        std::string_view(data, 4) != "PK\3\4",
+        "is a zip archive, as torch.save writes; Taut reads no pickles: convert it in PyTorch with "
+        "safetensors.torch.save_file");
     uint64_t length = 0;
     for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(data[i]);
     require(length <= kMaxHeader,

@@ -303,6 +303,34 @@ std::vector<double> OneCycleLR::get_lr() {
   return std::vector<double>(groups(), anneal(phase.start_lr, phase.end_lr, share));
 }
 
+namespace {
+
+using Schedulers = std::vector<std::shared_ptr<LRScheduler>>;
+
+std::string prefix_of(size_t index) { return concat("schedulers.", index, "."); }
+
+// What a schedule made of others has in its state dict beside its own.
+void add_states(const Schedulers& schedulers, Values& state) {
+  for (size_t i = 0; i < schedulers.size(); ++i) {
+    for (const auto& [name, value] : schedulers[i]->state_dict()) {
+      state.set(prefix_of(i) + name, value);
+    }
+  }
+}
+
+void load_states(const Schedulers& schedulers, const Values& state) {
+  for (size_t i = 0; i < schedulers.size(); ++i) {
+    const std::string prefix = prefix_of(i);
+    Values own;
+    for (const auto& [name, value] : state) {
+      if (name.starts_with(prefix)) own.set(name.substr(prefix.size()), value);
+    }
+    schedulers[i]->load_state_dict(own);
+  }
+}
+
+}  // namespace
+
 SequentialLR::SequentialLR(Optimizer& optimizer,
                            std::vector<std::shared_ptr<LRScheduler>> schedulers,
                            std::vector<int64_t> milestones)
@@ -345,9 +373,20 @@ void SequentialLR::step() {
 
 std::vector<double> SequentialLR::get_lr() { return last_lr_; }
 
+Values SequentialLR::state_dict() const {
+  Values state = LRScheduler::state_dict();
+  add_states(schedulers_, state);
+  return state;
+}
+
+void SequentialLR::load_state_dict(const Values& state) {
+  load_states(schedulers_, state);
+  LRScheduler::load_state_dict(state);
+}
+
 namespace {
 
-Optimizer& optimizer_of(const std::vector<std::shared_ptr<LRScheduler>>& schedulers) {
+Optimizer& optimizer_of(const Schedulers& schedulers) {
   TAUT_CHECK(!schedulers.empty(), ValueError, "ChainedScheduler: there are no schedulers");
   for (const auto& scheduler : schedulers) {
     TAUT_CHECK(&scheduler->optimizer() == &schedulers[0]->optimizer(), ValueError,
@@ -371,6 +410,17 @@ void ChainedScheduler::step() {
 }
 
 std::vector<double> ChainedScheduler::get_lr() { return last_lr_; }
+
+Values ChainedScheduler::state_dict() const {
+  Values state = LRScheduler::state_dict();
+  add_states(schedulers_, state);
+  return state;
+}
+
+void ChainedScheduler::load_state_dict(const Values& state) {
+  load_states(schedulers_, state);
+  LRScheduler::load_state_dict(state);
+}
 
 ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& optimizer, const PlateauOptions& options)
     : optimizer_(&optimizer), options_(options) {

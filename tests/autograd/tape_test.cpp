@@ -379,5 +379,24 @@ TEST(Tape, ThreadsShareALeaf) {
   EXPECT_DOUBLE_EQ(at(w.grad(), 3), 100);
 }
 
+struct Interrupted {};
+
+TEST(Tape, BackwardCanBeInterrupted) {
+  static int nodes;
+  nodes = 0;
+  const Tensor x = ones({4}).requires_grad_();
+  Tensor y = x;
+  for (int i = 0; i < 100; ++i) y = y * 2.0;
+  set_interrupt_check([] {
+    if (++nodes == 50) throw Interrupted();
+  });
+  EXPECT_THROW(y.sum().backward(), Interrupted);
+  set_interrupt_check(nullptr);
+  EXPECT_EQ(nodes, 50);
+  EXPECT_FALSE(x.grad().defined());
+  (x * 3.0).sum().backward();
+  EXPECT_DOUBLE_EQ(at(x.grad(), 0), 3);
+}
+
 }  // namespace
 }  // namespace taut

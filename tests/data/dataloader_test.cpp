@@ -154,6 +154,83 @@ TEST(DataLoader, CollatesAsTold) {
   EXPECT_EQ(all_batches(loader)[0][0].item<int64_t>(), 2);
 }
 
+// Single samples from the last to the first.
+class Reversed : public BatchSampler {
+ public:
+  explicit Reversed(int64_t n) : size_(n) {}
+  int64_t size() const override { return size_; }
+  std::vector<Indices> epoch() override {
+    std::vector<Indices> batches;
+    for (int64_t i = size_; i-- > 0;) batches.push_back({i});
+    return batches;
+  }
+
+ private:
+  int64_t size_;
+};
+
+TEST(DataLoader, TakesBatchesMadeElsewhere) {
+  const auto set = std::make_shared<Probe>(3);
+  DataLoader loader(set, {.batch_sampler = std::make_shared<Reversed>(3), .num_workers = 2});
+  EXPECT_EQ(loader.size(), 3);
+  int64_t expected = 2;
+  for (const Tensors& batch : loader) EXPECT_EQ(batch[0].item<int64_t>(), expected--);
+  EXPECT_THROW(DataLoader(set, {.batch_size = 2, .batch_sampler = std::make_shared<Reversed>(3)}),
+               ValueError);
+}
+
+// A sample that waits until it is told to go on.
+class Gate : public Dataset {
+ public:
+  int64_t size() const override { return 2; }
+  Tensors get(int64_t index) override {
+    while (index == 0 && !is_open) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return {tensor(index)};
+  }
+  std::atomic<bool> is_open{false};
+};
+
+// Whether ops may start threads where a sample is made.
+class Serial : public Dataset {
+ public:
+  int64_t size() const override { return 1; }
+  Tensors get(int64_t) override { return {tensor(in_parallel_region() ? 1 : 0)}; }
+};
+
+TEST(DataLoader, WorkersStartNoThreadsOfTheirOwn) {
+  for (int workers : {0, 1}) {
+    DataLoader loader(std::make_shared<Serial>(), {.num_workers = workers});
+    EXPECT_EQ((*loader.begin())[0].item<int64_t>(), workers);
+  }
+  EXPECT_FALSE(in_parallel_region());
+}
+
+TEST(DataLoader, ABatchThatIsLateIsNotLost) {
+  const auto set = std::make_shared<Gate>();
+  DataLoader loader(set, {.num_workers = 1, .timeout = 0.03});
+  auto batches = loader.start();
+  EXPECT_THROW(++batches, Error);
+  set->is_open = true;
+  ++batches;
+  EXPECT_EQ((*batches)[0].item<int64_t>(), 0);
+  ++batches;
+  EXPECT_EQ((*batches)[0].item<int64_t>(), 1);
+}
+
+struct Interrupted {};
+
+TEST(DataLoader, AWaitCanBeInterrupted) {
+  const auto set = std::make_shared<Gate>();
+  DataLoader loader(set, {.num_workers = 1});
+  auto batches = loader.start();
+  set_interrupt_check([] { throw Interrupted(); });
+  EXPECT_THROW(++batches, Interrupted);
+  set_interrupt_check(nullptr);
+  set->is_open = true;
+  ++batches;
+  EXPECT_EQ((*batches)[0].item<int64_t>(), 0);
+}
+
 TEST(DataLoader, ChecksItsOptions) {
   const auto set = std::make_shared<Probe>(4);
   EXPECT_THROW(DataLoader(nullptr), ValueError);

@@ -156,6 +156,39 @@ TEST(LRScheduler, GoesOnFromItsState) {
   EXPECT_EQ(second.last_epoch(), 4);
 }
 
+// A schedule made of two others, and the optimizer that they are for.
+struct Compound {
+  explicit Compound(bool is_chain) : optimizer({ones({2}).requires_grad_()}, {.lr = 0.1}) {
+    const std::vector<std::shared_ptr<LRScheduler>> parts = {
+        std::make_shared<ConstantLR>(optimizer, 0.1, 2),
+        std::make_shared<ExponentialLR>(optimizer, 0.9)};
+    if (is_chain) {
+      schedule = std::make_unique<ChainedScheduler>(parts);
+    } else {
+      schedule = std::make_unique<SequentialLR>(optimizer, parts, std::vector<int64_t>{3});
+    }
+  }
+  SGD optimizer;
+  std::unique_ptr<LRScheduler> schedule;
+};
+
+TEST(LRScheduler, CompoundsGoOnFromTheirState) {
+  for (bool is_chain : {false, true}) {
+    Compound whole(is_chain), first(is_chain), second(is_chain);
+    for (int i = 0; i < 5; ++i) {
+      whole.schedule->step();
+      first.schedule->step();
+    }
+    second.optimizer.load_state_dict(first.optimizer.state_dict());
+    second.schedule->load_state_dict(first.schedule->state_dict());
+    for (int i = 0; i < 5; ++i) {
+      whole.schedule->step();
+      second.schedule->step();
+      EXPECT_EQ(whole.schedule->get_last_lr(), second.schedule->get_last_lr()) << is_chain << i;
+    }
+  }
+}
+
 TEST(LRScheduler, OneCycleEnds) {
   Adam optimizer(Tensors{leaf({1})});
   OneCycleLR schedule(optimizer, {.max_lr = 1.0, .epochs = 2, .steps_per_epoch = 5});

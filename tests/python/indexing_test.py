@@ -132,6 +132,9 @@ def test_random_keys(key):
         # Beside lists NumPy takes an int for a list too, PyTorch and Taut do not.
         key = tuple([item] * 2 if isinstance(item, int) else item for item in key)
     a, x = arrays()
+    if sum(item is not None and item is not Ellipsis for item in key) == a.ndim:
+        # An Ellipsis that stands for no dims keeps lists apart in NumPy, not in PyTorch and Taut.
+        key = tuple(item for item in key if item is not Ellipsis)
     try:
         expected = a[for_numpy(key)]
     except IndexError:

@@ -1,5 +1,6 @@
 """Modules and optimizers from Python."""
 
+import copy
 import gc
 
 import pytest
@@ -175,3 +176,101 @@ def test_conv_net():
     out = net(taut.randn(2, 1, 4, 4))
     out.sum().backward()
     assert out.shape == (2, 3) and all(p.grad is not None for p in net.parameters())
+
+
+def test_layers_tell_what_they_were_made_with():
+    conv = nn.Conv2d(1, 6, (3, 5), stride=2, padding="valid", groups=1)
+    assert (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding) == (1, 6, (3, 5), (2, 2), "valid")
+    assert nn.Conv1d(1, 2, 3, padding=1).padding == (1,) and nn.MaxPool2d(2).kernel_size == 2 and nn.MaxPool2d((2, 3)).stride == (2, 3)
+    norm = nn.BatchNorm2d(4, momentum=None)
+    assert norm.num_features == 4 and norm.momentum is None and norm.eps == 1e-5 and norm.running_mean.shape == (4,)
+    assert nn.Embedding(5, 3, padding_idx=-1).padding_idx == 4 and nn.LayerNorm((2, 3)).normalized_shape == (2, 3)
+    assert nn.KLDivLoss("batchmean").reduction == "batchmean" and nn.CrossEntropyLoss(reduction="sum").reduction == "sum"
+    assert nn.AvgPool2d(2, divisor_override=3)(taut.ones(1, 1, 2, 2)).item() == pytest.approx(4 / 3)
+
+
+def test_what_layers_were_made_with_can_be_changed():
+    drop = nn.Dropout(0.5)
+    drop.p = 1.0
+    assert drop(taut.ones(4)).sum() == 0 and repr(drop) == "Dropout(p=1.0, inplace=False)"
+    assert copy.deepcopy(drop).p == 1.0
+    conv = nn.Conv1d(1, 1, 1)
+    conv.stride = (2,)
+    assert conv(taut.ones(1, 1, 4)).shape == (1, 1, 2)
+    with pytest.raises(TypeError):
+        drop.p = "much"
+
+    class Mine(nn.Conv1d):
+        def __init__(self):
+            super().__init__(2, 2, 3)
+            self.kernel_size = (3,)
+
+    assert Mine().kernel_size == (3,)
+
+
+def test_load_reports_print_as_in_pytorch():
+    layer = nn.Linear(2, 2)
+    assert repr(layer.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
+    assert repr(layer.load_state_dict({}, strict=False)) == "IncompatibleKeys(missing_keys=['weight', 'bias'], unexpected_keys=[])"
+
+
+class Momentum(taut.optim.Optimizer):
+    """As SGD with momentum, written in Python."""
+
+    def __init__(self, params, lr=0.1, momentum=0.0):
+        super().__init__(params, dict(lr=lr, momentum=momentum))
+
+    @taut.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if len(state) == 0:
+                    state["step"] = 0
+                    state["buffer"] = taut.zeros_like(p)
+                state["step"] += 1
+                state["buffer"].mul_(group["momentum"]).add_(p.grad)
+                p.add_(state["buffer"], alpha=-group["lr"])
+
+
+def test_optimizers_written_in_python():
+    nets = [nn.Linear(3, 2), nn.Linear(3, 2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    mine = Momentum([{"params": [nets[0].weight]}, {"params": [nets[0].bias], "lr": 0.01}], momentum=0.9)
+    theirs = taut.optim.SGD([{"params": [nets[1].weight]}, {"params": [nets[1].bias], "lr": 0.01}], lr=0.1, momentum=0.9)
+    schedules = [taut.optim.lr_scheduler.ExponentialLR(optimizer, 0.9) for optimizer in (mine, theirs)]
+    x = taut.randn(4, 3)
+    for step in range(5):
+        for net, optimizer, schedule in zip(nets, (mine, theirs), schedules):
+            optimizer.zero_grad()
+            net(x).square().sum().backward()
+            optimizer.step()
+            schedule.step()
+        assert taut.allclose(nets[0].weight, nets[1].weight) and taut.allclose(nets[0].bias, nets[1].bias)
+        if step == 2:  # the state survives
+            saved = mine.state_dict()
+            mine = Momentum([{"params": [nets[0].weight]}, {"params": [nets[0].bias]}])
+            mine.load_state_dict(saved)
+            schedules[0] = taut.optim.lr_scheduler.ExponentialLR(mine, 0.9)
+            schedules[0].load_state_dict(schedules[1].state_dict())
+    state = mine.state[nets[0].bias]
+    assert state["step"] == 5 and set(state) == {"step", "buffer"} and "buffer" in state and state.get("other", 3) == 3
+    assert repr(mine).startswith("Momentum (") and isinstance(mine, taut.optim.Optimizer)
+    with pytest.raises(KeyError):
+        state["other"]
+    with pytest.raises(ValueError, match="none of the parameters"):
+        mine.state[taut.ones(1)]
+    with pytest.raises(ValueError):
+        Momentum([])
+    with pytest.raises(NotImplementedError, match="step"):
+        taut.optim.Optimizer([nets[0].weight], {}).step()
+
+
+def test_states_of_optimizers_of_cpp_can_be_read():
+    x = taut.ones(3, requires_grad=True)
+    optimizer = taut.optim.Adam([x])
+    x.sum().backward()
+    optimizer.step()
+    assert optimizer.state[x]["exp_avg"].shape == (3,)

@@ -206,7 +206,9 @@ def test_settings():
     taut.set_num_threads(threads)
     with pytest.raises(ValueError):
         taut.set_num_threads(0)
-    assert "Taut" in taut.config.show()
+    for word in ("Taut 0.", "compiler", "flags", "BLAS", "Highway", "CUDA", "cuDNN", "NCCL", "SIMD", "threads", "GPUs", "Python", "pybind11"):
+        assert word in taut.config.show()
+    assert set(taut.config.features()) >= {"CUDA", "cuDNN"}
     assert taut.memory_stats()["allocated"] >= 0
     assert taut.cuda.is_available() in (True, False) and taut.cuda.device_count() >= 0
     assert taut.get_default_dtype() is taut.float32

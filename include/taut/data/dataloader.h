@@ -20,12 +20,15 @@ struct DataLoaderOptions {
   int64_t batch_size = 1;
   bool shuffle = false;
   std::shared_ptr<Sampler> sampler = nullptr;  // instead of shuffle
-  int num_workers = 0;                         // 0: batches are made when they are asked for
-  Collate collate_fn = {};                     // default_collate unless given
-  bool pin_memory = false;                     // taken as in PyTorch, without effect
+  // Instead of batch_size, shuffle, sampler and drop_last.
+  std::shared_ptr<BatchSampler> batch_sampler = nullptr;
+  int num_workers = 0;      // 0: batches are made when they are asked for
+  Collate collate_fn = {};  // default_collate unless given
+  bool pin_memory = false;  // taken as in PyTorch, without effect
   bool drop_last = false;
   int64_t prefetch_factor = 2;                     // batches ahead, for each worker
   std::shared_ptr<Generator> generator = nullptr;  // of shuffling; the default one unless given
+  double timeout = 0.0;  // seconds to wait for a batch of a worker; 0: as long as it takes
 };
 
 /// Where a loader stands, for a checkpoint: load it into an equal loader and the next batch is the
@@ -39,6 +42,9 @@ struct DataLoaderState {
 /// Random numbers for a dataset that augments its samples: while a batch is made it is the
 /// generator of that batch, seeded by epoch and batch; elsewhere the default generator.
 TAUT_API Generator& batch_generator();
+/// The generator of the batch that is being made on this thread, for those who keep it longer than
+/// that; null elsewhere.
+TAUT_API std::shared_ptr<Generator> shared_batch_generator();
 
 class TAUT_API DataLoader {
  public:
@@ -75,8 +81,11 @@ class TAUT_API DataLoader {
     bool is_done_ = false;
   };
   /// Begins an epoch, or goes on with the one that load_state_dict told of. An error in the dataset
-  /// comes out of the iterator as an error of the same kind that names the sample.
+  /// comes out of the iterator as an error of the same kind that names the sample; the next batch
+  /// can still be had. @throws Error after `timeout` seconds without a batch.
   Iterator begin();
+  /// The same before the first batch: the iterator has one after ++.
+  Iterator start();
   End end() const { return {}; }
 
   DataLoaderState state_dict() const;

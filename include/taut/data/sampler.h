@@ -81,13 +81,21 @@ class TAUT_API SubsetRandomSampler : public Sampler {
 class TAUT_API BatchSampler {
  public:
   BatchSampler(std::shared_ptr<Sampler> sampler, int64_t batch_size, bool drop_last);
-  int64_t size() const;
-  std::vector<Indices> epoch();
+  BatchSampler(const BatchSampler&) = delete;
+  BatchSampler& operator=(const BatchSampler&) = delete;
+  virtual ~BatchSampler();
+  /// How many batches an epoch has.
+  virtual int64_t size() const;
+  virtual std::vector<Indices> epoch();
+
+ protected:
+  /// For those that make batches in another way.
+  BatchSampler() = default;
 
  private:
   std::shared_ptr<Sampler> sampler_;
-  int64_t batch_size_;
-  bool drop_last_;
+  int64_t batch_size_ = 1;
+  bool drop_last_ = false;
 };
 
 }  // namespace taut::data

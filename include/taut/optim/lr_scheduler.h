@@ -235,6 +235,9 @@ class TAUT_API SequentialLR : public LRScheduler {
   SequentialLR(Optimizer& optimizer, std::vector<std::shared_ptr<LRScheduler>> schedulers,
                std::vector<int64_t> milestones);
   void step() override;
+  /// Those of the schedulers too, as "schedulers.0.last_epoch".
+  Values state_dict() const override;
+  void load_state_dict(const Values& state) override;
 
  protected:
   std::vector<double> get_lr() override;
@@ -249,6 +252,9 @@ class TAUT_API ChainedScheduler : public LRScheduler {
  public:
   explicit ChainedScheduler(std::vector<std::shared_ptr<LRScheduler>> schedulers);
   void step() override;
+  /// Those of the schedulers too, as "schedulers.0.last_epoch".
+  Values state_dict() const override;
+  void load_state_dict(const Values& state) override;
 
  protected:
   std::vector<double> get_lr() override;

@@ -21,6 +21,11 @@ def _as_tuple(tensors):
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    """Adds the gradients of `tensors` to the .grad of the leaves that they were computed from.
+
+    grad_tensors: the gradients to start with; may be left out for tensors of one element. retain_graph keeps the graph for
+    another walk; create_graph records the walk itself. inputs: only these leaves. Raises AutogradError for a tensor that does
+    not require grad, a graph that was freed, or a saved tensor that was written to."""
     inputs = _as_tuple(inputs) if inputs is not None else None
     if inputs == ():
         raise RuntimeError("backward: inputs cannot be empty")
@@ -31,6 +36,10 @@ def grad(
     outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, *,
     is_grads_batched=False, materialize_grads=False,
 ):
+    """The gradients of `outputs` by `inputs`, as a tuple; .grad is left alone.
+
+    Arguments as for backward. An input that was not used is an AutogradError, unless allow_unused gives None or
+    materialize_grads zeros for it."""
     if is_grads_batched:
         raise NotImplementedError("grad: is_grads_batched is not there yet; loop over the rows")
     if allow_unused is None:
@@ -44,10 +53,12 @@ def grad(
 
 
 def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
+    """Compares the gradients of a function with finite differences, at float64 inputs. AutogradError, or False, where they differ."""
     return _C._gradcheck(func, _as_tuple(inputs), eps, atol, rtol, raise_exception)
 
 
 def gradgradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
+    """The same for second derivatives."""
     return _C._gradgradcheck(func, _as_tuple(inputs), eps, atol, rtol, raise_exception)
 
 

@@ -4,6 +4,9 @@ from .. import _C
 from .._C import Tensor
 
 
+__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+
+
 class FunctionCtx:
     """What forward leaves for backward. Attributes of your own may be set on it."""
 
@@ -12,23 +15,29 @@ class FunctionCtx:
         self._needs_input_grad = ()
 
     def save_for_backward(self, *tensors):
+        """Keeps tensors for backward, under the rules of the tape: a write to them is noticed."""
         self._handle.save_for_backward(tensors)
 
     @property
     def saved_tensors(self):
+        """What save_for_backward kept."""
         return self._handle.saved_tensors()
 
     @property
     def needs_input_grad(self):
+        """For each argument of forward, whether its gradient is wanted."""
         return self._needs_input_grad
 
     def mark_non_differentiable(self, *outputs):
+        """Outputs that never require grad."""
         self._handle.mark_non_differentiable(outputs)
 
     def mark_dirty(self, *inputs):
+        """Inputs that forward wrote to."""
         self._handle.mark_dirty(inputs)
 
     def set_materialize_grads(self, value):
+        """Whether backward gets zeros (the default) or None for outputs without a gradient."""
         self._handle.set_materialize_grads(value)
 
 
@@ -38,18 +47,22 @@ class Function:
 
     @staticmethod
     def forward(*args, **kwargs):
+        """The computation; a subclass defines it."""
         raise NotImplementedError("a Function needs a static method forward")
 
     @staticmethod
     def setup_context(ctx, inputs, output):
+        """What a forward without ctx keeps for backward."""
         raise NotImplementedError("setup_context")
 
     @staticmethod
     def backward(ctx, *grad_outputs):
+        """The gradient of each argument of forward, from those of its outputs; None where there is none."""
         raise NotImplementedError("a Function needs a static method backward to be differentiated")
 
     @classmethod
     def apply(cls, *args):
+        """Runs forward on the arguments and records it."""
         ctx = FunctionCtx()
         places = [i for i, arg in enumerate(args) if isinstance(arg, Tensor)]
         separate = cls.setup_context is not Function.setup_context

@@ -2,7 +2,7 @@
 from typing import Any
 
 from .. import Node as Node
-class save_on_cpu:
+class save_on_cpu(saved_tensors_hooks):
     def __getattr__(self, name: str) -> Any: ...
     def __init__(self, pin_memory: Any = ..., device_type: Any = ...) -> None: ...
 class saved_tensors_hooks:

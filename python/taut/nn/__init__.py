@@ -1,7 +1,8 @@
 """Layers, losses and what they are made of."""
 
 from .._C import _nn
-from . import functional, module
+from . import _docs, functional, init, module, utils
+from ._copying import remember_arguments
 from .module import Module
 from .parameter import Parameter
 
@@ -9,6 +10,9 @@ _LAYERS = sorted(name for name, item in vars(_nn).items() if isinstance(item, ty
 for _name in _LAYERS:
     _layer = getattr(_nn, _name)
     _layer.__module__ = __name__
+    _layer.__doc__ = _docs.text_of(_name)
+    _layer._is_native = True
+    remember_arguments(_layer)
     globals()[_name] = _layer
 
-__all__ = [*_LAYERS, "Parameter", "functional"]
+__all__ = [*_LAYERS, "Parameter", "functional", "init", "utils"]

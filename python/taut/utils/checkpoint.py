@@ -7,6 +7,10 @@ __all__ = ["checkpoint", "checkpoint_sequential"]
 
 
 def checkpoint(function, *args, use_reentrant=None, preserve_rng_state=True, **kwargs):
+    """function(*args), of which nothing is saved but the arguments: backward runs it again.
+
+    Random numbers are the same the second time. use_reentrant and preserve_rng_state are PyTorch's; this is always the
+    reentrant-free form that preserves them."""
     places = [i for i, arg in enumerate(args) if isinstance(arg, Tensor)]
     shape = {}
 

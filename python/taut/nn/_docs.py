@@ -1,0 +1,95 @@
+"""What the classes of taut.nn that C++ has do: name -> text. help() shows the arguments too."""
+
+_CONTAINERS = {
+    "Module": """A computation with parameters, buffers and modules inside it; the base of all layers and models.
+
+A subclass calls super().__init__(), sets its parts as attributes and defines forward(). Call a module, not its forward:
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden = nn.Linear(784, 128)
+            self.out = nn.Linear(128, 10)
+
+        def forward(self, x):
+            return self.out(taut.relu(self.hidden(x)))""",
+    "Sequential": "One module after the other, named 0, 1 and so on; a dict brings names of its own.",
+    "ModuleList": "Modules by position. It has no forward: the module that holds it says what to compute with them.",
+    "ModuleDict": "Modules by name, in the order in which they came.",
+    "ParameterList": "Parameters by position; tensors become parameters.",
+}
+
+_ACTIVATIONS = {
+    "ReLU": "max(0, x).", "ReLU6": "min(max(0, x), 6).", "SELU": "The self-normalising exponential unit (Klambauer et al., 2017).",
+    "SiLU": "x * sigmoid(x).", "Mish": "x * tanh(softplus(x)).", "Hardsigmoid": "clamp(x / 6 + 1/2, 0, 1).",
+    "Hardswish": "x * hardsigmoid(x).", "Sigmoid": "1 / (1 + e^-x).", "Tanh": "The hyperbolic tangent.",
+    "LogSigmoid": "log(sigmoid(x)).", "Softsign": "x / (1 + |x|).", "Tanhshrink": "x - tanh(x).",
+    "LeakyReLU": "x above 0, negative_slope * x below.", "ELU": "x above 0, alpha (e^x - 1) below.",
+    "CELU": "max(0, x) + min(0, alpha (e^(x/alpha) - 1)).",
+    "GELU": "x times the normal distribution function; approximate='tanh' is faster.",
+    "Softplus": "log(1 + e^(beta x)) / beta, linear above threshold / beta.", "Hardtanh": "clamp(x, min_val, max_val).",
+    "Softshrink": "x moved towards 0 by lambd.", "Hardshrink": "x where |x| > lambd, 0 elsewhere.",
+    "Threshold": "x above threshold, value below.",
+    "PReLU": "x above 0, a learnt slope times x below: one slope in all, or one for each channel (dim 1).",
+    "GLU": "a * sigmoid(b) of the halves of a dim.", "Softmax": "e^x / sum(e^x) along dim.",
+    "LogSoftmax": "log(softmax(x)) along dim, without overflow.", "Softmin": "softmax(-x) along dim.",
+}
+
+_LAYERS = {
+    "Identity": "Its input; any arguments are taken.",
+    "Linear": "(*, in_features) to (*, out_features): input @ weight.T + bias. Both start uniform in +-1 / sqrt(in_features).",
+    "Bilinear": "input1 (*, in1) and input2 (*, in2) to (*, out): input1 @ weight (out, in1, in2) @ input2 + bias.",
+    "Flatten": "Dims start_dim to end_dim as one.", "Unflatten": "One dim as several.",
+    "Dropout": "In training each element 0 with probability p, the others scaled by 1 / (1 - p). ValueError unless 0 <= p <= 1.",
+    "Dropout2d": "Dropout of whole channels (dim 1).",
+    "Embedding": "Integers (*) to rows of a table (*, embedding_dim). Row padding_idx starts at 0 and is not trained.",
+}
+
+
+def _by_dims(name, text, shapes=("(N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)")):
+    return {f"{name}{dims}d": f"{text} Input {shape}." for dims, shape in zip((1, 2, 3), shapes)}
+
+
+_SPATIAL = {
+    **_by_dims("Conv", "Cross-correlation with weight (out, in / groups, kernel...), plus bias. padding may be 'same' or 'valid'."),
+    **_by_dims("ConvTranspose", "The gradient of a convolution by its input, as a layer; output_padding adds at the end."),
+    **_by_dims("MaxPool", "The largest element of each window; stride is the kernel's size unless given."),
+    **_by_dims("AvgPool", "The mean of each window; stride is the kernel's size unless given."),
+    **_by_dims("AdaptiveAvgPool", "Means over as many parts as asked for."),
+    **_by_dims("AdaptiveMaxPool", "Maxima over as many parts as asked for."),
+    **_by_dims(
+        "BatchNorm",
+        "Mean 0 and variance 1 of each channel over the batch in training, by running statistics otherwise, then weight and bias.",
+        ("(N, C) or (N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)"),
+    ),
+    **_by_dims("InstanceNorm", "Mean 0 and variance 1 of each channel of each sample. Running statistics are not there."),
+    "LayerNorm": "Mean 0 and variance 1 over the last dims, whose sizes are normalized_shape, then weight and bias.",
+    "RMSNorm": "input / sqrt(mean(input^2) + eps) over the last dims, times weight.",
+    "GroupNorm": "Mean 0 and variance 1 over num_groups groups of channels (dim 1) and what follows.",
+}
+
+_LOSSES = {
+    "MSELoss": "(input - target)^2.", "L1Loss": "|input - target|.",
+    "SmoothL1Loss": "Squares below beta, absolute values above.", "HuberLoss": "Squares below delta, absolute values above.",
+    "CrossEntropyLoss": "Of logits (N, C, ...) and classes (N, ...), or probabilities (N, C, ...).",
+    "NLLLoss": "Minus the log-probability of the target class: input (N, C, ...), target (N, ...).",
+    "BCELoss": "-(t log p + (1 - t) log(1 - p)) for probabilities p.",
+    "BCEWithLogitsLoss": "BCELoss of sigmoid(input), without its rounding; pos_weight multiplies the positive part.",
+    "KLDivLoss": "target (log target - input), input in log-probabilities; reduction may be 'batchmean', as the definition has it.",
+    "PoissonNLLLoss": "The loss of Poisson counts: e^input - target * input, or with rates instead of their logarithms.",
+    "GaussianNLLLoss": "loss(input, target, var): of normal targets with the given variances.",
+    "SoftMarginLoss": "log(1 + e^(-t x)) for targets of 1 and -1.",
+    "HingeEmbeddingLoss": "x for t = 1, max(0, margin - x) for t = -1.",
+    "MarginRankingLoss": "loss(x1, x2, t): max(0, -t (x1 - x2) + margin).",
+    "CosineEmbeddingLoss": "loss(x1, x2, t): 1 - cos for t = 1, max(0, cos - margin) for t = -1.",
+    "TripletMarginLoss": "loss(anchor, positive, negative): max(0, d(anchor, positive) - d(anchor, negative) + margin).",
+}
+
+def text_of(name):
+    """The text of a class by its name in taut.nn; '' for an unknown one."""
+    if name in _LOSSES:
+        return _LOSSES[name] + " `reduction` is 'mean', 'sum' or 'none'."
+    for table in (_CONTAINERS, _ACTIVATIONS, _LAYERS, _SPATIAL):
+        if name in table:
+            return table[name]
+    return ""

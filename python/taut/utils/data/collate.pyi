@@ -1,0 +1,6 @@
+# Written by python/make_stubs.py; do not edit.
+from typing import Any
+
+from ... import Tensor as Tensor
+def default_collate(batch: Any) -> Any: ...
+def default_convert(data: Any) -> Any: ...
