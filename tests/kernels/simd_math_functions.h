@@ -3,16 +3,12 @@
 
 namespace taut::kernels {
 
-#define TAUT_VECTOR_FUNCTIONS(TAUT_CASE)                                                \
-  TAUT_CASE(exp)                                                                        \
-  TAUT_CASE(exp2)                                                                       \
-  TAUT_CASE(expm1)                                                                      \
-  TAUT_CASE(log)                                                                        \
-  TAUT_CASE(log2)                                                                       \
-  TAUT_CASE(log10)                                                                      \
-  TAUT_CASE(log1p) TAUT_CASE(tanh) TAUT_CASE(sigmoid) TAUT_CASE(sinh) TAUT_CASE(cosh)   \
-      TAUT_CASE(asinh) TAUT_CASE(acosh) TAUT_CASE(atanh) TAUT_CASE(erf) TAUT_CASE(erfc) \
-          TAUT_CASE(erfinv)
+// clang-format off
+#define TAUT_VECTOR_FUNCTIONS(F)                                            \
+  F(exp) F(exp2) F(expm1) F(log) F(log2) F(log10) F(log1p) F(tanh)          \
+  F(sigmoid) F(sinh) F(cosh) F(asinh) F(acosh) F(atanh) F(erf) F(erfc)      \
+  F(erfinv)
+// clang-format on
 
 enum class VectorFunction {
 #define TAUT_CASE(name) name,
