@@ -21,6 +21,12 @@ bool is_counted(const Block& block) {
   return block.data != nullptr && block.release == &cpu::release;
 }
 
+// Frees the one block that holds storage, TensorImpl and elements. It also marks such storages: an
+// address cannot, since the memory of another owner may happen to stand as far behind its storage.
+void release_small(void* data, size_t bytes, void*) noexcept {
+  cpu::release(static_cast<char*>(data) - kElements, kElements + bytes, nullptr);
+}
+
 Storage construct(const Block& block, Device device) {
   void* memory = nullptr;
   try {
@@ -38,8 +44,8 @@ Storage construct(const Block& block, Device device) {
 void StorageImpl::destroy() noexcept {
   const Block block = block_;
   this->~StorageImpl();
-  if (TAUT_LIKELY(block.data == reinterpret_cast<char*>(this) + kElements)) {
-    cpu::release(this, kElements + block.bytes, nullptr);
+  if (TAUT_LIKELY(block.release == &release_small)) {
+    release_small(block.data, block.bytes, nullptr);
     return;
   }
   detail::pool_free(this, sizeof(StorageImpl));
@@ -49,7 +55,8 @@ void StorageImpl::destroy() noexcept {
 
 SmallBlock make_small_block(size_t bytes) {
   char* memory = static_cast<char*>(cpu::allocate(kElements + bytes));
-  const Block block{.data = memory + kElements, .bytes = bytes};
+  const Block block{
+      .data = memory + kElements, .bytes = bytes, .release = &release_small, .context = nullptr};
   return {Storage::adopt(new (memory) StorageImpl(block, kCPU)), memory + kHeader};
 }
 
