@@ -206,7 +206,7 @@ two("atan2", lambda a, b: np.arctan2(a * 1.0, b), call(X, 2.0), dtypes=NUMBERS, 
 two("hypot", np.hypot, call(X, 2.0))
 two("copysign", np.copysign, call(X, -1.0), call(X, -0.0), call(SPECIAL[:6], draw(6)))
 two("copysign", np.copysign, dtypes=INTS, gives=FLOAT)
-two("heaviside", np.heaviside, call(np.zeros(3), draw(3)), call(SPECIAL, 0.5))
+two("heaviside", np.heaviside, call(np.zeros(3), draw(3)), call(SPECIAL[:6], 0.5))
 two("heaviside", np.heaviside, dtypes=INTS)
 two("xlogy", lambda a, b: np.where(a == 0, 0, a * np.log(b)), call(np.zeros(2), np.zeros(2)), call(X, 2.0), call(2.0, np.abs(X)),
     other_low=0.25, also=["special.xlogy"])  # fmt: skip
@@ -252,7 +252,7 @@ row("addcdiv", lambda a, b, c, value=1: a + value * b / c, call(X, draw(4), draw
 row("where", np.where, call(X > 0, X, draw(4)), call(np.array(True), X, draw()), call(X[:, :1] > 0, draw(4), draw(3, 1)),
     call(np.zeros(0, bool), draw(0), draw(0)), call(X > 1, X, 2), call(X > 1, 0, X), dtypes=NUMBERS)  # fmt: skip
 row("where", lambda c, a, b: np.where(c, a, b).astype(np.float32), call(X > 1, 1.5, 0.0), dtypes=(taut.float64,), gives=taut.float32)
-row("where", np.nonzero, call(X > 0), call(np.zeros((2, 0))), call(ties_ := np.round(X)), dtypes=NUMBERS, gives=taut.int64)
+row("where", np.nonzero, call(X > 0), call(np.zeros((2, 0))), call(np.round(X)), dtypes=NUMBERS, gives=taut.int64)
 
 
 def isclose(a, b, rtol=1e-5, atol=1e-8, equal_nan=False):

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-import taut
-from table import ALL, FLOATS, INDEX, NUMBERS, SAME, call, draw, row
+from table import ALL, FLOATS, NUMBERS, SAME, call, draw, row
 
 X = draw(2, 3, 4)
 M = draw(3, 5)
@@ -25,7 +24,6 @@ row("reshape", reshape, *SHAPES, **KINDS)
 row("Tensor.reshape_as", lambda x, other: x.reshape(other.shape), call(X, draw(4, 6)), call(draw(1), draw()), **KINDS)
 row("Tensor.view_as", lambda x, other: x.reshape(other.shape), call(draw(24), draw(24)), call(draw(1), draw(1)), **KINDS)
 row("Tensor.view", reshape, call(draw(1), 1, 1), call(draw(), 1), call(draw(7), (7,)), call(draw(7), -1), **VIEW)
-row("Tensor.view", lambda x, dtype: x.view(np.int64), call(X, taut.int64), dtypes=(taut.float64,), gives=INDEX)
 row("flatten", lambda x, start_dim=0, end_dim=-1: flatten(x, start_dim, end_dim), call(X), call(X, 1), call(X, 0, 1), call(X, start_dim=-2),
     call(X, 1, 1), call(draw()), call(EMPTY), call(EMPTY, 1), **KINDS)  # fmt: skip
 row("ravel", np.ravel, call(X), call(draw()), call(EMPTY), **KINDS)
@@ -91,7 +89,8 @@ row("Tensor.expand", expand, call(ONES, 2, 3, 4), call(ONES, (-1, -1, 5)), call(
 row("Tensor.expand_as", lambda x, other: np.broadcast_to(x, other.shape), call(ONES, X[:, :, :1] + draw(1)), call(draw(), X), **VIEW)
 row("broadcast_to", np.broadcast_to, call(ONES, (2, 3, 4)), call(draw(), [2]), call(draw(1), (0,)), **VIEW)
 row("broadcast_tensors", lambda *xs: tuple(np.broadcast_arrays(*xs)), call(draw(3, 1), draw(4)), call(draw(), draw(2), draw(1, 1)), **KINDS)
-row("broadcast_shapes", lambda *shapes: np.broadcast_shapes(*shapes), call((2, 1), (3,)), call((), (1, 4)), call((0,), (1,)), dtypes=FLOATS[:1])
+row("broadcast_shapes", lambda *shapes: np.broadcast_shapes(*shapes), call((2, 1), (3,)), call((), (1, 4)), call((0,), (1,)), dtypes=FLOATS[:1],
+    contiguous=True)  # fmt: skip
 
 
 def tile(x, dims):

@@ -11,6 +11,7 @@ tolerances speak of the op alone and not of the rounding of its input.
 
 import functools
 import math
+import warnings
 
 import numpy as np
 
@@ -148,12 +149,13 @@ def over_arrays(function, value):
 
 
 def plain(array):
-    return taut.tensor(array)
+    tensor = taut.tensor(array)
+    return tensor if array.size else taut.empty(array.shape, dtype=tensor.dtype)  # NumPy gives the strides 0 to empty arrays
 
 
 def transposed(array):
     order = tuple(reversed(range(array.ndim)))
-    return taut.tensor(array.transpose(order).copy()).permute(order) if array.ndim else plain(array)
+    return taut.tensor(array.transpose(order).copy()).permute(order) if array.size > 1 else plain(array)
 
 
 def spread(array):
@@ -179,6 +181,7 @@ def as_dtype(array, dtype, layout):
         array = np.asarray(array - min(0, array.min(initial=0)))  # moved up: numbers that differ still do
     if dtype == taut.bool:
         return layout(np.asarray(np.round(array) > 0))
+    array = array if dtype.is_floating_point else np.nan_to_num(array, True, 0, 9, -9)
     return layout(np.asarray(array if dtype.is_floating_point else np.round(array), NUMPY[dtype]))
 
 
@@ -205,7 +208,8 @@ def prepare(one, dtype, layout=plain):
 
 
 def expected_of(row, args, kwargs):
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the mean of nothing
         return row.reference(*args, **kwargs)
 
 
@@ -264,8 +268,8 @@ def try_row(row, dtype, layout=plain):
 
 # Methods whose arguments stand in another order than the function's. They have rows of their own.
 OTHER_ORDER = ("where", "polygamma")
-# detach_ of a view is refused, and the inputs of try_in_place are views.
-NOT_IN_PLACE = ("detach",)
+# detach_ of a view is refused, and the inputs of try_in_place are views; bernoulli_ takes another number than bernoulli.
+NOT_IN_PLACE = ("detach", "bernoulli")
 
 
 def method_of(row):
@@ -284,6 +288,21 @@ def try_method(row, dtype):
         args, kwargs, twin_args, twin_kwargs, _ = prepare(one, dtype)
         actual = getattr(args[0], method_of(row))(*args[1:], **kwargs)
         compare(actual, expected_of(row, twin_args, twin_kwargs), kind_of(row, one), dtype, row.loose, f"x.{row.name}{one!r}")
+
+
+def writes(row):
+    """Whether the op of a row writes into its first argument."""
+    return row.name.endswith("_")
+
+
+def try_writer(row, dtype):
+    """A function whose name ends in _ gives its first argument, with the numbers of the reference in it."""
+    for one, layout in ((one, layout) for one in row.calls for layout in (plain, transposed)):
+        args, kwargs, twin_args, twin_kwargs, _ = prepare(one, dtype, layout)
+        expected = expected_of(row, twin_args, twin_kwargs)
+        returned = resolve(row.name)(*args, **kwargs)
+        assert returned is args[0], f"{row.name} gives another tensor"
+        compare(args[0], np.asarray(expected), row.gives, dtype, row.loose, f"{row.name}{one!r}")
 
 
 def try_in_place(row, dtype):
