@@ -101,10 +101,12 @@ Tensor full(const Dims& size, const Scalar& value, const TensorOptions& options)
 }
 
 Tensor zeros(const Dims& size, const TensorOptions& options) {
+  checked_numel("zeros", size);
   return full(size, 0, options.dtype(options.dtype()));
 }
 
 Tensor ones(const Dims& size, const TensorOptions& options) {
+  checked_numel("ones", size);
   return full(size, 1, options.dtype(options.dtype()));
 }
 
