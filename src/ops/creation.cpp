@@ -81,6 +81,7 @@ Tensor empty_strided(const Dims& size, const Dims& stride, const TensorOptions& 
   for (int64_t step : stride) {
     TAUT_CHECK(step >= 0, ValueError, "empty_strided: strides cannot be negative; got ", stride);
   }
+  ops::check_extent("empty_strided", size, stride);
   return finish(ops::allocate_layout({size, stride, 0}, options.dtype(), options.device()),
                 options);
 }
