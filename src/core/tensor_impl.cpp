@@ -2,12 +2,22 @@
 
 #include <new>
 
+#include "taut/base/check.h"
 #include "taut/base/pool.h"
 
 namespace taut {
 
 namespace {
 detail::PythonObjectRelease python_object_release = nullptr;
+
+// For counts that overflowed or that no memory holds: 0 when a dim is empty, an error otherwise.
+[[gnu::cold]] uint64_t count_of_huge(const Dims& shape, DType dtype) {
+  for (int64_t size : shape) {
+    if (size == 0) return 0;
+  }
+  detail::raise<OutOfMemoryError>("empty: a ", dtype, " tensor of shape ", shape,
+                                  " is larger than any memory");
+}
 }  // namespace
 
 void detail::set_python_object_release(PythonObjectRelease release) {
@@ -34,7 +44,14 @@ Ref<TensorImpl> TensorImpl::make(Storage storage, const Layout& layout, DType dt
 
 Ref<TensorImpl> TensorImpl::make_contiguous(Device device, const Dims& shape, DType dtype) {
   static_assert(sizeof(TensorImpl) <= kEmbeddedBytes);
-  const size_t bytes = static_cast<size_t>(shape.numel()) * item_size(dtype);
+  uint64_t count = 1;
+  bool is_huge = false;
+  for (int64_t size : shape) {
+    is_huge |= __builtin_mul_overflow(count, static_cast<uint64_t>(size), &count);
+  }
+  // So many bytes could overflow, and seem to be few.
+  if (TAUT_UNLIKELY(is_huge || count >> 47 != 0)) count = count_of_huge(shape, dtype);
+  const size_t bytes = count * item_size(dtype);
   if (TAUT_LIKELY(device.is_cpu() && bytes - 1 < kSmallTensorBytes)) {
     SmallBlock block = make_small_block(bytes);
     auto* impl = new (block.embedded) TensorImpl(shape, dtype);

@@ -53,13 +53,12 @@ Tensor BatchNormBase::forward(const Tensor& input) {
   check_input(input);
   double factor = momentum.value_or(0.0);
   const bool tracks = is_training() && running_mean.defined();
-  if (tracks) {
-    num_batches_tracked.add_(1);
-    if (!momentum) factor = 1.0 / num_batches_tracked.item<double>();
-  }
+  if (tracks && !momentum) factor = 1.0 / (num_batches_tracked.item<double>() + 1);
   const bool uses_batch = is_training() || !running_mean.defined();
-  return functional::batch_norm(input, running_mean, running_var, weight, bias, uses_batch, factor,
-                                eps);
+  const Tensor output = functional::batch_norm(input, running_mean, running_var, weight, bias,
+                                               uses_batch, factor, eps);
+  if (tracks) num_batches_tracked.add_(1);  // only now: a batch that was refused is not counted
+  return output;
 }
 
 std::string BatchNormBase::extra_repr() const {

@@ -1,13 +1,18 @@
 #pragma once
 // New tensors for the results of ops: no checks, no options, nothing on the tape.
 
+#include <algorithm>
+
 #include "taut/autograd/grad_mode.h"
+#include "taut/base/check.h"
 #include "taut/core/tensor.h"
 
 namespace taut::ops {
 
 inline Tensor allocate_layout(const Layout& layout, DType dtype, Device device) {
-  const size_t bytes = static_cast<size_t>(layout.extent_end()) * item_size(dtype);
+  // What no memory holds stays so: the product must not overflow to something small.
+  const auto extent = std::min(static_cast<uint64_t>(layout.extent_end()), uint64_t{1} << 58);
+  const size_t bytes = extent * item_size(dtype);
   Ref<TensorImpl> impl = TensorImpl::make(make_storage(device, bytes), layout, dtype);
   impl->is_inference = is_inference_mode_enabled();
   return Tensor(std::move(impl));
@@ -18,6 +23,17 @@ inline Tensor allocate(const Dims& shape, DType dtype, Device device) {
   Ref<TensorImpl> impl = TensorImpl::make_contiguous(device, shape, dtype);
   impl->is_inference = is_inference_mode_enabled();
   return Tensor(std::move(impl));
+}
+
+/// Refuses strides that would reach past what an int64 can count, and so seem to reach nowhere.
+inline void check_extent(const char* op, const Dims& size, const Dims& stride) {
+  int64_t extent = 0;
+  for (int i = 0; i < size.rank(); ++i) {
+    int64_t reach = 0;
+    TAUT_CHECK(!__builtin_mul_overflow(std::max<int64_t>(size[i] - 1, 0), stride[i], &reach) &&
+                   !__builtin_add_overflow(extent, reach, &extent),
+               ValueError, op, ": size ", size, " and stride ", stride, " reach past any memory");
+  }
 }
 
 /// A dense layout of `like`'s order of dims, contiguous when `like` is not dense.

@@ -1,5 +1,7 @@
 // The elementwise functions of two tensors and more.
 
+#include <algorithm>
+
 #include "src/ops/dispatch.h"
 #include "src/ops/pointwise.h"
 #include "taut/autograd/record.h"
@@ -11,20 +13,64 @@ using ops::apply;
 using ops::apply_in_place;
 using ops::Pointwise;
 
+namespace {
+
+bool is_whole(const Tensor& value) { return value.defined() && !value.is_floating_point(); }
+bool is_whole(const Scalar& value) { return !is_floating_point(value.dtype()); }
+
+// On a GPU the answer would have to be waited for: there a zero passes, and gives 0.
+bool has_zero(const Tensor& value) {
+  return value.device().is_cpu() && !all(value).item().to_bool();
+}
+bool has_zero(const Scalar& value) { return !value.to_bool(); }
+
+// Integers have no number to stand for x / 0.
+template <class A, class B>
+void check_divisor(const char* op, const A& input, const B& other) {
+  if (!is_whole(input) || !is_whole(other)) return;
+  TAUT_CHECK(!has_zero(other), ValueError, op, ": division of integers by zero");
+}
+
+template <class A, class B>
+void check_exponent(const char*, const A&, const B&) {}
+void check_exponent(const char* op, const Tensor& input, const Scalar& exponent) {
+  if (!is_whole(input) || !is_whole(exponent)) return;
+  TAUT_CHECK(exponent.to_double() >= 0, ValueError, op, ": integers to the negative power ",
+             exponent.to_double(), " are no integers; make the input floating");
+}
+
+/// Refuses operands of integers that have no result.
+template <Pointwise which, class A, class B>
+void check_operands(const char* op, const A& input, const B& other) {
+  if constexpr (which == Pointwise::FloorDivide || which == Pointwise::Remainder ||
+                which == Pointwise::Fmod) {
+    check_divisor(op, input, other);
+  } else if constexpr (which == Pointwise::Pow) {
+    check_exponent(op, input, other);
+  }
+}
+
+}  // namespace
+
 #define TAUT_BINARY(name, Functor)                                                                 \
   Tensor name(const Tensor& input, const Tensor& other) {                                          \
+    check_operands<Pointwise::Functor>(#name, input, other);                                       \
     return apply(Pointwise::Functor, {input, other});                                              \
   }                                                                                                \
   Tensor name(const Tensor& input, const Scalar& other) {                                          \
+    check_operands<Pointwise::Functor>(#name, input, other);                                       \
     return apply(Pointwise::Functor, {input, other});                                              \
   }                                                                                                \
   Tensor name(const Scalar& input, const Tensor& other) {                                          \
+    check_operands<Pointwise::Functor>(#name, input, other);                                       \
     return apply(Pointwise::Functor, {input, other});                                              \
   }                                                                                                \
   const Tensor& name##_(const Tensor& input, const Tensor& other) {                                \
+    check_operands<Pointwise::Functor>(#name, input, other);                                       \
     return apply_in_place(Pointwise::Functor, {input, other});                                     \
   }                                                                                                \
   const Tensor& name##_(const Tensor& input, const Scalar& other) {                                \
+    check_operands<Pointwise::Functor>(#name, input, other);                                       \
     return apply_in_place(Pointwise::Functor, {input, other});                                     \
   }                                                                                                \
   Tensor Tensor::name(const Tensor& other) const { return taut::name(*this, other); }              \
@@ -95,20 +141,14 @@ Tensor divide_rounded(const Tensor& input, const Other& other, RoundingMode mode
   return floor_divide(sub(to(input, dtype), fmod(input, other)), other);
 }
 
-// Integers have no number to stand for x / 0.
-void check_divisor(const char* op, const Tensor& input, const Tensor& other) {
-  if (input.is_floating_point() || other.is_floating_point()) return;
-  TAUT_CHECK(!other.device().is_cpu() || all(other).item().to_bool(), ValueError, op,
-             ": division of integers by zero");
-}
-
 }  // namespace
 
 Tensor div(const Tensor& input, const Tensor& other, RoundingMode mode) {
-  if (mode == RoundingMode::trunc) check_divisor("div", input, other);
+  if (mode != RoundingMode::none) check_divisor("div", input, other);
   return divide_rounded(input, other, mode);
 }
 Tensor div(const Tensor& input, const Scalar& other, RoundingMode mode) {
+  if (mode != RoundingMode::none) check_divisor("div", input, other);
   return divide_rounded(input, other, mode);
 }
 const Tensor& div_(const Tensor& input, const Tensor& other, RoundingMode mode) {
@@ -134,21 +174,31 @@ void check_bounds(const std::optional<Scalar>& min, const std::optional<Scalar>&
   TAUT_CHECK(min || max, ValueError, "clamp: at least one of min and max must be given");
 }
 
+// A whole bound in the dtype of integers, which may be too narrow for it: -1 bounds uint8 at 0.
+Scalar bound_of(const Tensor& input, const Scalar& bound) {
+  if (!is_whole(input) || input.dtype() == kBool || input.dtype() == kInt64) return bound;
+  if (bound.dtype() != kInt64) return bound;
+  const int bits = static_cast<int>(8 * item_size(input.dtype()));
+  const bool is_signed = input.dtype() != kUInt8;
+  const int64_t most = (int64_t{1} << (is_signed ? bits - 1 : bits)) - 1;
+  return std::clamp(bound.to_int64(), is_signed ? -most - 1 : 0, most);
+}
+
 }  // namespace
 
 Tensor clamp(const Tensor& input, const std::optional<Scalar>& min,
              const std::optional<Scalar>& max) {
   check_bounds(min, max);
-  if (!max) return apply(Pointwise::ClampMin, {input, *min});
-  if (!min) return apply(Pointwise::ClampMax, {input, *max});
-  return apply(Pointwise::Clamp, {input, *min, *max});
+  if (!max) return apply(Pointwise::ClampMin, {input, bound_of(input, *min)});
+  if (!min) return apply(Pointwise::ClampMax, {input, bound_of(input, *max)});
+  return apply(Pointwise::Clamp, {input, bound_of(input, *min), bound_of(input, *max)});
 }
 const Tensor& clamp_(const Tensor& input, const std::optional<Scalar>& min,
                      const std::optional<Scalar>& max) {
   check_bounds(min, max);
-  if (!max) return apply_in_place(Pointwise::ClampMin, {input, *min});
-  if (!min) return apply_in_place(Pointwise::ClampMax, {input, *max});
-  return apply_in_place(Pointwise::Clamp, {input, *min, *max});
+  if (!max) return apply_in_place(Pointwise::ClampMin, {input, bound_of(input, *min)});
+  if (!min) return apply_in_place(Pointwise::ClampMax, {input, bound_of(input, *max)});
+  return apply_in_place(Pointwise::Clamp, {input, bound_of(input, *min), bound_of(input, *max)});
 }
 Tensor clamp(const Tensor& input, const Tensor& min, const Tensor& max) {
   TAUT_CHECK(min.defined() || max.defined(), ValueError,
@@ -168,13 +218,13 @@ Tensor clamp_min(const Tensor& input, const Tensor& min) {
   return apply(Pointwise::ClampMin, {input, min});
 }
 Tensor clamp_min(const Tensor& input, const Scalar& min) {
-  return apply(Pointwise::ClampMin, {input, min});
+  return apply(Pointwise::ClampMin, {input, bound_of(input, min)});
 }
 Tensor clamp_max(const Tensor& input, const Tensor& max) {
   return apply(Pointwise::ClampMax, {input, max});
 }
 Tensor clamp_max(const Tensor& input, const Scalar& max) {
-  return apply(Pointwise::ClampMax, {input, max});
+  return apply(Pointwise::ClampMax, {input, bound_of(input, max)});
 }
 Tensor clip(const Tensor& input, const std::optional<Scalar>& min,
             const std::optional<Scalar>& max) {
@@ -228,8 +278,9 @@ void check_mask(const Tensor& mask) {
 }
 
 void check_fill(const Tensor& input, DType value) {
-  TAUT_CHECK(can_cast(value, input.dtype()), DTypeError, "masked_fill: a value of ", value,
-             " cannot be held by ", input.dtype());
+  // Any number is true or false.
+  TAUT_CHECK(input.dtype() == kBool || can_cast(value, input.dtype()), DTypeError,
+             "masked_fill: a value of ", value, " cannot be held by ", input.dtype());
 }
 
 }  // namespace

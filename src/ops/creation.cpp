@@ -81,6 +81,7 @@ Tensor empty_strided(const Dims& size, const Dims& stride, const TensorOptions& 
   for (int64_t step : stride) {
     TAUT_CHECK(step >= 0, ValueError, "empty_strided: strides cannot be negative; got ", stride);
   }
+  ops::check_extent("empty_strided", size, stride);
   return finish(ops::allocate_layout({size, stride, 0}, options.dtype(), options.device()),
                 options);
 }
@@ -101,10 +102,12 @@ Tensor full(const Dims& size, const Scalar& value, const TensorOptions& options)
 }
 
 Tensor zeros(const Dims& size, const TensorOptions& options) {
+  checked_numel("zeros", size);
   return full(size, 0, options.dtype(options.dtype()));
 }
 
 Tensor ones(const Dims& size, const TensorOptions& options) {
+  checked_numel("ones", size);
   return full(size, 1, options.dtype(options.dtype()));
 }
 

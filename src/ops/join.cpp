@@ -336,11 +336,32 @@ Tensor trace(const Tensor& input) {
 
 namespace {
 
+// How many positions of a matrix lie on and below (or above) a diagonal.
+double triangle_size(int64_t rows, int64_t columns, int64_t offset, bool lower) {
+  const auto height = static_cast<double>(rows);
+  const auto width = static_cast<double>(columns);
+  // The sum of clamp(i, 0, width) for i below n.
+  const auto below = [width](double n) {
+    if (n <= 0) return 0.0;
+    const double ramp = std::min(n, width);
+    return ramp * (ramp - 1) / 2 + (n - ramp) * width;
+  };
+  const double first = static_cast<double>(offset) + (lower ? 1 : 0);
+  const double counted = below(height + first) - below(first);
+  return lower ? counted : height * width - counted;
+}
+
 Tensor triangle_indices(int64_t rows, int64_t columns, int64_t offset, bool lower) {
   TAUT_CHECK(rows >= 0 && columns >= 0, ValueError, "tril_indices: sizes cannot be negative; got ",
              rows, " and ", columns);
+  // Past the corners nothing changes, and sums with an offset cannot overflow.
+  offset = std::clamp(offset, -rows, columns);
+  const double count = triangle_size(rows, columns, offset, lower);
+  TAUT_CHECK(count < 0x1p40, ValueError, "tril_indices: ", count,
+             " positions are more than memory holds; got sizes ", rows, " and ", columns);
   std::vector<int64_t> row_indices, column_indices;
-  for (int64_t r = 0; r < rows; ++r) {
+  const int64_t filled = count == 0 ? 0 : lower ? rows : std::min(rows, columns - offset);
+  for (int64_t r = 0; r < filled; ++r) {
     const int64_t first = lower ? 0 : std::clamp<int64_t>(r + offset, 0, columns);
     const int64_t last = lower ? std::clamp<int64_t>(r + offset + 1, 0, columns) : columns;
     for (int64_t c = first; c < last; ++c) {

@@ -247,7 +247,8 @@ Tensor baddbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, 
 }
 Tensor addbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
               const Scalar& alpha) {
-  return add_scaled(input, sum(bmm(batch1, batch2), {0}), beta, alpha);
+  const Tensor products = bmm(batch1, batch2);
+  return add_scaled(input, sum(products, {0}, false, products.dtype()), beta, alpha);
 }
 
 Tensor tensordot(const Tensor& a, const Tensor& b, int64_t dims) {
@@ -368,7 +369,10 @@ Tensor matrix_power(const Tensor& input, int64_t n) {
   return expand(eye(input.size(-1), std::nullopt, input.options()), input.shape()).clone();
 }
 
-Tensor vecdot(const Tensor& x, const Tensor& y, int64_t dim) { return sum(mul(x, y), Dims{dim}); }
+Tensor vecdot(const Tensor& x, const Tensor& y, int64_t dim) {
+  const Tensor products = mul(x, y);
+  return sum(products, Dims{dim}, false, products.dtype());
+}
 
 }  // namespace linalg
 

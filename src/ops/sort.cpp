@@ -1,6 +1,7 @@
 #include "taut/ops/sort.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
@@ -158,11 +159,23 @@ std::pair<Tensor, Tensor> median(const Tensor& input, int64_t dim, bool keepdim)
 std::pair<Tensor, Tensor> nanmedian(const Tensor& input, int64_t dim, bool keepdim) {
   return pick("nanmedian", PickMode::nan_median, input, 1, dim, keepdim);
 }
-Tensor median(const Tensor& input) {
-  return pick("median", PickMode::median, ravel(input), 1, 0, false).first;
+
+namespace {
+
+Tensor pick_of_all(const char* op, PickMode mode, const Tensor& input) {
+  ops::check_defined(op, "input", input);
+  // No number is in the middle of none; integers have nothing to say so, and the error stays.
+  if (input.numel() == 0 && input.is_floating_point()) {
+    return full({}, std::numeric_limits<double>::quiet_NaN(), input.options());
+  }
+  return pick(op, mode, ravel(input), 1, 0, false).first;
 }
+
+}  // namespace
+
+Tensor median(const Tensor& input) { return pick_of_all("median", PickMode::median, input); }
 Tensor nanmedian(const Tensor& input) {
-  return pick("nanmedian", PickMode::nan_median, ravel(input), 1, 0, false).first;
+  return pick_of_all("nanmedian", PickMode::nan_median, input);
 }
 std::pair<Tensor, Tensor> mode(const Tensor& input, int64_t dim, bool keepdim) {
   return pick("mode", PickMode::mode, input, 1, dim, keepdim);

@@ -13,12 +13,30 @@ using ops::apply;
 using ops::apply_in_place;
 using ops::Pointwise;
 
-#define TAUT_UNARY(name, Functor)                                                 \
-  Tensor name(const Tensor& input) { return apply(Pointwise::Functor, {input}); } \
-  const Tensor& name##_(const Tensor& input) {                                    \
-    return apply_in_place(Pointwise::Functor, {input});                           \
-  }                                                                               \
-  Tensor Tensor::name() const { return taut::name(*this); }                       \
+namespace {
+
+// Whether an op leaves this tensor what it is: whole numbers are rounded already.
+template <Pointwise op>
+bool is_whole(const Tensor& input) {
+  if constexpr (op == Pointwise::Floor || op == Pointwise::Ceil || op == Pointwise::Trunc ||
+                op == Pointwise::Round) {
+    return input.defined() && !input.is_floating_point() && input.dtype() != kBool;
+  }
+  return false;
+}
+
+}  // namespace
+
+#define TAUT_UNARY(name, Functor)                                 \
+  Tensor name(const Tensor& input) {                              \
+    if (is_whole<Pointwise::Functor>(input)) return clone(input); \
+    return apply(Pointwise::Functor, {input});                    \
+  }                                                               \
+  const Tensor& name##_(const Tensor& input) {                    \
+    if (is_whole<Pointwise::Functor>(input)) return input;        \
+    return apply_in_place(Pointwise::Functor, {input});           \
+  }                                                               \
+  Tensor Tensor::name() const { return taut::name(*this); }       \
   const Tensor& Tensor::name##_() const { return taut::name##_(*this); }
 #include "taut/ops/lists/math.def"
 #undef TAUT_UNARY
@@ -41,6 +59,7 @@ Tensor round(const Tensor& input, int64_t decimals) {
 }
 
 const Tensor& round_(const Tensor& input, int64_t decimals) {
+  if (is_whole<Pointwise::Round>(input)) return input;
   return apply_in_place(
       Pointwise::Round, {input},
       {std::pow(10.0, static_cast<double>(std::abs(decimals))), decimals < 0 ? 1.0 : 0.0});

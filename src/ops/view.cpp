@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/view_backward.h"
 #include "taut/autograd/record.h"
@@ -285,11 +286,13 @@ Tensor as_strided(const Tensor& input, const Dims& size, const Dims& stride,
   TAUT_CHECK(size.rank() == stride.rank(), ShapeError, "as_strided: got ", size.rank(),
              " sizes and ", stride.rank(), " strides");
   checked_numel("as_strided", size);
+  ops::check_extent("as_strided", size, stride);
   const Layout layout{size, stride, storage_offset.value_or(input.storage_offset())};
   const int64_t available =
       static_cast<int64_t>(input.storage()->bytes() / item_size(input.dtype()));
   TAUT_CHECK(
-      layout.numel() == 0 || (layout.extent_begin() >= 0 && layout.extent_end() <= available),
+      layout.numel() == 0 || (layout.offset >= 0 && layout.offset <= available &&
+                              layout.extent_begin() >= 0 && layout.extent_end() <= available),
       ValueError, "as_strided: size ", size, ", stride ", stride, " and offset ", layout.offset,
       " reach past a storage of ", available, " elements");
   for (int64_t step : stride) {
