@@ -1,5 +1,6 @@
 """All rows of the op table, theme by theme."""
 
+import rows_attention  # noqa: F401
 import rows_creation  # noqa: F401
 import rows_index  # noqa: F401
 import rows_network  # noqa: F401
