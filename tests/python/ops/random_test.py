@@ -41,7 +41,11 @@ CONTINUOUS = {
     "randn_like": (lambda: taut.randn_like(taut.empty(N)), normal_cdf, (-6, 6)),
     "normal_": (fill("normal_", 3, 0.5), lambda x: normal_cdf((x - 3) / 0.5), (0, 6)),
     "normal": (lambda: taut.normal(2.0, 3.0, (N,)), lambda x: normal_cdf((x - 2) / 3), (-16, 20)),
-    "normal of tensors": (lambda: taut.normal(taut.full((N,), 2.0), taut.full((N,), 3.0)), lambda x: normal_cdf((x - 2) / 3), (-16, 20)),
+    "normal of tensors": (
+        lambda: taut.normal(taut.full((N,), 2.0), taut.full((N,), 3.0)),
+        lambda x: normal_cdf((x - 2) / 3),
+        (-16, 20),
+    ),
     "exponential_": (fill("exponential_", 2.0), lambda x: 1 - np.exp(-2 * x), (0, 20)),
     "log_normal_": (fill("log_normal_", 0.5, 0.25), lambda x: normal_cdf((np.log(x) - 0.5) / 0.25), (0, 10)),
     "cauchy_": (fill("cauchy_", 1.0, 2.0), lambda x: 0.5 + np.arctan((x - 1) / 2) / np.pi, (-math.inf, math.inf)),
@@ -78,7 +82,11 @@ DISCRETE = {
     "bernoulli": (lambda: taut.bernoulli(taut.full((N,), 0.3)), 0, [0.7, 0.3]),
     "bernoulli of p": (lambda: taut.bernoulli(taut.empty(N), 0.3), 0, [0.7, 0.3]),
     "bernoulli_": (lambda: taut.empty(N).bernoulli_(0.9), 0, [0.1, 0.9]),
-    "multinomial": (lambda: taut.multinomial(taut.tensor([1.0, 0.0, 2.0, 5.0]), N, replacement=True), 0, [1 / 8, 0, 2 / 8, 5 / 8]),
+    "multinomial": (
+        lambda: taut.multinomial(taut.tensor([1.0, 0.0, 2.0, 5.0]), N, replacement=True),
+        0,
+        [1 / 8, 0, 2 / 8, 5 / 8],
+    ),
     "geometric_": (lambda: taut.empty(N).geometric_(0.5).clamp(max=5), 1, [0.5, 0.25, 0.125, 0.0625, 0.0625]),
     "dropout": (lambda: F.dropout(taut.ones(N), 0.25) * 0.75, 0, [0.25, 0.75]),
 }
@@ -193,7 +201,11 @@ def test_any_number_of_threads_draws_the_same():
     digests = set()
     for threads in ("1", "2", "5"):
         environment = {**os.environ, "OMP_NUM_THREADS": threads}
-        digests.add(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment).stdout)
+        digests.add(
+            subprocess.run(
+                [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+            ).stdout
+        )
     assert len(digests) == 1
 
 
@@ -201,10 +213,22 @@ def test_wrong_parameters_draw_nothing():
     x = taut.ones(3)
     before = taut.get_rng_state()
     for wrong in (
-        lambda: x.uniform_(2, 1), lambda: x.normal_(0, -1), lambda: x.exponential_(0), lambda: x.exponential_(-1), lambda: x.geometric_(0), lambda: x.geometric_(1),
-        lambda: x.geometric_(2), lambda: x.cauchy_(0, 0), lambda: x.log_normal_(0, 0), lambda: x.random_(3, 3), lambda: x.bernoulli_(-0.5),
-        lambda: taut.arange(3).uniform_(), lambda: x.to(taut.bool).normal_(), lambda: taut.multinomial(x, 0), lambda: taut.multinomial(x, 4),
-    ):  # fmt: skip
+        lambda: x.uniform_(2, 1),
+        lambda: x.normal_(0, -1),
+        lambda: x.exponential_(0),
+        lambda: x.exponential_(-1),
+        lambda: x.geometric_(0),
+        lambda: x.geometric_(1),
+        lambda: x.geometric_(2),
+        lambda: x.cauchy_(0, 0),
+        lambda: x.log_normal_(0, 0),
+        lambda: x.random_(3, 3),
+        lambda: x.bernoulli_(-0.5),
+        lambda: taut.arange(3).uniform_(),
+        lambda: x.to(taut.bool).normal_(),
+        lambda: taut.multinomial(x, 0),
+        lambda: taut.multinomial(x, 4),
+    ):
         with pytest.raises((RuntimeError, TypeError, ValueError)):
             wrong()
     assert x.tolist() == [1, 1, 1] and taut.equal(taut.get_rng_state(), before)
