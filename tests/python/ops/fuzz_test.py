@@ -159,7 +159,8 @@ def test_no_call_does_more_than_raise(capsys):
             assert str(error) and not isinstance(error, taut.InternalError), f"{where}: {error!r}"
         except BaseException as error:
             raise AssertionError(f"{where}: {error!r}") from error
-        if failed or not table.writes(row):
+        in_place = row.name.startswith("nn.functional.") and any(value is True for value in (*args, *kwargs.values()))
+        if failed or not (table.writes(row) or in_place):
             for tensor, values in zip(inputs, before):
                 assert np.array_equal(table.to_numpy(tensor), values, equal_nan=True), f"{where} changed an input"
     assert raised > CALLS // 4
