@@ -150,6 +150,9 @@ Dims for_each_dim(const char* op, const char* argument, const Dims& values, int 
   for (int64_t value : values) {
     TAUT_CHECK(value >= least, ValueError, op, ": ", argument, " must be at least ", least,
                "; got ", values);
+    // So that products of two of them, and of a size, do not overflow.
+    TAUT_CHECK(value < int64_t{1} << 31, ValueError, op, ": ", argument, " is too large; got ",
+               values);
   }
   return values.rank() == spatial ? values : Dims::filled(spatial, values[0]);
 }
@@ -347,6 +350,9 @@ Tensor conv_transpose3d(const Tensor& input, const Tensor& weight, const Tensor&
 
 Tensor unfold(const Tensor& input, const Dims& kernel_size, const Dims& dilation,
               const Dims& padding, const Dims& stride) {
+  ops::check_defined("unfold", "input", input);
+  TAUT_CHECK(input.is_floating_point(), DTypeError, "unfold: input must be floating; got ",
+             input.dtype());
   TAUT_CHECK(
       input.dim() == 3 || input.dim() == 4, ShapeError,
       "unfold: expected (batch, channels, height, width) with or without a batch; got shape ",
@@ -363,6 +369,9 @@ Tensor unfold(const Tensor& input, const Dims& kernel_size, const Dims& dilation
 
 Tensor fold(const Tensor& input, const Dims& output_size, const Dims& kernel_size,
             const Dims& dilation, const Dims& padding, const Dims& stride) {
+  ops::check_defined("fold", "input", input);
+  TAUT_CHECK(input.is_floating_point(), DTypeError, "fold: input must be floating; got ",
+             input.dtype());
   TAUT_CHECK(
       input.dim() == 2 || input.dim() == 3, ShapeError,
       "fold: expected (batch, channels * taps, positions) with or without a batch; got shape ",

@@ -20,6 +20,9 @@ Dims for_each_dim(const char* op, const char* argument, const Dims& values, int 
   for (int64_t value : values) {
     TAUT_CHECK(value >= least, ValueError, op, ": ", argument, " must be at least ", least,
                "; got ", values);
+    // So that products of two of them, and of a size, do not overflow.
+    TAUT_CHECK(value < int64_t{1} << 31, ValueError, op, ": ", argument, " is too large; got ",
+               values);
   }
   return values.rank() == spatial ? values : Dims::filled(spatial, values[0]);
 }

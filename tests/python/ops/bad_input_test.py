@@ -1,4 +1,4 @@
-"""What a new user gets wrong in a whole program: each a clear error that names the values, and nothing is changed by it."""
+"""What a new user gets wrong in a program: each a clear error that names the values, and nothing is changed by it."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,9 @@ def numbers(state):
 
 
 def same(before, after):
-    return before.keys() == after.keys() and all(np.array_equal(before[name], after[name], equal_nan=True) for name in before)
+    return before.keys() == after.keys() and all(
+        np.array_equal(before[name], after[name], equal_nan=True) for name in before
+    )
 
 
 @pytest.fixture
@@ -207,8 +209,15 @@ def test_integer_arithmetic_without_a_result():
             divide(i, taut.tensor([2, 0]))
         assert divide(taut.tensor([], dtype=taut.int64), 3).shape == (0,)
     assert (i // 2).tolist() == [3, -4] and (i % 2).tolist() == [1, 1] and taut.fmod(i, 2).tolist() == [1, -1]
-    assert np.isinf((i / 0).numpy()).all() and np.isinf((i.float() // 0).numpy()).all() and np.isnan((i.float() % 0).numpy()).all()
-    assert (i ** taut.tensor(-1)).tolist() == [0, 0] and (taut.tensor([1, -1]) ** taut.tensor([-3, -3])).tolist() == [1, -1]
+    assert (
+        np.isinf((i / 0).numpy()).all()
+        and np.isinf((i.float() // 0).numpy()).all()
+        and np.isnan((i.float() % 0).numpy()).all()
+    )
+    assert (i ** taut.tensor(-1)).tolist() == [0, 0] and (taut.tensor([1, -1]) ** taut.tensor([-3, -3])).tolist() == [
+        1,
+        -1,
+    ]
     assert (i.float() ** -1).tolist() == pytest.approx([1 / 7, -1 / 7])
 
 

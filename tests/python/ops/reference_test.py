@@ -49,7 +49,13 @@ FAULTS = {"broadcast_shapes": "the binding takes one shape only"}
 
 
 def label(value):
-    return value.name if isinstance(value, table.Row) else value.__name__ if callable(value) else str(value).partition(".")[2]
+    return (
+        value.name
+        if isinstance(value, table.Row)
+        else value.__name__
+        if callable(value)
+        else str(value).partition(".")[2]
+    )
 
 
 @pytest.mark.parametrize("row, dtype", FUNCTIONS, ids=label)
@@ -83,7 +89,13 @@ def test_in_place():
 
 
 def public_ops():
-    holders = (("", taut), ("Tensor.", taut.Tensor), ("nn.functional.", taut.nn.functional), ("linalg.", taut.linalg), ("special.", taut.special))
+    holders = (
+        ("", taut),
+        ("Tensor.", taut.Tensor),
+        ("nn.functional.", taut.nn.functional),
+        ("linalg.", taut.linalg),
+        ("special.", taut.special),
+    )
     for prefix, holder in holders:
         for name, item in vars(holder).items():
             if hasattr(item, "_signatures"):

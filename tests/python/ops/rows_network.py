@@ -54,13 +54,33 @@ PLACES = [call(X), call(draw()), call(draw(0)), call(draw(2, 0, 3))]
 row(F + "elu", elu, *PLACES, call(X, 0.5), call(X, alpha=2.0))
 row(F + "celu", celu, *PLACES, call(X, 0.5), call(X, alpha=2.0))
 row(F + "gelu", gelu, *PLACES, call(X, approximate="tanh"), call(draw(40, low=-6, high=6)), loose=3)
-row(F + "softplus", softplus, *PLACES, call(X, 2.0), call(draw(9, low=-30, high=30)), call(X, beta=3.0, threshold=1.0), loose=2)
+row(
+    F + "softplus",
+    softplus,
+    *PLACES,
+    call(X, 2.0),
+    call(draw(9, low=-30, high=30)),
+    call(X, beta=3.0, threshold=1.0),
+    loose=2,
+)
 row(F + "leaky_relu", lambda x, slope=0.01: np.where(x > 0, x, slope * x), *PLACES, call(X, 0.25))
 row(F + "leaky_relu", lambda x, negative_slope: np.where(x > 0, x, negative_slope * x), call(X, negative_slope=-0.5))
-row(F + "hardtanh", lambda x, min_val=-1.0, max_val=1.0: np.clip(x, min_val, max_val), *PLACES, call(X, -2.0, 0.5), call(X, min_val=0.0, max_val=6.0))
+row(
+    F + "hardtanh",
+    lambda x, min_val=-1.0, max_val=1.0: np.clip(x, min_val, max_val),
+    *PLACES,
+    call(X, -2.0, 0.5),
+    call(X, min_val=0.0, max_val=6.0),
+)
 row(F + "hardshrink", lambda x, lambd=0.5: np.where(np.abs(x) > lambd, x, 0), *PLACES, call(X, 1.0))
 row(F + "softshrink", lambda x, lambd=0.5: np.sign(x) * np.maximum(np.abs(x) - lambd, 0), *PLACES, call(X, lambd=1.0))
-row(F + "threshold", lambda x, threshold, value: np.where(x > threshold, x, value), call(X, 0.5, -1.0), call(draw(0), 0.0, 1.0), call(draw(), 0.0, 7.0))
+row(
+    F + "threshold",
+    lambda x, threshold, value: np.where(x > threshold, x, value),
+    call(X, 0.5, -1.0),
+    call(draw(0), 0.0, 1.0),
+    call(draw(), 0.0, 7.0),
+)
 
 
 def prelu(x, weight):
@@ -70,9 +90,23 @@ def prelu(x, weight):
     return np.where(x > 0, x, weight.reshape(shape) * x)
 
 
-row(F + "prelu", prelu, call(X, draw(1)), call(X, draw(5)), call(BATCH, draw(4)), call(draw(6), draw(1)), call(draw(0, 5), draw(5)))
-row(F + "glu", lambda x, dim=-1: np.multiply(*[f(p) for f, p in zip((np.asarray, sigmoid), np.split(x, 2, dim))]), call(draw(3, 4)), call(draw(4, 3), 0), call(BATCH, dim=1),
-    call(draw(0, 4)))  # fmt: skip
+row(
+    F + "prelu",
+    prelu,
+    call(X, draw(1)),
+    call(X, draw(5)),
+    call(BATCH, draw(4)),
+    call(draw(6), draw(1)),
+    call(draw(0, 5), draw(5)),
+)
+row(
+    F + "glu",
+    lambda x, dim=-1: np.multiply(*[f(p) for f, p in zip((np.asarray, sigmoid), np.split(x, 2, dim))]),
+    call(draw(3, 4)),
+    call(draw(4, 3), 0),
+    call(BATCH, dim=1),
+    call(draw(0, 4)),
+)
 
 
 # ---- Softmax ----------------------------------------------------------------------------------------
@@ -96,11 +130,30 @@ def shaped(function):
     return lambda x, dim: function(x, dim).reshape(x.shape)
 
 
-SOFTMAXES = [call(X, 0), call(X, -1), call(BATCH, 1), call(draw(), 0), call(draw(0, 3), 1), call(draw(3, 0), 1), call(draw(4) + 1000, 0), call(X, dim=1), call(draw(3, 150), 1)]
+SOFTMAXES = [
+    call(X, 0),
+    call(X, -1),
+    call(BATCH, 1),
+    call(draw(), 0),
+    call(draw(0, 3), 1),
+    call(draw(3, 0), 1),
+    call(draw(4) + 1000, 0),
+    call(X, dim=1),
+    call(draw(3, 150), 1),
+]
 WIDER = [call(X, 1, dtype=taut.float64), call(X, dim=0, dtype=taut.float64)]
 for name, function in (("softmax", softmax), ("log_softmax", log_softmax)):
-    row(name, shaped(function), *SOFTMAXES, call(np.array([[-np.inf, 0.0], [1.0, -np.inf]]), 1), also=["special." + name, F + name], loose=4)
-    row(name, shaped(function), *WIDER, dtypes=(taut.float32, taut.float16), also=["special." + name, F + name], loose=4)
+    row(
+        name,
+        shaped(function),
+        *SOFTMAXES,
+        call(np.array([[-np.inf, 0.0], [1.0, -np.inf]]), 1),
+        also=["special." + name, F + name],
+        loose=4,
+    )
+    row(
+        name, shaped(function), *WIDER, dtypes=(taut.float32, taut.float16), also=["special." + name, F + name], loose=4
+    )
 row(F + "softmin", shaped(lambda x, dim: softmax(-x, dim)), *SOFTMAXES, loose=4)
 
 
@@ -115,7 +168,11 @@ def loss(function):
 
 
 def with_reductions(*calls):
-    return [call(*one.args, **one.kwargs, **more) for one in calls for more in ({}, {"reduction": "none"}, {"reduction": "sum"})]
+    return [
+        call(*one.args, **one.kwargs, **more)
+        for one in calls
+        for more in ({}, {"reduction": "none"}, {"reduction": "sum"})
+    ]
 
 
 def smooth_l1(x, y, beta=1.0):
@@ -132,13 +189,35 @@ Y = draw(3, 5)
 SIGNS = np.where(mask(3, 5), 1.0, -1.0)
 P, Q = draw(3, 5, low=0.05, high=0.95), draw(3, 5, low=0, high=1)
 LOOSE = {"loose": 8}
-row(F + "mse_loss", loss(lambda x, y: (x - y) ** 2), *with_reductions(call(X, Y)), call(draw(0), draw(0), reduction="sum"), call(draw(), draw()), **LOOSE)
+row(
+    F + "mse_loss",
+    loss(lambda x, y: (x - y) ** 2),
+    *with_reductions(call(X, Y)),
+    call(draw(0), draw(0), reduction="sum"),
+    call(draw(), draw()),
+    **LOOSE,
+)
 row(F + "l1_loss", loss(lambda x, y: np.abs(x - y)), *with_reductions(call(X, Y)), **LOOSE)
-row(F + "smooth_l1_loss", loss(smooth_l1), *with_reductions(call(X, Y), call(X, Y, beta=2.0), call(X, Y, beta=0.0)), **LOOSE)
+row(
+    F + "smooth_l1_loss",
+    loss(smooth_l1),
+    *with_reductions(call(X, Y), call(X, Y, beta=2.0), call(X, Y, beta=0.0)),
+    **LOOSE,
+)
 row(F + "huber_loss", loss(huber), *with_reductions(call(X, Y), call(X, Y, delta=2.0)), **LOOSE)
 row(F + "soft_margin_loss", loss(lambda x, y: np.log1p(np.exp(-x * y))), *with_reductions(call(X, SIGNS)), **LOOSE)
-row(F + "hinge_embedding_loss", loss(lambda x, y, margin=1.0: np.where(y == 1, x, np.maximum(0, margin - x))), *with_reductions(call(X, SIGNS), call(X, SIGNS, margin=2.0)), **LOOSE)
-row(F + "margin_ranking_loss", loss(lambda a, b, y, margin=0.0: np.maximum(0, -y * (a - b) + margin)), *with_reductions(call(X, Y, SIGNS), call(X, Y, SIGNS, margin=0.5)), **LOOSE)
+row(
+    F + "hinge_embedding_loss",
+    loss(lambda x, y, margin=1.0: np.where(y == 1, x, np.maximum(0, margin - x))),
+    *with_reductions(call(X, SIGNS), call(X, SIGNS, margin=2.0)),
+    **LOOSE,
+)
+row(
+    F + "margin_ranking_loss",
+    loss(lambda a, b, y, margin=0.0: np.maximum(0, -y * (a - b) + margin)),
+    *with_reductions(call(X, Y, SIGNS), call(X, Y, SIGNS, margin=0.5)),
+    **LOOSE,
+)
 
 
 def bce(p, y, weight=1.0):
@@ -149,9 +228,19 @@ def bce_with_logits(x, y, weight=1.0, pos_weight=1.0):
     return weight * ((1 - y) * x + (1 + (pos_weight - 1) * y) * np.log1p(np.exp(-x)))
 
 
-row(F + "binary_cross_entropy", loss(bce), *with_reductions(call(P, Q), call(P, Q, draw(5, low=0, high=2))), call(np.array([0.0, 1.0]), np.array([1.0, 1.0])), **LOOSE)
-row(F + "binary_cross_entropy_with_logits", loss(bce_with_logits), *with_reductions(call(X, Q), call(X, Q, draw(3, 5, low=0, high=2)), call(X, Q, pos_weight=draw(5, low=0, high=2))),
-    **LOOSE)  # fmt: skip
+row(
+    F + "binary_cross_entropy",
+    loss(bce),
+    *with_reductions(call(P, Q), call(P, Q, draw(5, low=0, high=2))),
+    call(np.array([0.0, 1.0]), np.array([1.0, 1.0])),
+    **LOOSE,
+)
+row(
+    F + "binary_cross_entropy_with_logits",
+    loss(bce_with_logits),
+    *with_reductions(call(X, Q), call(X, Q, draw(3, 5, low=0, high=2)), call(X, Q, pos_weight=draw(5, low=0, high=2))),
+    **LOOSE,
+)
 
 
 def kl_div(x, y, reduction="mean", log_target=False):
@@ -159,7 +248,14 @@ def kl_div(x, y, reduction="mean", log_target=False):
     return np.asarray(losses.sum() / x.shape[0]) if reduction == "batchmean" else reduced(losses, reduction)
 
 
-row(F + "kl_div", kl_div, *with_reductions(call(X, Q), call(X, Y, log_target=True)), call(X, Q, reduction="batchmean"), call(X, np.zeros((3, 5))), **LOOSE)
+row(
+    F + "kl_div",
+    kl_div,
+    *with_reductions(call(X, Q), call(X, Y, log_target=True)),
+    call(X, Q, reduction="batchmean"),
+    call(X, np.zeros((3, 5))),
+    **LOOSE,
+)
 
 
 def poisson(x, y, log_input=True, full=False, eps=1e-8):
@@ -171,7 +267,14 @@ def poisson(x, y, log_input=True, full=False, eps=1e-8):
 
 
 COUNTS = np.round(draw(3, 5, low=0, high=6))
-row(F + "poisson_nll_loss", loss(poisson), *with_reductions(call(X, COUNTS), call(X, COUNTS, full=True), call(draw(3, 5, low=0.25, high=4), COUNTS, log_input=False)), loose=20)
+row(
+    F + "poisson_nll_loss",
+    loss(poisson),
+    *with_reductions(
+        call(X, COUNTS), call(X, COUNTS, full=True), call(draw(3, 5, low=0.25, high=4), COUNTS, log_input=False)
+    ),
+    loose=20,
+)
 
 
 def gaussian(x, y, var, full=False, eps=1e-6):
@@ -180,8 +283,13 @@ def gaussian(x, y, var, full=False, eps=1e-6):
 
 
 VAR = draw(3, 5, low=0.25, high=2)
-row(F + "gaussian_nll_loss", loss(gaussian), *with_reductions(call(X, Y, VAR), call(X, Y, VAR, full=True)), call(X, Y, draw(3, 1, low=0.25, high=2)),
-    loose=20)  # fmt: skip
+row(
+    F + "gaussian_nll_loss",
+    loss(gaussian),
+    *with_reductions(call(X, Y, VAR), call(X, Y, VAR, full=True)),
+    call(X, Y, draw(3, 1, low=0.25, high=2)),
+    loose=20,
+)
 
 
 def nll(x, target, weight=None, ignore_index=-100, reduction="mean"):
@@ -224,14 +332,32 @@ SOME = np.array([4, -100, 2])
 IMAGES, IMAGE_LABELS = draw(2, 4, 3, 2), integers(2, 3, 2, high=4)
 SCALES = draw(5, low=0.25, high=2)
 CLASSES = with_reductions(
-    call(X, LABELS), call(X, SOME), call(X, LABELS, SCALES), call(X, SOME, weight=SCALES), call(X, LABELS, ignore_index=2), call(draw(5), np.array(3)),
+    call(X, LABELS),
+    call(X, SOME),
+    call(X, LABELS, SCALES),
+    call(X, SOME, weight=SCALES),
+    call(X, LABELS, ignore_index=2),
+    call(draw(5), np.array(3)),
     call(IMAGES, IMAGE_LABELS),
-)  # fmt: skip
+)
 row(F + "nll_loss", nll, *CLASSES, call(draw(0, 5), np.zeros(0, int)), **LOOSE)
 SOFT = Q / Q.sum(1, keepdims=True)
-row(F + "cross_entropy", cross_entropy, *CLASSES, *with_reductions(call(X, LABELS, label_smoothing=0.25), call(X, SOME, SCALES, label_smoothing=0.1), call(X, SOFT),
-    call(X, SOFT, SCALES), call(X, SOFT, label_smoothing=0.5), call(draw(5), draw(5, low=0, high=1)), call(IMAGES, IMAGE_LABELS, label_smoothing=0.1)),
-    call(draw(2, 5) * 300, np.array([0, 4])), **LOOSE)  # fmt: skip
+row(
+    F + "cross_entropy",
+    cross_entropy,
+    *CLASSES,
+    *with_reductions(
+        call(X, LABELS, label_smoothing=0.25),
+        call(X, SOME, SCALES, label_smoothing=0.1),
+        call(X, SOFT),
+        call(X, SOFT, SCALES),
+        call(X, SOFT, label_smoothing=0.5),
+        call(draw(5), draw(5, low=0, high=1)),
+        call(IMAGES, IMAGE_LABELS, label_smoothing=0.1),
+    ),
+    call(draw(2, 5) * 300, np.array([0, 4])),
+    **LOOSE,
+)
 
 
 def cosine_similarity(a, b, dim=1, eps=1e-8):
@@ -255,14 +381,53 @@ def triplet(a, p, n, margin=1.0, p_norm=2.0, eps=1e-6, swap=False):
     return np.maximum(0, near - far + margin)
 
 
-row(F + "cosine_similarity", lambda *a, **k: np.asarray(cosine_similarity(*a, **k)), call(X, Y), call(X, Y, 0), call(draw(4), draw(4), dim=0), call(X, draw(1, 5), dim=-1), loose=8)
-row(F + "pairwise_distance", pairwise_distance, call(X, Y), call(X, Y, 1.0), call(X, Y, p=3.0, keepdim=True), call(X, draw(1, 5)), loose=20)
-row(F + "cosine_embedding_loss", loss(cosine_embedding), *with_reductions(call(X, Y, np.array([1.0, -1.0, 1.0])), call(X, Y, np.array([-1.0, -1.0, 1.0]), margin=0.5)), loose=20)
-row(F + "triplet_margin_loss", loss(triplet), *with_reductions(call(X, Y, draw(3, 5)), call(X, Y, draw(3, 5), margin=2.0, swap=True)), loose=20)
-row(F + "normalize", lambda x, p=2.0, dim=1, eps=1e-12: x / np.maximum((np.abs(x) ** p).sum(dim, keepdims=True) ** (1 / p), eps), call(X), call(X, 1.0), call(X, dim=0), call(X, 3.0, -1), loose=4)
+row(
+    F + "cosine_similarity",
+    lambda *a, **k: np.asarray(cosine_similarity(*a, **k)),
+    call(X, Y),
+    call(X, Y, 0),
+    call(draw(4), draw(4), dim=0),
+    call(X, draw(1, 5), dim=-1),
+    loose=8,
+)
+row(
+    F + "pairwise_distance",
+    pairwise_distance,
+    call(X, Y),
+    call(X, Y, 1.0),
+    call(X, Y, p=3.0, keepdim=True),
+    call(X, draw(1, 5)),
+    loose=20,
+)
+row(
+    F + "cosine_embedding_loss",
+    loss(cosine_embedding),
+    *with_reductions(call(X, Y, np.array([1.0, -1.0, 1.0])), call(X, Y, np.array([-1.0, -1.0, 1.0]), margin=0.5)),
+    loose=20,
+)
+row(
+    F + "triplet_margin_loss",
+    loss(triplet),
+    *with_reductions(call(X, Y, draw(3, 5)), call(X, Y, draw(3, 5), margin=2.0, swap=True)),
+    loose=20,
+)
+row(
+    F + "normalize",
+    lambda x, p=2.0, dim=1, eps=1e-12: x / np.maximum((np.abs(x) ** p).sum(dim, keepdims=True) ** (1 / p), eps),
+    call(X),
+    call(X, 1.0),
+    call(X, dim=0),
+    call(X, 3.0, -1),
+    loose=4,
+)
 # Their eps is nothing in float16, as in PyTorch: zeros are tried in the wide dtypes alone.
 row(F + "normalize", np.asarray, call(np.zeros((2, 3))), dtypes=(taut.float64, taut.float32, taut.bfloat16))
-row(F + "cosine_similarity", lambda a, b: np.zeros(2), call(np.zeros((2, 3)), draw(2, 3)), dtypes=(taut.float64, taut.float32, taut.bfloat16))
+row(
+    F + "cosine_similarity",
+    lambda a, b: np.zeros(2),
+    call(np.zeros((2, 3)), draw(2, 3)),
+    dtypes=(taut.float64, taut.float32, taut.bfloat16),
+)
 
 
 # ---- Normalisation ----------------------------------------------------------------------------------
@@ -309,10 +474,54 @@ def batch_norm(x, mean, var, weight=None, bias=None, training=False, momentum=0.
 G, H = draw(4), draw(4)
 MEAN, SPREAD = draw(4), draw(4, low=0.25, high=2)
 NORM = {"loose": 12}
-row(F + "layer_norm", layer_norm, call(X, (5,)), call(X, 5), call(X, (5,), draw(5), draw(5)), call(BATCH, (4, 3), draw(4, 3)), call(BATCH, [3], None, draw(3)), call(X, (5,), eps=0.5),
-    call(draw(0, 5), (5,)), call(draw(2, 200), (200,)), **NORM)  # fmt: skip
-row(F + "rms_norm", rms_norm, call(X, (5,), eps=1e-5), call(X, 5, draw(5), 0.5), call(BATCH, (4, 3), draw(4, 3), eps=1e-5), call(draw(0, 5), (5,), eps=1e-5), **NORM)
-row(F + "group_norm", group_norm, call(BATCH, 2), call(BATCH, 1, G, H), call(BATCH, 4, G), call(draw(2, 4, 3, 2), 2, G, H, 0.5), call(draw(3, 4), 2), **NORM)
-row(F + "instance_norm", instance_norm, call(BATCH), call(BATCH, weight=G, bias=H), call(draw(2, 4, 3, 2), eps=0.5), **NORM)
-row(F + "batch_norm", batch_norm, call(BATCH, MEAN, SPREAD), call(draw(5, 4), MEAN, SPREAD, G, H), call(draw(2, 4, 3, 2), MEAN, SPREAD, G, H, False, 0.1, 0.5), call(BATCH, None, None, G, H, training=True),
-    call(draw(6, 4), None, None, training=True), call(draw(0, 4), MEAN, SPREAD), **NORM)  # fmt: skip
+row(
+    F + "layer_norm",
+    layer_norm,
+    call(X, (5,)),
+    call(X, 5),
+    call(X, (5,), draw(5), draw(5)),
+    call(BATCH, (4, 3), draw(4, 3)),
+    call(BATCH, [3], None, draw(3)),
+    call(X, (5,), eps=0.5),
+    call(draw(0, 5), (5,)),
+    call(draw(2, 200), (200,)),
+    **NORM,
+)
+row(
+    F + "rms_norm",
+    rms_norm,
+    call(X, (5,), eps=1e-5),
+    call(X, 5, draw(5), 0.5),
+    call(BATCH, (4, 3), draw(4, 3), eps=1e-5),
+    call(draw(0, 5), (5,), eps=1e-5),
+    **NORM,
+)
+row(
+    F + "group_norm",
+    group_norm,
+    call(BATCH, 2),
+    call(BATCH, 1, G, H),
+    call(BATCH, 4, G),
+    call(draw(2, 4, 3, 2), 2, G, H, 0.5),
+    call(draw(3, 4), 2),
+    **NORM,
+)
+row(
+    F + "instance_norm",
+    instance_norm,
+    call(BATCH),
+    call(BATCH, weight=G, bias=H),
+    call(draw(2, 4, 3, 2), eps=0.5),
+    **NORM,
+)
+row(
+    F + "batch_norm",
+    batch_norm,
+    call(BATCH, MEAN, SPREAD),
+    call(draw(5, 4), MEAN, SPREAD, G, H),
+    call(draw(2, 4, 3, 2), MEAN, SPREAD, G, H, False, 0.1, 0.5),
+    call(BATCH, None, None, G, H, training=True),
+    call(draw(6, 4), None, None, training=True),
+    call(draw(0, 4), MEAN, SPREAD),
+    **NORM,
+)

@@ -15,7 +15,11 @@ def each(value, count):
 
 def padded(x, padding, fill=0.0):
     """x with a border around its last dims."""
-    return np.pad(x, [(0, 0)] * (x.ndim - len(padding)) + [p if isinstance(p, tuple) else (p, p) for p in padding], constant_values=fill)
+    return np.pad(
+        x,
+        [(0, 0)] * (x.ndim - len(padding)) + [p if isinstance(p, tuple) else (p, p) for p in padding],
+        constant_values=fill,
+    )
 
 
 def batched(function):
@@ -42,10 +46,14 @@ def convolution(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1,
     result = np.zeros((x.shape[0], weight.shape[0], *sizes))
     inner, outer = weight.shape[1], weight.shape[0] // groups
     for tap in itertools.product(*map(range, kernel)):
-        window = x[(..., *[slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, sizes, stride)])]
+        window = x[
+            (..., *[slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, sizes, stride)])
+        ]
         for g in range(groups):
             part = weight[(slice(g * outer, (g + 1) * outer), slice(None), *tap)]
-            result[:, g * outer : (g + 1) * outer] += np.einsum("oi,bi...->bo...", part, window[:, g * inner : (g + 1) * inner])
+            result[:, g * outer : (g + 1) * outer] += np.einsum(
+                "oi,bi...->bo...", part, window[:, g * inner : (g + 1) * inner]
+            )
     return result if bias is None else result + bias.reshape([-1] + [1] * dims)
 
 
@@ -57,7 +65,9 @@ def transposed_convolution(x, weight, bias=None, stride=1, padding=0, output_pad
     inner, outer = weight.shape[0] // groups, weight.shape[1]
     result = np.zeros((x.shape[0], outer * groups, *sizes))
     for tap in itertools.product(*map(range, kernel)):
-        where = tuple(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, x.shape[2:], stride))
+        where = tuple(
+            slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, x.shape[2:], stride)
+        )
         for g in range(groups):
             part = weight[(slice(g * inner, (g + 1) * inner), slice(None), *tap)]
             block = np.einsum("io,bi...->bo...", part, x[:, g * inner : (g + 1) * inner])
@@ -87,7 +97,9 @@ def pooled(x, kernel_size, stride, padding, dilation, ceil_mode, dims, take):
         # A divisor counts the border, not what lies beyond it.
         counted = np.prod([sum(i < size + p for i in step) for step, size, p in zip(steps, x.shape[2:], padding)])
         where = np.ix_(*inside)
-        results.append(take(x[(slice(None), slice(None), *where)].reshape(*x.shape[:2], -1), flat[where].reshape(-1), counted))
+        results.append(
+            take(x[(slice(None), slice(None), *where)].reshape(*x.shape[:2], -1), flat[where].reshape(-1), counted)
+        )
     if isinstance(results[0], tuple):
         return tuple(np.stack(part, -1).reshape(*x.shape[:2], *sizes) for part in zip(*results))
     return np.stack(results, -1).reshape(*x.shape[:2], *sizes)
@@ -102,7 +114,9 @@ def max_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
 
 
 @batched
-def avg_pool(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *, dims):
+def avg_pool(
+    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *, dims
+):
     def average(numbers, places, counted):
         return numbers.sum(-1) / (divisor_override or (counted if count_include_pad else len(places)))
 
@@ -142,7 +156,9 @@ def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
     sizes = [(n - d * (k - 1) - 1) // s + 1 for n, d, k, s in zip(x.shape[2:], dilation, kernel, stride)]
     taps = []
     for tap in itertools.product(*map(range, kernel)):
-        taps.append(x[(..., *[slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, sizes, stride)])])
+        taps.append(
+            x[(..., *[slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, sizes, stride)])]
+        )
     columns = np.stack(taps, 2)
     return columns.reshape(x.shape[0], x.shape[1] * len(taps), -1)
 
@@ -157,7 +173,9 @@ def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
     result = np.zeros((x.shape[0], channels, *full))
     blocks = x.reshape(x.shape[0], channels, kernel[0] * kernel[1], *sizes)
     for i, tap in enumerate(itertools.product(*map(range, kernel))):
-        result[(..., *[slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, sizes, stride)])] += blocks[:, :, i]
+        result[
+            (..., *[slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, sizes, stride)])
+        ] += blocks[:, :, i]
     return result[(..., *[slice(p, n - p) for p, n in zip(padding, full)])]
 
 
@@ -167,24 +185,48 @@ def of(dims, function):
 
 LOOSE = {"loose": 16}
 C1 = [
-    call(draw(2, 3, 8), draw(4, 3, 3)), call(draw(2, 3, 8), draw(4, 3, 3), draw(4)), call(draw(3, 8), draw(4, 3, 1), draw(4)), call(draw(1, 4, 9), draw(6, 2, 3), draw(6), 2, 1, 2, 2),
-    call(draw(2, 3, 8), draw(4, 3, 5), padding="same"), call(draw(2, 3, 8), draw(4, 3, 3), padding="valid", stride=3), call(draw(2, 4, 5), draw(4, 1, 2), groups=4),
-    call(draw(0, 3, 8), draw(4, 3, 3)), call(draw(2, 3, 8), draw(4, 3, 3), None, (2,), (1,), (1,)),
-]  # fmt: skip
+    call(draw(2, 3, 8), draw(4, 3, 3)),
+    call(draw(2, 3, 8), draw(4, 3, 3), draw(4)),
+    call(draw(3, 8), draw(4, 3, 1), draw(4)),
+    call(draw(1, 4, 9), draw(6, 2, 3), draw(6), 2, 1, 2, 2),
+    call(draw(2, 3, 8), draw(4, 3, 5), padding="same"),
+    call(draw(2, 3, 8), draw(4, 3, 3), padding="valid", stride=3),
+    call(draw(2, 4, 5), draw(4, 1, 2), groups=4),
+    call(draw(0, 3, 8), draw(4, 3, 3)),
+    call(draw(2, 3, 8), draw(4, 3, 3), None, (2,), (1,), (1,)),
+]
 C2 = [
-    call(draw(2, 3, 6, 5), draw(4, 3, 3, 2)), call(draw(2, 3, 6, 5), draw(4, 3, 3, 3), draw(4), 1, 1), call(draw(3, 6, 5), draw(2, 3, 1, 1), draw(2)),
-    call(draw(1, 4, 7, 7), draw(6, 2, 3, 3), draw(6), (2, 1), (1, 2), (1, 2), 2), call(draw(2, 3, 5, 5), draw(4, 3, 3, 1), padding="same", dilation=2),
-    call(draw(2, 6, 4, 4), draw(12, 1, 3, 3), draw(12), groups=6, padding=1), call(draw(2, 3, 9, 9), draw(2, 3, 4, 4), stride=4), call(draw(0, 3, 6, 5), draw(4, 3, 3, 2), draw(4)),
-]  # fmt: skip
-C3 = [call(draw(1, 2, 4, 4, 3), draw(3, 2, 2, 3, 2), draw(3)), call(draw(2, 2, 4, 4, 4), draw(2, 1, 3, 3, 3), draw(2), 2, 1, 1, 2), call(draw(2, 3, 3, 3), draw(2, 2, 1, 2, 1))]
+    call(draw(2, 3, 6, 5), draw(4, 3, 3, 2)),
+    call(draw(2, 3, 6, 5), draw(4, 3, 3, 3), draw(4), 1, 1),
+    call(draw(3, 6, 5), draw(2, 3, 1, 1), draw(2)),
+    call(draw(1, 4, 7, 7), draw(6, 2, 3, 3), draw(6), (2, 1), (1, 2), (1, 2), 2),
+    call(draw(2, 3, 5, 5), draw(4, 3, 3, 1), padding="same", dilation=2),
+    call(draw(2, 6, 4, 4), draw(12, 1, 3, 3), draw(12), groups=6, padding=1),
+    call(draw(2, 3, 9, 9), draw(2, 3, 4, 4), stride=4),
+    call(draw(0, 3, 6, 5), draw(4, 3, 3, 2), draw(4)),
+]
+C3 = [
+    call(draw(1, 2, 4, 4, 3), draw(3, 2, 2, 3, 2), draw(3)),
+    call(draw(2, 2, 4, 4, 4), draw(2, 1, 3, 3, 3), draw(2), 2, 1, 1, 2),
+    call(draw(2, 3, 3, 3), draw(2, 2, 1, 2, 1)),
+]
 T1 = [
-    call(draw(2, 3, 5), draw(3, 4, 3)), call(draw(2, 3, 5), draw(3, 4, 3), draw(4), 2, 1, 1), call(draw(3, 5), draw(3, 4, 2), draw(4)), call(draw(1, 4, 4), draw(4, 3, 3), None, 2, 0, 1, 2, 2),
-]  # fmt: skip
+    call(draw(2, 3, 5), draw(3, 4, 3)),
+    call(draw(2, 3, 5), draw(3, 4, 3), draw(4), 2, 1, 1),
+    call(draw(3, 5), draw(3, 4, 2), draw(4)),
+    call(draw(1, 4, 4), draw(4, 3, 3), None, 2, 0, 1, 2, 2),
+]
 T2 = [
-    call(draw(2, 3, 4, 3), draw(3, 2, 3, 2)), call(draw(2, 3, 4, 3), draw(3, 2, 3, 3), draw(2), 2, 1, 1), call(draw(1, 4, 3, 3), draw(4, 2, 2, 2), draw(4), (2, 3), 0, (0, 1), 2),
-    call(draw(3, 4, 3), draw(3, 2, 2, 2), draw(2)), call(draw(1, 2, 3, 3), draw(2, 2, 3, 3), dilation=2, padding=2),
-]  # fmt: skip
-T3 = [call(draw(1, 2, 2, 3, 2), draw(2, 3, 2, 2, 2), draw(3), 2), call(draw(2, 2, 2, 2, 2), draw(2, 1, 3, 2, 1), None, 1, (1, 0, 0))]
+    call(draw(2, 3, 4, 3), draw(3, 2, 3, 2)),
+    call(draw(2, 3, 4, 3), draw(3, 2, 3, 3), draw(2), 2, 1, 1),
+    call(draw(1, 4, 3, 3), draw(4, 2, 2, 2), draw(4), (2, 3), 0, (0, 1), 2),
+    call(draw(3, 4, 3), draw(3, 2, 2, 2), draw(2)),
+    call(draw(1, 2, 3, 3), draw(2, 2, 3, 3), dilation=2, padding=2),
+]
+T3 = [
+    call(draw(1, 2, 2, 3, 2), draw(2, 3, 2, 2, 2), draw(3), 2),
+    call(draw(2, 2, 2, 2, 2), draw(2, 1, 3, 2, 1), None, 1, (1, 0, 0)),
+]
 for dims, forward, backward in ((1, C1, T1), (2, C2, T2), (3, C3, T3)):
     row(f"{F}conv{dims}d", of(dims, convolution), *forward, **LOOSE)
     row(f"{F}conv_transpose{dims}d", of(dims, transposed_convolution), *backward, **LOOSE)
@@ -192,17 +234,51 @@ for dims, forward, backward in ((1, C1, T1), (2, C2, T2), (3, C3, T3)):
 SIZES = {1: (9,), 2: (6, 7), 3: (4, 5, 4)}
 for dims, size in SIZES.items():
     x, sample = distinct(2, 3, *size), distinct(3, *size)
-    common = [call(x, 2), call(x, 3, 2), call(x, 2, 1, 1), call(sample, 2), call(x, 3, 2, 1, ceil_mode=True), call(x, (2,) * dims, (1,) * dims)]
+    common = [
+        call(x, 2),
+        call(x, 3, 2),
+        call(x, 2, 1, 1),
+        call(sample, 2),
+        call(x, 3, 2, 1, ceil_mode=True),
+        call(x, (2,) * dims, (1,) * dims),
+    ]
     dilated = [call(x, 2, 1, 0, 2), call(x, kernel_size=2, stride=2, padding=1, dilation=2, ceil_mode=True)]
     with_indices = [call(*one.args, **one.kwargs, return_indices=True) for one in common + dilated]
     row(f"{F}max_pool{dims}d", of(dims, max_pool), *common, *dilated)
     row(f"{F}max_pool{dims}d", of(dims, max_pool), *with_indices, gives=(SAME, INDEX))
     averages = [*common, call(x, 3, 2, 1, False, False), call(x, 3, 2, 1, ceil_mode=True, count_include_pad=False)]
-    row(f"{F}avg_pool{dims}d", of(dims, avg_pool), *averages, *([call(x, 2, divisor_override=3)] if dims > 1 else []), **LOOSE)
+    row(
+        f"{F}avg_pool{dims}d",
+        of(dims, avg_pool),
+        *averages,
+        *([call(x, 2, divisor_override=3)] if dims > 1 else []),
+        **LOOSE,
+    )
     targets = [call(x, 1), call(x, 3), call(sample, 2), call(x, (4,) * dims), call(x, size)]
     row(f"{F}adaptive_avg_pool{dims}d", of(dims, adaptive_avg_pool), *targets, **LOOSE)
     row(f"{F}adaptive_max_pool{dims}d", of(dims, adaptive_max_pool), *targets)
-    row(f"{F}adaptive_max_pool{dims}d", of(dims, adaptive_max_pool), call(x, 3, True), call(sample, 2, return_indices=True), gives=(SAME, INDEX))
+    row(
+        f"{F}adaptive_max_pool{dims}d",
+        of(dims, adaptive_max_pool),
+        call(x, 3, True),
+        call(sample, 2, return_indices=True),
+        gives=(SAME, INDEX),
+    )
 
-row(F + "unfold", unfold, call(draw(2, 3, 5, 4), 2), call(draw(2, 3, 5, 4), (2, 3), 1, 1, 2), call(draw(3, 5, 4), 2), call(draw(1, 2, 7, 7), 3, dilation=2, padding=(1, 0), stride=(1, 2)))
-row(F + "fold", fold, call(draw(2, 12, 12), (5, 4), 2), call(draw(12, 12), (5, 4), 2), call(draw(1, 8, 9), (4, 4), (2, 2), 1, 1, 2), call(draw(2, 18, 9), (7, 7), 3, dilation=2), loose=4)
+row(
+    F + "unfold",
+    unfold,
+    call(draw(2, 3, 5, 4), 2),
+    call(draw(2, 3, 5, 4), (2, 3), 1, 1, 2),
+    call(draw(3, 5, 4), 2),
+    call(draw(1, 2, 7, 7), 3, dilation=2, padding=(1, 0), stride=(1, 2)),
+)
+row(
+    F + "fold",
+    fold,
+    call(draw(2, 12, 12), (5, 4), 2),
+    call(draw(12, 12), (5, 4), 2),
+    call(draw(1, 8, 9), (4, 4), (2, 2), 1, 1, 2),
+    call(draw(2, 18, 9), (7, 7), 3, dilation=2),
+    loose=4,
+)

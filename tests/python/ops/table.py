@@ -4,9 +4,9 @@ A row names an op, gives the calls to try and a reference: a function of NumPy a
 
     row("cumsum", np.cumsum, call(draw(3, 4), 1), call(draw(0), -1), dtypes=FLOATS + INTS, gives=SUM)
 
-Float arrays in a call are the data: they become tensors of each dtype of the row. Arrays of int64 and bool are indices and
-masks and stay what they are. The reference sees the very numbers that the tensors hold, in float64 or int64, so that
-tolerances speak of the op alone and not of the rounding of its input.
+Float arrays in a call are the data: they become tensors of each dtype of the row. Arrays of int64 and bool are
+indices and masks and stay what they are. The reference sees the very numbers that the tensors hold, in float64 or
+int64, so that tolerances speak of the op alone and not of the rounding of its input.
 """
 
 import functools
@@ -25,12 +25,23 @@ NUMBERS = FLOATS + INTS
 ALL = NUMBERS + BOOL
 
 NUMPY = {
-    taut.float64: np.float64, taut.float32: np.float32, taut.int64: np.int64, taut.int32: np.int32,
-    taut.int16: np.int16, taut.int8: np.int8, taut.uint8: np.uint8, taut.bool: np.bool_,
-}  # fmt: skip
+    taut.float64: np.float64,
+    taut.float32: np.float32,
+    taut.int64: np.int64,
+    taut.int32: np.int32,
+    taut.int16: np.int16,
+    taut.int8: np.int8,
+    taut.uint8: np.uint8,
+    taut.bool: np.bool_,
+}
 
 # Relative and absolute. A 16-bit result is rounded once; its last place is 2^-11 or 2^-8.
-TOLERANCE = {taut.float64: (1e-9, 1e-11), taut.float32: (2e-5, 2e-6), taut.float16: (2e-3, 2e-4), taut.bfloat16: (1.6e-2, 1e-3)}
+TOLERANCE = {
+    taut.float64: (1e-9, 1e-11),
+    taut.float32: (2e-5, 2e-6),
+    taut.float16: (2e-3, 2e-4),
+    taut.bfloat16: (1.6e-2, 1e-3),
+}
 
 
 # What dtype an op gives for data of a dtype.
@@ -84,9 +95,11 @@ ROWS = []
 
 
 def row(name, reference, *calls, dtypes=FLOATS, gives=SAME, also=(), is_view=False, contiguous=False, loose=1):
-    """Adds an op to the table. `also` are other names of the op; `gives` says the dtype of the result, or is a tuple for several
-    results; `contiguous` is for ops that speak of the memory behind a tensor; `loose` multiplies the tolerance where an op rounds
-    more than once."""
+    """Adds an op to the table.
+
+    `also` are other names of the op; `gives` says the dtype of the result, or is a tuple for several results;
+    `contiguous` is for ops that speak of the memory behind a tensor; `loose` multiplies the tolerance where an op
+    rounds more than once."""
     assert calls, name
     for each in (name, *also):
         ROWS.append(Row(each, reference, calls, dtypes, gives, is_view, contiguous, loose))
@@ -150,7 +163,9 @@ def over_arrays(function, value):
 
 def plain(array):
     tensor = taut.tensor(array)
-    return tensor if array.size else taut.empty(array.shape, dtype=tensor.dtype)  # NumPy gives the strides 0 to empty arrays
+    return (
+        tensor if array.size else taut.empty(array.shape, dtype=tensor.dtype)
+    )  # NumPy gives the strides 0 to empty arrays
 
 
 def transposed(array):
@@ -177,12 +192,14 @@ def as_dtype(array, dtype, layout):
         return layout(array)
     if dtype in HALVES:
         return layout(array).to(dtype) if layout is plain else layout(to_numpy(taut.tensor(array).to(dtype))).to(dtype)
-    if dtype == taut.uint8:
-        array = np.asarray(array - min(0, array.min(initial=0)))  # moved up: numbers that differ still do
+    if dtype.is_floating_point:
+        return layout(np.asarray(array, NUMPY[dtype]))
+    array = np.asarray(np.round(np.nan_to_num(array, True, 0, 9, -9)))
     if dtype == taut.bool:
-        return layout(np.asarray(np.round(array) > 0))
-    array = array if dtype.is_floating_point else np.nan_to_num(array, True, 0, 9, -9)
-    return layout(np.asarray(array if dtype.is_floating_point else np.round(array), NUMPY[dtype]))
+        array = np.asarray(array > 0)
+    if dtype == taut.uint8:
+        array = array - min(0, array.min(initial=0))  # moved up: numbers that differ still do
+    return layout(np.asarray(array, NUMPY[dtype]))
 
 
 def as_reference(tensor):
@@ -216,7 +233,9 @@ def expected_of(row, args, kwargs):
 def compare(actual, expected, gives, dtype, loose, where):
     """Fails unless a result has the structure, dtype, shape and numbers of the reference."""
     if isinstance(expected, (list, tuple)) and not isinstance(actual, taut.Size):
-        assert isinstance(actual, (list, tuple)), f"{where}: got {type(actual).__name__}, expected {len(expected)} results"
+        assert isinstance(actual, (list, tuple)), (
+            f"{where}: got {type(actual).__name__}, expected {len(expected)} results"
+        )
         assert len(actual) == len(expected), f"{where}: got {len(actual)} results, expected {len(expected)}"
         kinds = gives if isinstance(gives, tuple) else (gives,) * len(expected)
         for i, (a, e, kind) in enumerate(zip(actual, expected, kinds)):
@@ -228,7 +247,9 @@ def compare(actual, expected, gives, dtype, loose, where):
     assert isinstance(actual, taut.Tensor), f"{where}: got {type(actual).__name__}, expected a tensor"
     wanted = gives(dtype) if callable(gives) else gives
     assert actual.dtype == wanted, f"{where}: got {actual.dtype}, expected {wanted}"
-    assert tuple(actual.shape) == tuple(expected.shape), f"{where}: got shape {tuple(actual.shape)}, expected {expected.shape}"
+    assert tuple(actual.shape) == tuple(expected.shape), (
+        f"{where}: got shape {tuple(actual.shape)}, expected {expected.shape}"
+    )
     if isinstance(expected, Unspecified):
         return
     got = to_numpy(actual)
@@ -268,7 +289,7 @@ def try_row(row, dtype, layout=plain):
 
 # Methods whose arguments stand in another order than the function's. They have rows of their own.
 OTHER_ORDER = ("where", "polygamma")
-# detach_ of a view is refused, and the inputs of try_in_place are views; bernoulli_ takes another number than bernoulli.
+# detach_ of a view is refused, and the inputs of try_in_place are views. bernoulli_ has another first argument.
 NOT_IN_PLACE = ("detach", "bernoulli")
 
 
@@ -287,7 +308,14 @@ def try_method(row, dtype):
     for one in filter(starts_with_tensor, row.calls):
         args, kwargs, twin_args, twin_kwargs, _ = prepare(one, dtype)
         actual = getattr(args[0], method_of(row))(*args[1:], **kwargs)
-        compare(actual, expected_of(row, twin_args, twin_kwargs), kind_of(row, one), dtype, row.loose, f"x.{row.name}{one!r}")
+        compare(
+            actual,
+            expected_of(row, twin_args, twin_kwargs),
+            kind_of(row, one),
+            dtype,
+            row.loose,
+            f"x.{row.name}{one!r}",
+        )
 
 
 def writes(row):
@@ -306,12 +334,16 @@ def try_writer(row, dtype):
 
 
 def try_in_place(row, dtype):
-    """`x.op_(...)` writes into x, a view here, what `op(x, ...)` gives. Tells how many calls could be written in place."""
+    """`x.op_(...)` writes into x, a view here, what `op(x, ...)` gives. Tells how many calls could be in place."""
     count = 0
     for one in filter(starts_with_tensor, row.calls):
         args, kwargs, twin_args, twin_kwargs, tensors = prepare(one, dtype, transposed)
         expected = expected_of(row, twin_args, twin_kwargs)
-        if np.shape(expected) != tuple(tensors[0].shape) or not callable(row.gives) or row.gives(dtype) not in (dtype, taut.bool):
+        if (
+            np.shape(expected) != tuple(tensors[0].shape)
+            or not callable(row.gives)
+            or row.gives(dtype) not in (dtype, taut.bool)
+        ):
             continue
         count += 1
         returned = getattr(args[0], method_of(row) + "_")(*args[1:], **kwargs)
