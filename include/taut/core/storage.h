@@ -38,13 +38,15 @@ using Storage = Ref<StorageImpl>;
 /// Uninitialised memory from the device's allocator.
 TAUT_API Storage make_storage(Device device, size_t bytes);
 
-/// Note [Small tensors]
-/// A small CPU tensor is one block from the allocator instead of three: first its StorageImpl, then
-/// kEmbeddedBytes for its TensorImpl, then its elements. The storage owns the block, so a view that
-/// outlives the tensor keeps the whole of it.
+// Note [Small tensors]
+// A small CPU tensor is one block from the allocator instead of three: first its StorageImpl, then
+// kEmbeddedBytes for its TensorImpl, then its elements. The storage owns the block, so a view that
+// outlives the tensor keeps the whole of it.
+
+/// A storage, and room for a TensorImpl beside it.
 struct SmallBlock {
   Storage storage;
-  void* embedded = nullptr;  // room for the TensorImpl
+  void* embedded = nullptr;
 };
 inline constexpr size_t kEmbeddedBytes = 256;
 /// The most bytes of elements that a small tensor has.
