@@ -221,8 +221,7 @@ int find_parameter(const Overload& overload, PyObject* keyword) {
 
 /// Whether the arguments from a variadic parameter on are its items and not one list of them.
 bool are_items(PyObject* const* args, Py_ssize_t count) {
-  if (count == 0) return true;
-  if (count > 1) return !PyTuple_Check(args[0]) && !PyList_Check(args[0]);
+  if (count != 1) return true;
   return is_integer(args[0]) || is_tensor(args[0]);
 }
 
@@ -377,6 +376,12 @@ PyObject* call_with_sizes(const Overload& overload, PyObject* const* args, Py_ss
 PyObject* call_op(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* keywords) {
   const Family& family = family_of(self);
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+  // A method taken from the class gets whatever it is given.
+  if (TAUT_UNLIKELY(Py_TYPE(self) == method_type && (count == 0 || !is_tensor(args[0])))) {
+    PyErr_Format(PyExc_TypeError, "%s: the first argument must be a Tensor; got %s",
+                 family.qualname.c_str(), count == 0 ? "nothing" : Py_TYPE(args[0])->tp_name);
+    return nullptr;
+  }
   if (family.of_sizes != nullptr && keywords == nullptr) {
     PyObject* result = call_with_sizes(*family.of_sizes, args, count);
     if (result != nullptr || PyErr_Occurred() != nullptr) return result;

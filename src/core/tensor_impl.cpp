@@ -42,16 +42,9 @@ Ref<TensorImpl> TensorImpl::make(Storage storage, const Layout& layout, DType dt
   return Ref<TensorImpl>::adopt(new (memory) TensorImpl(std::move(storage), layout, dtype));
 }
 
-Ref<TensorImpl> TensorImpl::make_contiguous(Device device, const Dims& shape, DType dtype) {
+inline Ref<TensorImpl> TensorImpl::make_counted(Device device, const Dims& shape, DType dtype,
+                                                size_t bytes) {
   static_assert(sizeof(TensorImpl) <= kEmbeddedBytes);
-  uint64_t count = 1;
-  bool is_huge = false;
-  for (int64_t size : shape) {
-    is_huge |= __builtin_mul_overflow(count, static_cast<uint64_t>(size), &count);
-  }
-  // So many bytes could overflow, and seem to be few.
-  if (TAUT_UNLIKELY(is_huge || count >> 47 != 0)) count = count_of_huge(shape, dtype);
-  const size_t bytes = count * item_size(dtype);
   if (TAUT_LIKELY(device.is_cpu() && bytes - 1 < kSmallTensorBytes)) {
     SmallBlock block = make_small_block(bytes);
     auto* impl = new (block.embedded) TensorImpl(shape, dtype);
@@ -64,6 +57,22 @@ Ref<TensorImpl> TensorImpl::make_contiguous(Device device, const Dims& shape, DT
   Ref<TensorImpl> impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(shape, dtype));
   impl->storage = std::move(storage);
   return impl;
+}
+
+Ref<TensorImpl> TensorImpl::make_contiguous(Device device, const Dims& shape, DType dtype) {
+  uint64_t count = 1;
+  bool is_huge = false;
+  for (int64_t size : shape) {
+    is_huge |= __builtin_mul_overflow(count, static_cast<uint64_t>(size), &count);
+  }
+  // So many bytes could overflow, and seem to be few.
+  if (TAUT_UNLIKELY(is_huge || count >> 47 != 0)) count = count_of_huge(shape, dtype);
+  return make_counted(device, shape, dtype, count * item_size(dtype));
+}
+
+Ref<TensorImpl> TensorImpl::make_contiguous_like(const TensorImpl& model, DType dtype) {
+  const size_t bytes = static_cast<size_t>(model.numel) * item_size(dtype);
+  return make_counted(model.storage->device(), model.layout.shape, dtype, bytes);
 }
 
 Ref<TensorImpl> TensorImpl::make_contiguous_view(const TensorImpl& source, const Dims& shape) {

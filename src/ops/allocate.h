@@ -36,6 +36,13 @@ inline void check_extent(const char* op, const Dims& size, const Dims& stride) {
   }
 }
 
+/// Contiguous and uninitialised, of the shape of a contiguous tensor and a dtype no larger.
+inline Tensor allocate_like(const TensorImpl& model, DType dtype) {
+  Ref<TensorImpl> impl = TensorImpl::make_contiguous_like(model, dtype);
+  impl->is_inference = is_inference_mode_enabled();
+  return Tensor(std::move(impl));
+}
+
 /// A dense layout of `like`'s order of dims, contiguous when `like` is not dense.
 Layout preserved_layout(const Tensor& like);
 

@@ -436,7 +436,7 @@ Tensor apply_plain(Pointwise op, Inputs inputs, const double* parameters) {
   call.args.data[call.args.count++] = static_cast<char*>(first->data());
   if (!call.add_all(inputs.subspan(1), first->layout.shape)) return {};
   const DType dtype = domain == Domain::compare ? DType::bool_ : first->dtype;
-  Tensor output = allocate(first->layout.shape, dtype, kCPU);
+  Tensor output = allocate_like(*first, dtype);
   call.run(*output.impl());
   return output;
 }

@@ -153,3 +153,11 @@ def test_promotion_table_matches_numpy_where_both_agree():
             assert mine == np.promote_types(a, b).name, (a, b)
             x = taut.ones(1, dtype=getattr(taut, a)) * taut.ones(1, dtype=getattr(taut, b))
             assert x.dtype.name == mine
+
+
+@pytest.mark.parametrize("name", ["tolist", "stride", "type", "numpy", "__dlpack__", "add", "view"])
+def test_methods_taken_from_the_class_want_a_tensor(name):
+    method = getattr(taut.Tensor, name)
+    for args in ((), (3,), (None,), ([1.0],)):
+        with pytest.raises(TypeError, match=f"Tensor.{name}: the first argument must be a Tensor"):
+            method(*args)

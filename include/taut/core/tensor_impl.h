@@ -19,7 +19,10 @@ class TAUT_API TensorImpl final : public RefCounted {
  public:
   static Ref<TensorImpl> make(Storage storage, const Layout& layout, DType dtype);
   /// Contiguous and uninitialised, in a storage of its own.
+  /// @throws OutOfMemoryError for more than there is.
   static Ref<TensorImpl> make_contiguous(Device device, const Dims& shape, DType dtype);
+  /// The same for the shape of a contiguous tensor and a dtype no larger than its own.
+  static Ref<TensorImpl> make_contiguous_like(const TensorImpl& model, DType dtype);
   /// The elements of a contiguous `source` under other sizes.
   static Ref<TensorImpl> make_contiguous_view(const TensorImpl& source, const Dims& shape);
 
@@ -56,6 +59,7 @@ class TAUT_API TensorImpl final : public RefCounted {
  private:
   TensorImpl(Storage storage, const Layout& layout, DType dtype);
   TensorImpl(const Dims& shape, DType dtype);
+  static Ref<TensorImpl> make_counted(Device device, const Dims& shape, DType dtype, size_t bytes);
   ~TensorImpl() = default;
 };
 
