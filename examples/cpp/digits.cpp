@@ -27,9 +27,9 @@ struct Options {
   std::string save = "digits.safetensors";
   std::string picture = "digits.png";
   std::string losses;
-  int64_t epochs = 0;  // 30 for the digits, 6 for IDX files
+  int64_t epochs = 0;  // 30 for the digits, 12 for IDX files
   int64_t batch = 0;   // 32 and 128
-  double lr = 4e-3;
+  double lr = 0;       // 0.004 and 0.002
   uint64_t seed = 1;
   int workers = 1;
   int threads = 0;  // as many as there are cores
@@ -40,9 +40,9 @@ void print_help() {
       "usage: digits [options]\n"
       "  --data FILE     CSV file (may be gzipped) of pixels and a label in each line\n"
       "  --idx FOLDER    train on the IDX files of MNIST or Fashion-MNIST instead\n"
-      "  --epochs N      how often to go through the training set\n"
-      "  --batch N       pictures in a batch\n"
-      "  --lr X          the highest learning rate of the one-cycle schedule (0.004)\n"
+      "  --epochs N      how often to go through the training set (30; 12 for IDX files)\n"
+      "  --batch N       pictures in a batch (32; 128 for IDX files)\n"
+      "  --lr X          the highest learning rate of the one-cycle schedule (0.004; 0.002)\n"
       "  --seed N        seed of the split, the weights, the order and the augmentation (1)\n"
       "  --workers N     threads that prepare batches (1)\n"
       "  --threads N     threads that compute (all cores)\n"
@@ -81,8 +81,9 @@ Options parse(int argc, char** argv) {
     setter->second(argv[++i]);
   }
   const bool is_idx = !options.idx.empty();
-  if (options.epochs == 0) options.epochs = is_idx ? 6 : 30;
+  if (options.epochs == 0) options.epochs = is_idx ? 12 : 30;
   if (options.batch == 0) options.batch = is_idx ? 128 : 32;
+  if (options.lr == 0) options.lr = is_idx ? 2e-3 : 4e-3;
   return options;
 }
 

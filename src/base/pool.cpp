@@ -4,6 +4,12 @@
 #include <new>
 
 namespace taut::detail {
+
+#if defined(__SANITIZE_ADDRESS__)
+// AddressSanitizer sees a use after free only when frees are real.
+void* pool_allocate(size_t bytes) { return ::operator new(bytes); }
+void pool_free(void* memory, size_t) noexcept { ::operator delete(memory); }
+#else
 namespace {
 
 constexpr size_t kGranularity = 32;
@@ -63,11 +69,6 @@ constexpr size_t size_class(size_t bytes) { return (bytes + kGranularity - 1) / 
 
 }  // namespace
 
-#if defined(__SANITIZE_ADDRESS__)
-// AddressSanitizer sees a use after free only when frees are real.
-void* pool_allocate(size_t bytes) { return ::operator new(bytes); }
-void pool_free(void* memory, size_t) noexcept { ::operator delete(memory); }
-#else
 void* pool_allocate(size_t bytes) {
   const size_t index = size_class(bytes);
   if (TAUT_LIKELY(index < kClasses)) {
