@@ -1,5 +1,6 @@
 #include "taut/nn/functional/conv.h"
 
+#include "src/nn/functional/spatial.h"
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
@@ -140,21 +141,6 @@ Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad, const C
   if (output.numel() > 0) ops::kernels_of(source).conv.backward_weight(args);
   return record("convolution_backward_weight", {source, grad_output}, output, {source, grad_output},
                 backward_weight_backward, ConvAttributes{shape});
-}
-
-// One number stands for all spatial dims.
-Dims for_each_dim(const char* op, const char* argument, const Dims& values, int spatial,
-                  int64_t least) {
-  TAUT_CHECK(values.rank() == 1 || values.rank() == spatial, ShapeError, op, ": ", argument,
-             " must have 1 or ", spatial, " numbers; got ", values);
-  for (int64_t value : values) {
-    TAUT_CHECK(value >= least, ValueError, op, ": ", argument, " must be at least ", least,
-               "; got ", values);
-    // So that products of two of them, and of a size, do not overflow.
-    TAUT_CHECK(value < int64_t{1} << 31, ValueError, op, ": ", argument, " is too large; got ",
-               values);
-  }
-  return values.rank() == spatial ? values : Dims::filled(spatial, values[0]);
 }
 
 void check_tensors(const char* op, const Tensor& input, const Tensor& weight, const Tensor& bias,

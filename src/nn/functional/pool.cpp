@@ -1,5 +1,6 @@
 #include "taut/nn/functional/pool.h"
 
+#include "src/nn/functional/spatial.h"
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
@@ -12,20 +13,6 @@ namespace {
 using autograd::BackwardContext;
 using autograd::record;
 using kernels::PoolShape;
-
-Dims for_each_dim(const char* op, const char* argument, const Dims& values, int spatial,
-                  int64_t least) {
-  TAUT_CHECK(values.rank() == 1 || values.rank() == spatial, ShapeError, op, ": ", argument,
-             " must have 1 or ", spatial, " numbers; got ", values);
-  for (int64_t value : values) {
-    TAUT_CHECK(value >= least, ValueError, op, ": ", argument, " must be at least ", least,
-               "; got ", values);
-    // So that products of two of them, and of a size, do not overflow.
-    TAUT_CHECK(value < int64_t{1} << 31, ValueError, op, ": ", argument, " is too large; got ",
-               values);
-  }
-  return values.rank() == spatial ? values : Dims::filled(spatial, values[0]);
-}
 
 void check_input(const char* op, const Tensor& input, int spatial) {
   ops::check_defined(op, "input", input);
