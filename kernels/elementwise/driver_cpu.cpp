@@ -18,7 +18,6 @@
 namespace taut::kernels {
 namespace {
 
-constexpr int64_t kGrain = 32768;  // elements: below this a second thread costs more than it brings
 constexpr int64_t kBlockBytes = 4096;  // six buffers of that stay in the first cache
 
 // How one operand reaches the loop.

@@ -5,13 +5,13 @@
 #include "kernels/api/convert.h"
 #include "kernels/api/streaming.h"
 #include "kernels/elementwise/rows.h"
+#include "kernels/elementwise/streamed_row.h"
 #include "taut/base/parallel.h"
 
 namespace taut::kernels {
 namespace {
 
-constexpr int64_t kGrain = 32768;  // elements: below this a second thread costs more than it brings
-constexpr int64_t kBlock = 1024;   // elements: the rows of numbers stay in the first cache
+constexpr int64_t kBlock = 1024;  // elements: the rows of numbers stay in the first cache
 
 bool is_number(const FlatPointwiseArgs& args, int k) { return (args.numbers >> k & 1) != 0; }
 
@@ -30,7 +30,7 @@ struct NumberRows {
   }
 };
 
-// How a large call is run: in stretches, each in blocks where numbers or streaming ask for them.
+// How a large call is run: in stretches, each in blocks where there are numbers.
 class FlatRun {
  public:
   FlatRun(const FlatPointwiseArgs& args, const Loop& loop, char* const* number_rows)
@@ -51,27 +51,22 @@ class FlatRun {
 
  private:
   void run_range(int64_t begin, int64_t end) const {
-    const int64_t block = args_.numbers == 0 && !streams_ ? end - begin : kBlock;
+    const int64_t block = args_.numbers == 0 ? end - begin : kBlock;
     for (; begin < end; begin += block) run_block(begin, std::min(block, end - begin));
     if (streams_) finish_streams();
   }
 
-  // A streamed block is computed in the first cache; see Note [Streaming stores].
   void run_block(int64_t begin, int64_t n) const {
     char* pointers[kMaxPointwiseOperands];
+    pointers[0] = args_.data[0] + begin * out_size_;
     for (int k = 1; k < args_.count; ++k) {
       pointers[k] = is_number(args_, k) ? number_rows_[k] : args_.data[k] + begin * in_size_;
     }
-    char* target = args_.data[0] + begin * out_size_;
-    if (!streams_) {
-      pointers[0] = target;
+    if (streams_) {
+      run_streamed_row(loop_.row, pointers, args_.count, n, out_size_, in_size_, args_.parameters);
+    } else {
       loop_.row(pointers, n, args_.parameters);
-      return;
     }
-    alignas(64) char result[kBlock * 8];
-    pointers[0] = result;
-    loop_.row(pointers, n, args_.parameters);
-    stream_bytes(target, result, n * out_size_);
   }
 
   const FlatPointwiseArgs& args_;

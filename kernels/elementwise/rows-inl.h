@@ -7,7 +7,6 @@
 #define TAUT_KERNELS_ELEMENTWISE_ROWS_INL_H
 #endif
 
-#include <cstring>
 #include <type_traits>
 
 #include "kernels/api/scalar_math.h"

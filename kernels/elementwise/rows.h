@@ -8,6 +8,9 @@
 
 namespace taut::kernels {
 
+/// Elements: below this a second thread costs more than it brings.
+inline constexpr int64_t kGrain = 32768;
+
 /// Computes n elements: pointers[0] is written, the others are read; all contiguous.
 using RowFn = void (*)(char* const* pointers, int64_t n, const double* parameters);
 
