@@ -68,36 +68,32 @@ class _Mode:
         return run
 
 
-class no_grad(_Mode):
+class _GradMode(_Mode):
+    """Sets recording to _enabled; serves as `with no_grad():` and as `@no_grad`, with or without a call."""
+
+    def __new__(cls, function=None):
+        self = super().__new__(cls)
+        self._previous = []
+        return self if function is None else self(function)
+
+    def __enter__(self):
+        self._previous.append(_C.is_grad_enabled())
+        _C._set_grad_enabled(self._enabled)
+
+    def __exit__(self, *_):
+        _C._set_grad_enabled(self._previous.pop())
+
+
+class no_grad(_GradMode):
     """Ops are not recorded on the tape, within a `with` or a function that it decorates."""
 
-    def __new__(cls, function=None):
-        self = super().__new__(cls)
-        self._previous = []
-        return self if function is None else self(function)
-
-    def __enter__(self):
-        self._previous.append(_C.is_grad_enabled())
-        _C._set_grad_enabled(False)
-
-    def __exit__(self, *_):
-        _C._set_grad_enabled(self._previous.pop())
+    _enabled = False
 
 
-class enable_grad(_Mode):
+class enable_grad(_GradMode):
     """Ops are recorded again inside no_grad."""
 
-    def __new__(cls, function=None):
-        self = super().__new__(cls)
-        self._previous = []
-        return self if function is None else self(function)
-
-    def __enter__(self):
-        self._previous.append(_C.is_grad_enabled())
-        _C._set_grad_enabled(True)
-
-    def __exit__(self, *_):
-        _C._set_grad_enabled(self._previous.pop())
+    _enabled = True
 
 
 class set_grad_enabled(_Mode):
