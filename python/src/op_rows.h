@@ -16,7 +16,10 @@ using DimOpt = std::optional<int64_t>;
 
 /// What functions with an `inplace` flag return: the result, or the input that now holds it.
 inline Tensor maybe_in_place(const Tensor& input, Tensor result, bool in_place) {
-  return in_place ? input.copy_(result) : result;
+  if (!in_place) return result;
+  TAUT_CHECK(can_cast(result.dtype(), input.dtype()), DTypeError, "inplace=True: the result is ",
+             result.dtype(), ", which the input cannot hold; got ", input.dtype());
+  return input.copy_(result);
 }
 
 /// A tensor, or two when the caller asked for the second: what functions with return_indices give.

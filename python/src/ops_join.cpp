@@ -14,6 +14,16 @@ namespace py = pybind11;
 namespace taut::python {
 namespace {
 
+/// What PyTorch's two ways of saying it come to.
+bool is_right(const std::optional<std::string_view>& side, bool right) {
+  if (!side) return right;
+  TAUT_CHECK(*side == "left" || *side == "right", ValueError,
+             "searchsorted: side must be 'left' or 'right'; got '", *side, "'");
+  TAUT_CHECK(!right || *side == "right", ValueError,
+             "searchsorted: side is 'left', and right is True");
+  return *side == "right";
+}
+
 /// scatter calls them add and multiply, scatter_reduce sum and prod.
 std::string_view reduction_word(std::string_view word) {
   if (word == "add") return "sum";
@@ -236,13 +246,13 @@ void add_sort_rows(Rows& rows) {
   rows.function(
       "searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
       [](T sequence, T values, bool out_int32, bool right, std::optional<std::string_view> side) {
-        return searchsorted(sequence, values, out_int32, side ? *side == "right" : right);
+        return searchsorted(sequence, values, out_int32, is_right(side, right));
       });
   rows.function(
       "searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
       [](T sequence, S value, bool out_int32, bool right, std::optional<std::string_view> side) {
         const Tensor values = full({}, value, sequence.options());
-        return searchsorted(sequence, values, out_int32, side ? *side == "right" : right);
+        return searchsorted(sequence, values, out_int32, is_right(side, right));
       });
   rows.function("bucketize(input, boundaries, *, out_int32=False, right=False)",
                 fn<Tensor(T, T, bool, bool)>(bucketize));

@@ -134,6 +134,7 @@ class _ModuleMethods:
 
     def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
         """Pairs of name and parameter, as in the state dict: "hidden.weight"."""
+        _require_unique("named_parameters", remove_duplicate)
         return iter(self._named_parameters(prefix, recurse))
 
     def buffers(self, recurse=True):
@@ -142,6 +143,7 @@ class _ModuleMethods:
 
     def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
         """Pairs of name and buffer."""
+        _require_unique("named_buffers", remove_duplicate)
         return iter(self._named_buffers(prefix, recurse))
 
     def children(self):
@@ -158,6 +160,7 @@ class _ModuleMethods:
 
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """Pairs of dotted name and module, this one first."""
+        _require_unique("named_modules", remove_duplicate)
         return iter(self._named_modules(prefix))
 
     # State ----------------------------------------------------------------------------------------------------------------
@@ -254,6 +257,11 @@ class _ModuleMethods:
     @training.setter
     def training(self, mode):
         Module._train(self, bool(mode))
+
+
+def _require_unique(method, remove_duplicate):
+    if not remove_duplicate:
+        raise NotImplementedError(f"Module.{method}: remove_duplicate=False is not there yet; what is shared comes once")
 
 
 def _note_absent(module, name, kind, tensor):

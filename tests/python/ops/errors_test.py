@@ -136,6 +136,10 @@ ROWS = [
         (TypeError, RuntimeError),
         ["float32", "float64"],
     ),
+    (lambda: F.elu(taut.tensor([-1, 2]), inplace=True), TypeError, ["inplace", "float32", "int64"]),
+    (lambda: taut.searchsorted(taut.arange(3.0), taut.ones(1), side="middle"), ValueError, ["side", "middle"]),
+    (lambda: taut.searchsorted(taut.arange(3.0), 1.0, side="left", right=True), ValueError, ["side", "left"]),
+    (lambda: next(taut.nn.Linear(1, 1).named_parameters(remove_duplicate=False)), NotImplementedError, ["remove_duplicate"]),
     # Numbers that make no sense.
     (lambda: taut.zeros(-1), (RuntimeError, ValueError), ["zeros", "-1"]),
     (lambda: taut.zeros(2**62, 2**62), (RuntimeError, ValueError), ["zeros"]),

@@ -44,9 +44,6 @@ NO_ROW = {
     "Tensor.uniform_": "random: random_test.py",
 }
 
-# Rows that fail, and why: a list that wants to be empty.
-FAULTS = {}
-
 
 def label(value):
     return (
@@ -59,9 +56,7 @@ def label(value):
 
 
 @pytest.mark.parametrize("row, dtype", FUNCTIONS, ids=label)
-def test_function(row, dtype, request):
-    if row.name in FAULTS:
-        request.applymarker(pytest.mark.xfail(reason=FAULTS[row.name], strict=True))
+def test_function(row, dtype):
     table.try_row(row, dtype)
 
 
