@@ -267,19 +267,23 @@ def plain_function(name, function, indent=""):
 
 
 def plain_class(name, item):
-    bases = [base.__name__ for base in item.__mro__[1:] if base.__module__ == item.__module__ and base.__name__[0] != "_"]
+    own = [base for base in item.__mro__ if base.__module__ == item.__module__]
+    bases = [base.__name__ for base in own[1:] if base.__name__[0] != "_"]
+    # What a private base brings is told as the class's own.
+    methods = {}
+    for base in reversed(own):
+        if base is item or base.__name__[0] == "_":
+            methods.update(vars(base))
     text = f"class {name}{'(' + bases[0] + ')' if bases else ''}:\n    def __getattr__(self, name: str) -> Any: ...\n"
-    for method, function in vars(item).items():
+    for method, function in methods.items():
         hidden = method.startswith("_") and method not in SPECIAL_METHODS
         raw = function.__func__ if isinstance(function, (staticmethod, classmethod)) else function
         if hidden or not inspect.isfunction(raw):
             continue
         decorator = {staticmethod: "    @staticmethod\n", classmethod: "    @classmethod\n"}.get(type(function), "")
         text += decorator + plain_function(method, raw, "    ")
-    if item.__new__ is not object.__new__ and "__init__" not in vars(item):
+    if item.__new__ is not object.__new__ and "__init__" not in methods:
         text += "    def __init__(self, *args: Any, **kwargs: Any) -> None: ...\n"
-    if "__call__" not in vars(item) and any("__call__" in vars(base) for base in item.__mro__[1:-1]):
-        text += "    def __call__(self, function: Any) -> Any: ...\n"
     return text
 
 
