@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
+#include <new>
 #include <utility>
 
 #include "kernels/api/block_gemm.h"
@@ -18,16 +18,17 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul/block_gemm_cpu.cpp"
+#include <hwy/aligned_allocator.h>
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include "kernels/matmul/pack-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace taut::kernels {
 namespace HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 // Register tiles of kTileRows x 2 vectors: 28 accumulators of AVX-512's 32 registers, 12 of 16.
 // Tiles of at most kWideRows rows are 4 vectors wide: they read b less often and in longer runs.
@@ -47,9 +48,15 @@ template <class T>
 constexpr int64_t kDepth = static_cast<int64_t>(2048 / sizeof(T));
 constexpr int64_t kRows = kTileRows * 16;
 constexpr int64_t kColumns = 1024;
-// Rows of packed a are this far apart; the excess keeps them out of one another's cache sets.
+// Rows of a that are at most this far apart may be read in place: farther ones, which are often a
+// power of two, crowd the same cache sets.
 template <class T>
-constexpr int64_t kPackedStride = kDepth<T> + 16;
+constexpr int64_t kCompactStride = kDepth<T> + 16;
+// A tile looks so many steps of k ahead into its operands, and fetches its part of c so many steps
+// before it is due: a fetch at the start would be pushed out by the operands.
+constexpr int64_t kAheadOfA = 16;
+constexpr int64_t kAheadOfB = 8;
+constexpr int64_t kStepsBeforeC = 64;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -93,7 +100,8 @@ struct Tile {
   const T* a;
   int64_t a_row_stride;
   int64_t a_col_stride;
-  const T* b;  // vectors side by side, rows b_row_stride apart
+  int64_t a_tile_stride;  // from one tile's rows to those of the tile below
+  const T* b;             // vectors side by side, rows b_row_stride apart
   int64_t b_row_stride;
   T* c;
   int64_t c_row_stride;
@@ -102,35 +110,22 @@ struct Tile {
   T beta;
 };
 
-// c (R rows, V vectors) = alpha * a @ b + beta * c. Iff Ragged, the last vector is cut to tile.last
-// columns.
-template <class T, int R, int V, bool Ragged>
-void run_tile(const Tile<T>& tile) {
+// sum += `steps` columns of a @ rows of b, both of which move on.
+template <class T, int R, int V, bool Ragged, bool HasUnitRows, class Vec>
+HWY_INLINE void accumulate(const Tile<T>& tile, int64_t steps, const T*& a, const T*& b,
+                           Vec (&sum)[R][V]) {
   const hn::ScalableTag<T> d;
-  using Vec = hn::Vec<decltype(d)>;
   constexpr int64_t kLanes = lanes_of<T>();
-  // Few rows read b at the speed of memory, where the hardware's prefetch stops at each row.
-  constexpr bool kPrefetch = V == kWideVectors;
-  constexpr int64_t kAhead = 8;
-  Vec sum[R][V];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sum[r][v] = hn::Zero(d);
-    if (!kPrefetch) hwy::Prefetch(tile.c + r * tile.c_row_stride);
-    if (!kPrefetch) hwy::Prefetch(tile.c + r * tile.c_row_stride + (V - 1) * kLanes);
-  }
-  const T* a = tile.a;
-  const T* b = tile.b;
-  const int64_t row = tile.a_row_stride;
-  for (int64_t p = tile.k; p > 0; --p) {
+  const int64_t row = HasUnitRows ? 1 : tile.a_row_stride;
+  for (; steps > 0; --steps) {
     Vec right[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      if (kPrefetch) hwy::Prefetch(b + kAhead * tile.b_row_stride + v * kLanes);
+      hwy::Prefetch(b + kAheadOfB * tile.b_row_stride + v * kLanes);
       right[v] = Ragged && v == V - 1 ? load_first(d, b + v * kLanes, tile.last)
                                       : hn::LoadU(d, b + v * kLanes);
     }
+    if (HasUnitRows) hwy::Prefetch(a + kAheadOfA * tile.a_col_stride);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vec left = hn::Set(d, a[r * row]);
@@ -139,6 +134,37 @@ void run_tile(const Tile<T>& tile) {
     }
     a += tile.a_col_stride;
     b += tile.b_row_stride;
+  }
+}
+
+// c (R rows, V vectors) = alpha * a @ b + beta * c. Iff Ragged, the last vector is cut to tile.last
+// columns.
+template <class T, int R, int V, bool Ragged>
+void run_tile(const Tile<T>& tile) {
+  const hn::ScalableTag<T> d;
+  using Vec = hn::Vec<decltype(d)>;
+  constexpr int64_t kLanes = lanes_of<T>();
+  Vec sum[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[r][v] = hn::Zero(d);
+  }
+  const T* a = tile.a;
+  const T* b = tile.b;
+  int64_t steps = std::max<int64_t>(0, tile.k - kStepsBeforeC);
+  for (const bool comes_to_end : {false, true}) {
+    if (tile.a_row_stride == 1) {
+      accumulate<T, R, V, Ragged, true>(tile, steps, a, b, sum);
+    } else {
+      accumulate<T, R, V, Ragged, false>(tile, steps, a, b, sum);
+    }
+    if (comes_to_end) break;
+    steps = tile.k - steps;
+    for (int r = 0; r < R; ++r) {
+      hwy::Prefetch(tile.c + r * tile.c_row_stride);
+      hwy::Prefetch(tile.c + r * tile.c_row_stride + (V - 1) * kLanes);
+    }
   }
   const Vec alpha = hn::Set(d, tile.alpha);
   const Vec beta = hn::Set(d, tile.beta);
@@ -199,83 +225,18 @@ TileFn<T> tile_function(int rows, int vectors) {
   return tile_of_rows<T, 1, Ragged>(rows, Rows{});
 }
 
-// dst[c][r] = src[r][c] for a square of 128-bit vectors (4 x 4 floats, 2 x 2 doubles).
-void transpose_square(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
-  const hn::FixedTag<float, 4> d;
-  const hn::FixedTag<double, 2> wide;
-  const auto r0 = hn::LoadU(d, src);
-  const auto r1 = hn::LoadU(d, src + src_stride);
-  const auto r2 = hn::LoadU(d, src + 2 * src_stride);
-  const auto r3 = hn::LoadU(d, src + 3 * src_stride);
-  const auto low01 = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1));
-  const auto low23 = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
-  const auto high01 = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1));
-  const auto high23 = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, low01, low23)), d, dst);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, low01, low23)), d, dst + dst_stride);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, high01, high23)), d, dst + 2 * dst_stride);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, high01, high23)), d, dst + 3 * dst_stride);
-}
-void transpose_square(const double* src, int64_t src_stride, double* dst, int64_t dst_stride) {
-  const hn::FixedTag<double, 2> d;
-  const auto r0 = hn::LoadU(d, src);
-  const auto r1 = hn::LoadU(d, src + src_stride);
-  hn::StoreU(hn::InterleaveLower(d, r0, r1), d, dst);
-  hn::StoreU(hn::InterleaveUpper(d, r0, r1), d, dst + dst_stride);
-}
-
-// dst[c * dst_stride + r] = src[r * src_stride + c].
-template <class T>
-void transpose(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst,
-               int64_t dst_stride) {
-  constexpr int64_t kSide = static_cast<int64_t>(16 / sizeof(T));
-  int64_t r = 0;
-  for (; r + kSide <= rows; r += kSide) {
-    int64_t c = 0;
-    for (; c + kSide <= cols; c += kSide) {
-      transpose_square(src + r * src_stride + c, src_stride, dst + c * dst_stride + r, dst_stride);
-    }
-    for (; c < cols; ++c) {
-      for (int64_t i = 0; i < kSide; ++i)
-        dst[c * dst_stride + r + i] = src[(r + i) * src_stride + c];
-    }
-  }
-  for (; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) dst[c * dst_stride + r] = src[r * src_stride + c];
-  }
-}
-
-// dst[r * dst_stride + c] = src[r][c] for any strides of src.
-template <class T>
-void pack(const T* src, int64_t row_stride, int64_t col_stride, int64_t rows, int64_t cols, T* dst,
-          int64_t dst_stride) {
-  if (col_stride == 1) {
-    for (int64_t r = 0; r < rows; ++r) {
-      std::memcpy(dst + r * dst_stride, src + r * row_stride,
-                  static_cast<size_t>(cols) * sizeof(T));
-    }
-  } else if (row_stride == 1) {
-    transpose(src, col_stride, cols, rows, dst, dst_stride);
-  } else {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = 0; c < cols; ++c) {
-        dst[r * dst_stride + c] = src[r * row_stride + c * col_stride];
-      }
-    }
-  }
-}
-
 template <class T>
 struct Scratch {
-  std::unique_ptr<T[]> a;
-  std::unique_ptr<T[]> b;
-  T* block_of_a() {
-    if (!a) a.reset(new T[static_cast<size_t>((kRows + 16) * kPackedStride<T>)]);
-    return a.get();
-  }
-  T* panel_of_b() {
-    if (!b) b.reset(new T[static_cast<size_t>((kColumns + 64) * kDepth<T>)]);
-    return b.get();
+  hwy::AlignedFreeUniquePtr<T[]> a;
+  hwy::AlignedFreeUniquePtr<T[]> b;
+  T* block_of_a() { return of_size(a, kRows * kDepth<T>); }
+  T* panel_of_b() { return of_size(b, (kColumns + kTileVectors * lanes_of<T>()) * kDepth<T>); }
+
+ private:
+  static T* of_size(hwy::AlignedFreeUniquePtr<T[]>& memory, int64_t size) {
+    if (!memory) memory = hwy::AllocateAligned<T>(static_cast<size_t>(size));
+    if (!memory) throw std::bad_alloc();
+    return memory.get();
   }
 };
 
@@ -372,7 +333,11 @@ class Product {
 
   const T* pack_panel(const T* b, int64_t columns, int64_t depth) {
     T* packed = thread_scratch<T>().panel_of_b();
-    for (int64_t j = 0; j < columns; j += kTileColumns) {
+    int64_t j = 0;
+    if (p_.b_col_stride == 1) {
+      j = pack_groups_of_panels<kTileColumns>(b, p_.b_row_stride, depth, columns, packed);
+    }
+    for (; j < columns; j += kTileColumns) {
       const int64_t width = std::min(kTileColumns, columns - j);
       pack(b + j * p_.b_col_stride, p_.b_row_stride, p_.b_col_stride, depth, width,
            packed + j * depth, padded(width));
@@ -380,41 +345,56 @@ class Product {
     return packed;
   }
 
-  // The block of a, in place when it lies compactly enough not to collide with itself in L1.
+  // How many rows each tile of a block has: they are dealt out evenly, so that no tile is left with
+  // one or two of them.
+  static int64_t tile_height(int64_t rows) { return divide_up(rows, divide_up(rows, kTileRows)); }
+
+  // The block of a, in place where that is compact or read only a few times. Otherwise with the
+  // rows of a tile side by side: as they are where a lies by columns, else in panels of a tile
+  // each.
   Tile<T> left_block(int64_t row, int64_t rows, int64_t level, int64_t depth) {
+    const int64_t height = tile_height(rows);
     Tile<T> left{};
     left.k = depth;
     left.a = p_.a + row * p_.a_row_stride + level * p_.a_col_stride;
     left.a_row_stride = p_.a_row_stride;
     left.a_col_stride = p_.a_col_stride;
-    if (p_.n <= 2 * kTileColumns) return left;
-    if (p_.a_col_stride == 1 && p_.a_row_stride <= kPackedStride<T>) return left;
+    left.a_tile_stride = height * p_.a_row_stride;
+    if (reads_a_in_place()) return left;
     T* packed = thread_scratch<T>().block_of_a();
     if (p_.a_row_stride == 1) {
       pack(left.a, p_.a_col_stride, int64_t{1}, depth, rows, packed, kRows);
-      left.a_row_stride = 1;
       left.a_col_stride = kRows;
+      left.a_tile_stride = height;
     } else {
-      pack(left.a, p_.a_row_stride, p_.a_col_stride, rows, depth, packed, kPackedStride<T>);
-      left.a_row_stride = kPackedStride<T>;
-      left.a_col_stride = 1;
+      for (int64_t r = 0; r < rows; r += height) {
+        pack(left.a + r * p_.a_row_stride, p_.a_col_stride, p_.a_row_stride, depth,
+             std::min(height, rows - r), packed + r * depth, height);
+      }
+      left.a_row_stride = 1;
+      left.a_col_stride = height;
+      left.a_tile_stride = height * depth;
     }
     left.a = packed;
     return left;
+  }
+
+  bool reads_a_in_place() const {
+    if (p_.n <= 2 * kTileColumns) return true;
+    return p_.n <= 8 * kTileColumns && p_.a_col_stride == 1 && p_.a_row_stride <= kCompactStride<T>;
   }
 
   void column_of_tiles(Tile<T> tile, int64_t rows, int64_t width) {
     const int vectors = static_cast<int>(divide_up(width, kLanes));
     const bool ragged = width % kLanes != 0;
     tile.last = width - (vectors - 1) * kLanes;
-    // Rows are dealt out evenly, so that no tile is left with one or two of them.
-    const int64_t tall = divide_up(rows, divide_up(rows, kTileRows));
+    const int64_t tall = tile_height(rows);
     for (int64_t r = 0; r < rows; r += tall) {
       const int height = static_cast<int>(std::min(tall, rows - r));
       const TileFn<T> run_rows = ragged ? tile_function<T, true>(height, vectors)
                                         : tile_function<T, false>(height, vectors);
       run_rows(tile);
-      tile.a += tall * tile.a_row_stride;
+      tile.a += tile.a_tile_stride;
       tile.c += tall * tile.c_row_stride;
     }
   }
