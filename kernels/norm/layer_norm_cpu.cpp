@@ -7,6 +7,7 @@
 
 #include <cmath>
 
+#include "kernels/api/streaming.h"
 #include "kernels/norm/norm_parts.h"
 #include "kernels/norm/norm_rows-inl.h"
 
@@ -60,9 +61,9 @@ void layer_norm_of(const LayerNormArgs& args) {
   const Parameter<A> weight(args.weight, args.parameter_dtype, n);
   const Parameter<A> bias(kIsRms ? nullptr : args.bias, args.parameter_dtype, n);
   const T* x = static_cast<const T*>(args.input);
-  T* y = static_cast<T*>(args.output);
+  const ResultRows<T> results(static_cast<T*>(args.output), args.rows, n);
   parallel_for(args.rows, grain_of(n), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
+    results.form(begin, end, [&](int64_t r, T* y) {
       const T* row = x + r * n;
       A mean = 0;
       double variance;
@@ -74,10 +75,10 @@ void layer_norm_of(const LayerNormArgs& args) {
         variance = moments.m2 / static_cast<double>(n);
       }
       const A rstd = static_cast<A>(1.0 / std::sqrt(variance + args.eps));
-      normalize_row(row, n, mean, rstd, weight.get(), bias.get(), y + r * n);
+      normalize_row(row, n, mean, rstd, weight.get(), bias.get(), y);
       if (!kIsRms && args.mean != nullptr) static_cast<A*>(args.mean)[r] = mean;
       if (args.rstd != nullptr) static_cast<A*>(args.rstd)[r] = rstd;
-    }
+    });
   });
 }
 

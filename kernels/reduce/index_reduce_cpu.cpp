@@ -2,7 +2,6 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/reduce/index_reduce_cpu.cpp"
-#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -19,9 +18,10 @@ namespace taut::kernels {
 namespace HWY_NAMESPACE {
 
 constexpr int64_t kGrain = 32768;
-// A row's extremum is sought in pieces that stay in the first-level cache while the place of it is
-// found.
+// A row is searched in pieces whose places fit any index type.
 constexpr int64_t kLeaf = 4096;
+// Shorter rows are left to a plain loop.
+constexpr int64_t kShortest = 8;
 constexpr int64_t kTileCols = 512;
 constexpr int64_t kMostPieces = 64;
 
@@ -42,19 +42,15 @@ struct IndexReducer {
   using A = compute_t<T>;
   using Best = Place<A>;
 
+  // Narrower integers have too many lanes for their places.
+  static constexpr bool kHasVectors = is_floating_point(dtype_of<T>) || sizeof(T) >= 4;
+
   // The place of the extremum of n >= 1 elements.
   static HWY_NOINLINE Best row(const T* x, int64_t n, int64_t stride) {
-    Best best{static_cast<A>(x[0]), 0};
-    if (stride == 1 && n >= 64) {
-      for (int64_t begin = 0; begin < n; begin += kLeaf) {
-        const int64_t count = std::min(kLeaf, n - begin);
-        const A extremum = extremum_of(x + begin, count);
-        if (begin == 0 || is_better<kIsMax>(extremum, best.value)) {
-          best = {extremum, begin + find(x + begin, count, extremum)};
-        }
-      }
-      return best;
+    if constexpr (kHasVectors) {
+      if (stride == 1 && n >= kShortest) return contiguous_row(x, n);
     }
+    Best best{static_cast<A>(x[0]), 0};
     for (int64_t i = 1; i < n; ++i) {
       const A value = static_cast<A>(x[i * stride]);
       if (is_better<kIsMax>(value, best.value)) best = {value, i};
@@ -97,61 +93,92 @@ struct IndexReducer {
     }
   }
 
-  static A extremum_of(const T* x, int64_t n) {
-    if constexpr (!is_floating_point(dtype_of<T>)) {
-      T best = x[0];
-      for (int64_t i = 1; i < n; ++i) best = (kIsMax ? x[i] > best : x[i] < best) ? x[i] : best;
-      return best;
+  static Best contiguous_row(const T* x, int64_t n) {
+    Best best{};
+    for (int64_t begin = 0; begin < n; begin += kLeaf) {
+      Best found = leaf(x + begin, std::min(kLeaf, n - begin));
+      found.index += begin;
+      if (begin == 0 || is_better<kIsMax>(found.value, best.value)) best = found;
+    }
+    return best;
+  }
+
+  using D = Lanes<T>;
+  using Position = hn::RebindToSigned<D>;
+  using Coordinate = hn::TFromD<Position>;
+
+  static constexpr A worst() {
+    using Limits = std::numeric_limits<A>;
+    if constexpr (is_floating_point(dtype_of<T>)) {
+      return kIsMax ? -Limits::infinity() : Limits::infinity();
     } else {
-      const Lanes<T> d;
-      const int64_t step = static_cast<int64_t>(hn::Lanes(d));
-      auto best = load_as(d, x), other = best;
-      auto is_nan = hn::IsNaN(best);
-      const auto take = [&](auto& into, const T* from) {
-        const auto value = load_as(d, from);
-        is_nan = hn::Or(is_nan, hn::IsNaN(value));
-        into = kIsMax ? hn::Max(into, value) : hn::Min(into, value);
-      };
-      int64_t i = 0;
-      for (; i + 2 * step <= n; i += 2 * step) {
-        take(best, x + i);
-        take(other, x + i + step);
-      }
-      if (i + step <= n) take(best, x + i);
-      take(other, x + n - step);
-      if (HWY_UNLIKELY(!hn::AllFalse(d, is_nan))) return std::numeric_limits<A>::quiet_NaN();
-      best = kIsMax ? hn::Max(best, other) : hn::Min(best, other);
-      HWY_ALIGN A lanes[hn::MaxLanes(d)];
-      hn::Store(best, d, lanes);
-      A extremum = lanes[0];
-      for (int64_t l = 1; l < step; ++l) {
-        if (is_better<kIsMax>(lanes[l], extremum)) extremum = lanes[l];
-      }
-      return extremum;
+      return kIsMax ? Limits::lowest() : Limits::max();
     }
   }
 
-  static int64_t find(const T* x, int64_t n, A wanted) {
-    if constexpr (is_floating_point(dtype_of<T>)) {
-      const Lanes<T> d;
-      const int64_t step = static_cast<int64_t>(hn::Lanes(d));
-      const auto target = hn::Set(d, wanted);
-      for (int64_t i = 0; i + step <= n; i += step) {
-        const auto value = load_as(d, x + i);
-        const auto hit = wanted != wanted ? hn::IsNaN(value) : hn::Eq(value, target);
-        const auto lane = hn::FindFirstTrue(d, hit);
-        if (lane >= 0) return i + static_cast<int64_t>(lane);
-      }
-      for (int64_t i = n - n % step; i < n; ++i) {
-        const A value = static_cast<A>(x[i]);
-        if (value == wanted || (value != value && wanted != wanted)) return i;
-      }
-      return 0;
-    } else {
-      int64_t i = 0;
-      while (x[i] != wanted) ++i;
-      return i;
+  // The extremum of each lane so far and where it was.
+  struct LaneBest {
+    hn::Vec<D> value;
+    hn::Vec<Position> at;
+
+    HWY_INLINE void take(hn::Vec<D> x, hn::Vec<Position> position) {
+      const auto is_new = kIsMax ? hn::Gt(x, value) : hn::Lt(x, value);
+      value = hn::IfThenElse(is_new, x, value);
+      at = hn::IfThenElse(hn::RebindMask(Position(), is_new), position, at);
     }
+  };
+
+  static Best leaf(const T* x, int64_t n) {
+    const D d;
+    const Position position;
+    const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+    constexpr A kWorst = worst();
+    auto at = hn::Iota(position, Coordinate(0));
+    const auto next = hn::Set(position, static_cast<Coordinate>(step));
+    auto is_nan = hn::Ne(hn::Zero(d), hn::Zero(d));
+    const auto look = [&](hn::Vec<D> v) HWY_ATTR {
+      if constexpr (is_floating_point(dtype_of<T>)) is_nan = hn::Or(is_nan, hn::IsNaN(v));
+      return v;
+    };
+    LaneBest best{hn::Set(d, kWorst), at}, other = best;
+    int64_t i = 0;
+    for (; i + 2 * step <= n; i += 2 * step) {
+      best.take(look(load_as(d, x + i)), at);
+      at = hn::Add(at, next);
+      other.take(look(load_as(d, x + i + step)), at);
+      at = hn::Add(at, next);
+    }
+    if (i + step <= n) {
+      best.take(look(load_as(d, x + i)), at);
+      at = hn::Add(at, next);
+      i += step;
+    }
+    if (i < n) other.take(look(load_first(d, x + i, n - i, kWorst)), at);
+    if (HWY_UNLIKELY(!hn::AllFalse(d, is_nan))) return first_nan(x);
+    return first_of(best, other, x);
+  }
+
+  // Lanes that saw nothing better than the worst value still point at their first element, so that
+  // the least place among equals is right even when all are the worst.
+  static Best first_of(const LaneBest& best, const LaneBest& other, const T* x) {
+    const D d;
+    const Position position;
+    const auto high = kIsMax ? hn::MaxOfLanes(d, hn::Max(best.value, other.value))
+                             : hn::MinOfLanes(d, hn::Min(best.value, other.value));
+    const auto never = hn::Set(position, std::numeric_limits<Coordinate>::max());
+    const auto place = [&](const LaneBest& lanes) HWY_ATTR {
+      const auto is_high = hn::RebindMask(position, hn::Eq(lanes.value, high));
+      return hn::IfThenElse(is_high, lanes.at, never);
+    };
+    const auto least = hn::MinOfLanes(position, hn::Min(place(best), place(other)));
+    const int64_t index = static_cast<int64_t>(hn::GetLane(least));
+    return {static_cast<A>(x[index]), index};
+  }
+
+  static Best first_nan(const T* x) {
+    int64_t i = 0;
+    while (static_cast<A>(x[i]) == static_cast<A>(x[i])) ++i;
+    return {std::numeric_limits<A>::quiet_NaN(), i};
   }
 };
 

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/api/streaming.h"
 #include "kernels/softmax/softmax_parts.h"
 #include "kernels/softmax/softmax_row-inl.h"
 #include "taut/base/parallel.h"
@@ -22,13 +23,7 @@ constexpr int64_t kGrain = 16384;
 // Columns that are worked on together when inner > 1.
 constexpr int64_t kTileCols = 512;
 
-// Calls row(index of the row) for all rows of `n` elements.
-template <class Row>
-void for_rows(int64_t rows, int64_t n, Row&& row) {
-  parallel_for(rows, std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) row(r);
-  });
-}
+int64_t row_grain(int64_t n) { return std::max<int64_t>(1, kGrain / n); }
 
 // Calls tile(offset of its first element, columns) for all tiles of (outer, dim, inner).
 template <class Tile>
@@ -52,33 +47,50 @@ A* scratch_row(int64_t n) {
   return scratch.data();
 }
 
+// Whether rows of n results, one after another from y on, are written past the caches by the last
+// pass over each: such rows start at a line.
 template <class T>
-void scale_row(const compute_t<T>* terms, int64_t n, compute_t<T> factor, T* y) {
+bool streams_rows(const T* y, int64_t rows, int64_t n) {
+  const int64_t bytes = n * static_cast<int64_t>(sizeof(T));
+  return std::is_same_v<T, compute_t<T>> && is_streamed(rows * bytes) && bytes % 64 == 0 &&
+         reinterpret_cast<uintptr_t>(y) % 64 == 0;
+}
+
+// y = term(load) of each vector.
+template <class T, class Term>
+HWY_INLINE void write_row(int64_t n, T* y, bool streams, Term&& term) {
   const Lanes<T> d;
-  const auto scale = hn::Set(d, factor);
-  for_vectors(d, n, [&](auto load, auto store) { store(hn::Mul(load(terms), scale), y); });
+  if constexpr (std::is_same_v<T, compute_t<T>>) {
+    if (streams) {
+      return for_streamed_vectors(d, n, [&](auto load, auto store) { store(term(load), y); });
+    }
+  }
+  for_vectors(d, n, [&](auto load, auto store) { store(term(load), y); });
 }
 
 template <class T>
-HWY_NOINLINE void softmax_row(const T* x, int64_t n, T* y) {
+HWY_NOINLINE void softmax_row(const T* x, int64_t n, T* y, bool streams) {
   using A = compute_t<T>;
   A* terms;
   if constexpr (std::is_same_v<T, A>) {
-    terms = y;
+    terms = streams ? scratch_row<A>(n) : y;
   } else {
     terms = scratch_row<A>(n);
   }
   const A sum = row_sum_exp<true>(x, n, row_max(x, n), terms);
-  scale_row(terms, n, A(1) / sum, y);
+  const Lanes<T> d;
+  const auto scale = hn::Set(d, A(1) / sum);
+  write_row(n, y, streams, [&](auto load) HWY_ATTR { return hn::Mul(load(terms), scale); });
 }
 
 template <class T>
-HWY_NOINLINE void log_softmax_row(const T* x, int64_t n, T* y) {
+HWY_NOINLINE void log_softmax_row(const T* x, int64_t n, T* y, bool streams) {
   const auto m = row_max(x, n);
   const auto shift = std::log(row_sum_exp<false>(x, n, m, static_cast<compute_t<T>*>(nullptr)));
   const Lanes<T> d;
   const auto high = hn::Set(d, m), low = hn::Set(d, shift);
-  for_vectors(d, n, [&](auto load, auto store) { store(hn::Sub(hn::Sub(load(x), high), low), y); });
+  write_row(n, y, streams,
+            [&](auto load) HWY_ATTR { return hn::Sub(hn::Sub(load(x), high), low); });
 }
 
 template <class T, bool kIsLog>
@@ -131,8 +143,13 @@ void softmax_forward(const SoftmaxArgs& args) {
     const T* x = static_cast<const T*>(args.input);
     T* y = static_cast<T*>(args.output);
     if (inner == 1) {
-      return for_rows(args.outer, n, [=](int64_t r) {
-        kIsLog ? log_softmax_row(x + r * n, n, y + r * n) : softmax_row(x + r * n, n, y + r * n);
+      const bool streams = streams_rows(y, args.outer, n);
+      return parallel_for(args.outer, row_grain(n), [=](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          kIsLog ? log_softmax_row(x + r * n, n, y + r * n, streams)
+                 : softmax_row(x + r * n, n, y + r * n, streams);
+        }
+        if (streams) finish_streams();
       });
     }
     for_tiles(args.outer, n, inner, [=](int64_t offset, int64_t cols) {
@@ -202,8 +219,11 @@ void softmax_gradient(const SoftmaxBackwardArgs& args) {
     const T* y = static_cast<const T*>(args.output);
     T* grad = static_cast<T*>(args.grad_input);
     if (inner == 1) {
-      return for_rows(args.outer, n, [=](int64_t r) {
-        backward_row<kIsLog>(g + r * n, y + r * n, n, grad + r * n);
+      const ResultRows<T> results(grad, args.outer, n);
+      return parallel_for(args.outer, row_grain(n), [&](int64_t begin, int64_t end) {
+        results.form(begin, end, [&](int64_t r, T* row) {
+          backward_row<kIsLog>(g + r * n, y + r * n, n, row);
+        });
       });
     }
     for_tiles(args.outer, n, inner, [=](int64_t offset, int64_t cols) {
