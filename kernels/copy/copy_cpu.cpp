@@ -133,8 +133,8 @@ void copy_transposed(const CopyArgs& args) {
   const int64_t outer = args.shape.numel() / std::max<int64_t>(rows * cols, 1);
   const size_t size = item_size(args.target_dtype);
   const bool streams = is_streamed(args.shape.numel() * static_cast<int64_t>(size));
-  // Blocks of whole lines of columns, of about a grain each.
-  const int64_t step = transposition_step(size);
+  // Blocks of whole steps of columns, of about a grain each.
+  const int64_t step = transposition_step(size, streams);
   const int64_t row_block = std::min(rows, kRowBlock);
   const int64_t col_block = step * std::max<int64_t>(1, kGrain / (row_block * step));
   const int64_t row_blocks = (rows + row_block - 1) / row_block;

@@ -16,8 +16,8 @@ struct Transposition {
   bool streams;  // the result is far larger than the caches: it is written past them
 };
 
-/// The columns that are best taken together: as many elements as a cache line holds.
-int64_t transposition_step(size_t size);
+/// The columns that are best taken together: as many elements as some cache lines hold.
+int64_t transposition_step(size_t size, bool streams);
 
 /// Runs on the caller's thread. Whoever cuts one into pieces cuts the columns at multiples of the
 /// step.

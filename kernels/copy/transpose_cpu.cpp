@@ -3,6 +3,10 @@
 // A tile is as wide as a register on both sides. Tiles follow one another down the rows: the source
 // is then read as a few sequential streams, which the hardware prefetches, and the target is
 // written one whole piece of a line at a time, which needs no line to be read before.
+//
+// Where the target is streamed, a few tiles side by side write a few lines of each row at a time,
+// and the next ones' source is fetched into the second cache in the order in which it lies: memory
+// likes runs in both directions.
 
 #include "kernels/api/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
@@ -24,6 +28,10 @@ constexpr int64_t kLine = 64;  // bytes of a cache line
 // Rows that are walked down before the next columns, where lines stay in the cache until the tile
 // beside completes them.
 constexpr int64_t kStrip = 256;
+// Of a streamed target: lines of a row that are written together, and bytes of a column of the
+// source that are walked down. A quarter of a megabyte of source is fetched ahead.
+constexpr int64_t kStreamedLines = 4;
+constexpr int64_t kStreamedRun = 4096;
 
 // Interleaving the first half with the second, as a perfect shuffle of cards does, and that log2(n)
 // times, transposes n vectors of n lanes. Vectors of several blocks of 16 bytes do so in each
@@ -109,19 +117,65 @@ void transpose_scalars(T* target, const T* source, int64_t rows, int64_t cols, i
   }
 }
 
-template <class T, bool kStreams>
+// Fetches lines of the source in the order of memory, column by column.
+class LinesAhead {
+ public:
+  LinesAhead(const void* column, int64_t column_bytes, int64_t stride_bytes)
+      : column_(static_cast<const char*>(column)), bytes_(column_bytes), stride_(stride_bytes) {}
+
+  void fetch() {
+    constexpr int kRead = 0, kIntoSecondCache = 2;
+    __builtin_prefetch(column_ + at_, kRead, kIntoSecondCache);
+    at_ += kLine;
+    if (at_ < bytes_) return;
+    at_ = 0;
+    column_ += stride_;
+  }
+
+ private:
+  const char* column_;
+  int64_t bytes_;
+  int64_t stride_;
+  int64_t at_ = 0;
+};
+
+// The tiles of whole registers of a streamed target.
+template <class T>
+HWY_NOINLINE void stream_tiles(T* target, const T* source, int64_t rows, int64_t cols,
+                               int64_t target_row, int64_t source_col) {
+  constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(hn::ScalableTag<T>()));
+  constexpr int64_t kSize = static_cast<int64_t>(sizeof(T));
+  constexpr int64_t kWidth = kStreamedLines * kLine / kSize;
+  for (int64_t first = 0; first < cols; first += kWidth) {
+    const int64_t last = std::min(first + kWidth, cols);
+    LinesAhead ahead(source + (first + kWidth) * source_col, rows * kSize, source_col * kSize);
+    for (int64_t r = 0; r < rows; r += kLanes) {
+      for (int64_t c = first; c < last; c += kLanes) {
+        for (int64_t i = 0; i < kLanes * kLanes * kSize; i += kLine) ahead.fetch();
+        transpose_tile<T, true>(target + r * target_row + c, source + r + c * source_col,
+                                target_row, source_col);
+      }
+    }
+  }
+}
+
+template <class T>
 HWY_NOINLINE void transpose_strip(T* target, const T* source, int64_t rows, int64_t cols,
-                                  int64_t target_row, int64_t source_col) {
+                                  int64_t target_row, int64_t source_col, bool streams) {
   constexpr int64_t kStep = kLine / static_cast<int64_t>(sizeof(T));
   constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(hn::ScalableTag<T>()));
   const int64_t tiled_rows = rows - rows % kLanes;
   const int64_t tiled_cols = cols - cols % kLanes;
-  for (int64_t first = 0; first < tiled_cols; first += kStep) {
-    const int64_t last = std::min(first + kStep, tiled_cols);
-    for (int64_t r = 0; r < tiled_rows; r += kLanes) {
-      for (int64_t c = first; c < last; c += kLanes) {
-        transpose_tile<T, kStreams>(target + r * target_row + c, source + r + c * source_col,
-                                    target_row, source_col);
+  if (streams) {
+    stream_tiles(target, source, tiled_rows, tiled_cols, target_row, source_col);
+  } else {
+    for (int64_t first = 0; first < tiled_cols; first += kStep) {
+      const int64_t last = std::min(first + kStep, tiled_cols);
+      for (int64_t r = 0; r < tiled_rows; r += kLanes) {
+        for (int64_t c = first; c < last; c += kLanes) {
+          transpose_tile<T, false>(target + r * target_row + c, source + r + c * source_col,
+                                   target_row, source_col);
+        }
       }
     }
   }
@@ -138,17 +192,13 @@ void transpose_elements(const Transposition& args) {
   const int64_t row_bytes = args.target_row * static_cast<int64_t>(sizeof(T));
   const bool is_aligned =
       reinterpret_cast<uintptr_t>(target) % kLine == 0 && row_bytes % kLine == 0;
-  if (args.streams && is_aligned) {
-    transpose_strip<T, true>(target, source, args.rows, args.cols, args.target_row,
-                             args.source_col);
-    hwy::FlushStream();
-    return;
+  const bool streams = args.streams && is_aligned;
+  const int64_t strip = streams ? kStreamedRun / static_cast<int64_t>(sizeof(T)) : kStrip;
+  for (int64_t r = 0; r < args.rows; r += strip) {
+    transpose_strip<T>(target + r * args.target_row, source + r, std::min(strip, args.rows - r),
+                       args.cols, args.target_row, args.source_col, streams);
   }
-  for (int64_t r = 0; r < args.rows; r += kStrip) {
-    transpose_strip<T, false>(target + r * args.target_row, source + r,
-                              std::min(kStrip, args.rows - r), args.cols, args.target_row,
-                              args.source_col);
-  }
+  if (streams) hwy::FlushStream();
 }
 
 void transpose_any(const Transposition& args) {
@@ -170,7 +220,9 @@ HWY_EXPORT(transpose_any);
 
 void transpose(const Transposition& args) { HWY_DYNAMIC_DISPATCH(transpose_any)(args); }
 
-int64_t transposition_step(size_t size) { return 64 / static_cast<int64_t>(size); }
+int64_t transposition_step(size_t size, bool streams) {
+  return (streams ? 256 : 64) / static_cast<int64_t>(size);
+}
 
 }  // namespace taut::kernels
 #endif

@@ -26,6 +26,7 @@ struct VectorReducer {
   static constexpr int kPlanes = 1;
   static constexpr int64_t kTileCols = 2048;
   static constexpr int64_t kBlockRows = 64;
+  static constexpr int64_t kLongRow = 2048;  // bytes
   using D = hn::ScalableTag<Acc>;
   using V = hn::Vec<D>;
 
@@ -121,37 +122,43 @@ struct VectorReducer {
     return hn::GetLane(Op::fold(one, Op::fold(one, a0, a1), Op::fold(one, a2, a3)));
   }
 
-  // Four rows at a time into a block of its own, which then joins the total: two levels of sums.
+  static HWY_NOINLINE void fold_one(const T* row, int64_t cols, Acc* HWY_RESTRICT sums) {
+    const D d;
+    for_vectors(d, cols, [&](auto load, auto store) {
+      store(Op::fold(d, load(sums), Op::map(d, load(row))), sums);
+    });
+  }
+
+  // The hardware does not see four short rows coming at once: where they follow one another, the
+  // next four are fetched in the order of memory.
+  static HWY_NOINLINE void fold_four(const T* row, int64_t stride, int64_t cols,
+                                     Acc* HWY_RESTRICT sums) {
+    const D d;
+    const T* next = row + 4 * stride;
+    for_vectors(d, cols, [&](auto load, auto store) {
+      if (stride == cols) {
+        for (int k = 0; k < 4; ++k, next += hn::Lanes(d)) hwy::Prefetch(next);
+      }
+      const V sum = Op::fold(
+          d, Op::fold(d, Op::map(d, load(row)), Op::map(d, load(row + stride))),
+          Op::fold(d, Op::map(d, load(row + 2 * stride)), Op::map(d, load(row + 3 * stride))));
+      store(Op::fold(d, load(sums), sum), sums);
+    });
+  }
+
+  // Rows into a block of its own, which then joins the total: two levels of sums. Four at a time
+  // save loads and stores of the sums; but long rows that follow one another are best read in the
+  // order of memory, which the hardware foresees.
   static void contiguous_block(const T* x, int64_t rows, int64_t stride, int64_t cols,
                                Acc* planes) {
     HWY_ALIGN Acc sums[kTileCols];
     const D d;
-    // The hardware does not see four short rows coming at once: the next four are fetched in the
-    // order of memory.
-    const bool is_prefetched = stride == cols && 4 * cols * sizeof(T) <= (16 << 10);
-    for (int64_t r = 0; r < rows;) {
-      const bool is_first = r == 0;
-      const T* row = x + r * stride;
-      if (r + 4 <= rows) {
-        const T* next = row + 4 * stride;
-        for_vectors(d, cols, [&](auto load, auto store) {
-          if (is_prefetched) {
-            for (int k = 0; k < 4; ++k, next += hn::Lanes(d)) hwy::Prefetch(next);
-          }
-          const V sum = Op::fold(
-              d, Op::fold(d, Op::map(d, load(row)), Op::map(d, load(row + stride))),
-              Op::fold(d, Op::map(d, load(row + 2 * stride)), Op::map(d, load(row + 3 * stride))));
-          store(is_first ? sum : Op::fold(d, load(sums), sum), sums);
-        });
-        r += 4;
-      } else {
-        for_vectors(d, cols, [&](auto load, auto store) {
-          const V sum = Op::map(d, load(row));
-          store(is_first ? sum : Op::fold(d, load(sums), sum), sums);
-        });
-        ++r;
-      }
+    for_vectors(d, cols, [&](auto load, auto store) { store(Op::map(d, load(x)), sums); });
+    int64_t r = 1;
+    if (stride != cols || cols * static_cast<int64_t>(sizeof(T)) < kLongRow) {
+      for (; r + 4 <= rows; r += 4) fold_four(x + r * stride, stride, cols, sums);
     }
+    for (; r < rows; ++r) fold_one(x + r * stride, cols, sums);
     for_vectors(d, cols, [&](auto load, auto store) {
       store(Op::fold(d, load(planes), load(sums)), planes);
     });
