@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/reduce/index_reduce_cpu.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -107,6 +108,9 @@ struct IndexReducer {
   using Position = hn::RebindToSigned<D>;
   using Coordinate = hn::TFromD<Position>;
 
+  // A page ahead, where the hardware by itself stops at the end of each.
+  static constexpr int64_t kAhead = static_cast<int64_t>(4096 / sizeof(T));
+
   static constexpr A worst() {
     using Limits = std::numeric_limits<A>;
     if constexpr (is_floating_point(dtype_of<T>)) {
@@ -143,6 +147,8 @@ struct IndexReducer {
     LaneBest best{hn::Set(d, kWorst), at}, other = best;
     int64_t i = 0;
     for (; i + 2 * step <= n; i += 2 * step) {
+      hwy::Prefetch(x + i + kAhead);
+      hwy::Prefetch(x + i + step + kAhead);
       best.take(look(load_as(d, x + i)), at);
       at = hn::Add(at, next);
       other.take(look(load_as(d, x + i + step)), at);

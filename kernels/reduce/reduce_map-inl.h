@@ -25,7 +25,7 @@ struct VectorReducer {
   using Acc = compute_t<T>;
   static constexpr int kPlanes = 1;
   static constexpr int64_t kTileCols = 2048;
-  static constexpr int64_t kBlockRows = 64;
+  static constexpr int64_t kBlockRows = 256;
   static constexpr int64_t kLongRow = 2048;  // bytes
   using D = hn::ScalableTag<Acc>;
   using V = hn::Vec<D>;
