@@ -11,6 +11,8 @@ BUILD := build/$(PRESET)
 PYTHON := build/venv/bin/python
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+# The Python that `make bench` compares with: one that has torch and numpy.
+PEER ?= python3
 
 # Configuring prints a page; show it only when it fails.
 configure = @cmake --preset $(1) -DTAUT_WERROR=ON >build/$(1)-configure.log 2>&1 || \
@@ -32,11 +34,11 @@ build: configure  ## build the library, the Python package, the examples and the
 
 demo: configure  ## build the library and train a first model on real data
 	@start=$$SECONDS; \
-	echo "building the library and the example (about 10 minutes on 2 cores, the first time) ..."; \
+	echo "building the library and the example (about 6 minutes on 2 cores, the first time) ..."; \
 	cmake --build $(BUILD) -j $(JOBS) --target example_digits; \
 	echo "built in $$((SECONDS - start)) s"; \
 	echo; \
-	$(BUILD)/examples/digits; \
+	$(BUILD)/examples/digits --save build/digits.safetensors --picture build/digits.png; \
 	echo; \
 	echo "More options:        $(BUILD)/examples/digits --help"; \
 	echo "All of it:           make build; then $(BUILD)/examples/gpt --help writes text"; \
@@ -85,11 +87,16 @@ tidy:  ## run clang-tidy over the library (FILES="src/core/*.cpp" for a part)
 	$(call configure,debug)
 	@$(PYTHON) cmake/tidy.py build/debug $(FILES)
 
-bench: configure  ## build the benchmarks and run each
+bench: build  ## build the benchmarks and run each; PEER=python3 names a Python with torch to compare with
 	@cmake --build $(BUILD) -j $(JOBS) --target benchmarks
-	@for program in $(BUILD)/benchmarks/*; do \
-	  if [ -f "$$program" ] && [ -x "$$program" ]; then echo "== $$program"; "$$program"; fi; \
-	done
+	@for program in $(BUILD)/benchmarks/ops_*; do echo "== $$program"; "$$program"; done
+	@if command -v valgrind >/dev/null; then \
+	  echo "== benchmarks/instructions.py"; $(PYTHON) benchmarks/instructions.py --build $(BUILD); \
+	else echo "valgrind is not here: no count of instructions (apt install valgrind)"; fi
+	@if $(PEER) -c 'import numpy, torch' 2>/dev/null; then \
+	  echo "== benchmarks/libtorch.py"; $(PEER) benchmarks/libtorch.py --build $(BUILD); \
+	  echo "== benchmarks/compare.py"; PYTHONPATH=$(BUILD)/python $(PEER) benchmarks/compare.py --build $(BUILD); \
+	else echo "$(PEER) has no torch: nothing is compared with PyTorch; name one that has: make bench PEER=..."; fi
 
 docs: build  ## write the API reference, C++ and Python, into build/docs
 	@cmake/setup.sh docs
