@@ -75,16 +75,15 @@ HWY_INLINE void transpose_squares(D d, const double* src, int64_t src_stride, do
   store_blocks(d, hn::InterleaveUpper(d, r0, r1), dst + dst_stride, 2 * dst_stride);
 }
 
-/// dst[c * dst_stride + r] = src[r * src_stride + c]. A few rows at a time are read to their end;
-/// while they are, the next ones are fetched.
+/// dst[c * dst_stride + r] = src[r * src_stride + c] for rows of at least a square. A few rows at a
+/// time are read to their end; while they are, the next ones are fetched.
 template <class T>
-void transpose(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst,
-               int64_t dst_stride) {
+void transpose_stretch(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst,
+                       int64_t dst_stride) {
   const hn::ScalableTag<T> d;
   const hn::FixedTag<T, kSquare<T>> block;
   constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(d));
-  const int64_t squared = rows < kSquare<T> ? 0 : rows;
-  for (int64_t row = 0; row < squared; row += kSquare<T>) {
+  for (int64_t row = 0; row < rows; row += kSquare<T>) {
     const int64_t r = std::min(row, rows - kSquare<T>);  // the last squares overlap those before
     const T* from = src + r * src_stride;
     T* to = dst + r;
@@ -102,8 +101,23 @@ void transpose(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* 
       for (int64_t i = 0; i < kSquare<T>; ++i) to[c * dst_stride + i] = from[i * src_stride + c];
     }
   }
-  for (int64_t r = squared; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) dst[c * dst_stride + r] = src[r * src_stride + c];
+}
+
+/// dst[c * dst_stride + r] = src[r * src_stride + c], a stretch of columns at a time: what is
+/// written of them stays in the first cache until all rows are through.
+template <class T>
+void transpose(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst,
+               int64_t dst_stride) {
+  constexpr int64_t kStretch = 128;
+  if (rows < kSquare<T>) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; ++c) dst[c * dst_stride + r] = src[r * src_stride + c];
+    }
+    return;
+  }
+  for (int64_t c = 0; c < cols; c += kStretch) {
+    transpose_stretch(src + c, src_stride, rows, std::min(kStretch, cols - c), dst + c * dst_stride,
+                      dst_stride);
   }
 }
 

@@ -311,6 +311,47 @@ TEST_F(ReduceTest, ExtremaWithIndices) {
   }
 }
 
+// Lengths around registers and pieces, few different values so that most tie, and what floats have
+// at their ends.
+TEST_F(ReduceTest, IndicesOfContiguousExtremaAreTheFirst) {
+  for (DType dtype : kAllDTypes) {
+    for (int64_t n : {1, 7, 8, 15, 16, 17, 31, 33, 64, 100, 4095, 4096, 4097, 9001}) {
+      for (double special : {0.0, kNaN, kInfinity, -kInfinity}) {
+        if (special != 0.0 && !is_floating_point(dtype)) continue;
+        View view(dtype, {3, n}, {0, 1}, {1, 1}, 0b10u);
+        for (int64_t i = 0; i < 3 * n; ++i) view.buffer.set(i, static_cast<double>(rng_() % 3));
+        const int64_t at = static_cast<int64_t>(rng_() % static_cast<uint64_t>(n));
+        if (special != 0.0) view.buffer.set(at, special);
+        if (std::isinf(special)) {  // a row of nothing else
+          for (int64_t i = n; i < 2 * n; ++i) view.buffer.set(i, special);
+        }
+        for (bool is_max : {true, false}) {
+          std::vector<int64_t> place(3, -1);
+          ValueBuffer values(dtype, 3);
+          IndexReduceArgs args;
+          args.input = view.data();
+          args.values = values.data();
+          args.indices = place.data();
+          args.dtype = dtype;
+          args.shape = view.shape;
+          args.strides = view.strides;
+          args.dim = 1;
+          (is_max ? kernels_.max : kernels_.min)(args);
+          const auto slices = view.slices();
+          for (size_t row = 0; row < 3; ++row) {
+            const double best = is_max ? max_of(slices[row]) : min_of(slices[row]);
+            int64_t first = 0;
+            while (!is_close(slices[row][static_cast<size_t>(first)], best, 0)) ++first;
+            ASSERT_EQ(place[row], first) << name(dtype) << " n " << n << " special " << special
+                                         << " max " << is_max << " seed " << test_seed();
+            ASSERT_TRUE(is_close(values.get(static_cast<int64_t>(row)), best, 0));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_F(ReduceTest, SpecialValues) {
   for (DType dtype : kFloats) {
     for (int64_t n : {1, 5, 100, 9000}) {

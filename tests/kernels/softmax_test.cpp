@@ -104,6 +104,43 @@ TEST_F(SoftmaxTest, SpecialValuesMakeNaNRowsOnly) {
   }
 }
 
+// Bits that a NaN carries must not turn it into a number.
+TEST_F(SoftmaxTest, EveryNaNStaysOne) {
+  for (const uint32_t bits : {0x7fc00001u, 0xffc00155u, 0x7f800001u, 0x7fffffffu}) {
+    for (int64_t n : {1, 5, 16, 33, 100}) {
+      for (int64_t inner : {1, 3}) {
+        std::vector<float> x(static_cast<size_t>(n * inner), 0.5f), y(x.size());
+        std::memcpy(&x[static_cast<size_t>(below(n) * inner)], &bits, sizeof(bits));
+        for (auto* kernel : {kernels_.softmax, kernels_.log_softmax}) {
+          kernel({x.data(), y.data(), kFloat32, 1, n, inner});
+          for (int64_t i = 0; i < n; ++i) {
+            ASSERT_TRUE(std::isnan(y[static_cast<size_t>(i * inner)])) << std::hex << bits;
+          }
+        }
+      }
+    }
+  }
+}
+
+// What a causal mask leaves: -inf is 0, and a row of nothing else is NaN.
+TEST_F(SoftmaxTest, MaskedElementsAreZero) {
+  for (DType dtype : kFloats) {
+    for (int64_t n : {2, 17, 64}) {
+      ValueBuffer x(dtype, n * n), y(dtype, n * n);
+      for (int64_t i = 0; i < n * n; ++i) x.set(i, i % n < i / n ? 1.0 : -kInfinity);
+      kernels_.softmax({x.data(), y.data(), dtype, n, n, 1});
+      for (int64_t i = 0; i < n * n; ++i) {
+        const double expected = i % n < i / n ? 1.0 / static_cast<double>(i / n) : 0.0;
+        if (i / n == 0) {
+          ASSERT_TRUE(std::isnan(y.get(i)));
+        } else {
+          ASSERT_NEAR(y.get(i), expected, tolerance(dtype)) << name(dtype) << " " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST_F(SoftmaxTest, CrossEntropyMatchesTheFormula) {
   for (int round = 0; round < 80; ++round) {
     const DType dtype = kFloats[round % 4], compute = compute_dtype(dtype);

@@ -50,6 +50,36 @@ TEST_P(Streamed, BroadcastRowsAndViewsAreWhatTheirPartsAre) {
   for (int64_t r = 0; r < kRows; ++r) ASSERT_TRUE(equal(result[r], a[r] + row)) << "row " << r;
 }
 
+// Rows of whole lines, rows off every line, and rows that no buffer holds.
+TEST_P(Streamed, RowsOfNormsAndSoftmaxAreWhatTheirPartsAre) {
+  namespace F = nn::functional;
+  using RowOp = Tensor (*)(const Tensor&);
+  const RowOp ops[] = {
+      [](const Tensor& x) { return softmax(x, 1); },
+      [](const Tensor& x) { return log_softmax(x, 1); },
+      [](const Tensor& x) { return F::layer_norm(x, {x.size(1)}); },
+      [](const Tensor& x) { return F::rms_norm(x, {x.size(1)}); },
+      [](const Tensor& x) {
+        const Tensor leaf = x.detach().requires_grad_();
+        softmax(leaf, 1).backward(x);
+        return leaf.grad();
+      },
+  };
+  for (const Dims& shape : {Dims{9000, 1024}, Dims{9001, 999}, Dims{1500, 6007}}) {
+    const Tensor x = rand(shape);
+    for (const RowOp op : ops) {
+      set_num_threads(GetParam());
+      const Tensor whole = op(x);
+      set_num_threads(1);
+      for (int64_t r = 0; r < shape[0]; r += 500) {
+        const int64_t end = std::min(r + 500, shape[0]);
+        ASSERT_TRUE(equal(whole.slice(0, r, end), op(x.slice(0, r, end))))
+            << shape[0] << " x " << shape[1] << " row " << r;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, Streamed, ::testing::Values(1, 2));
 
 }  // namespace
