@@ -6,6 +6,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -54,16 +55,33 @@ void run_arange(const Tensor& target, const Scalar& start, const Scalar& step) {
                                        .step = step});
 }
 
+// The number in every element; the caller has seen that the dtype takes it.
+Tensor filled(const Dims& size, const Scalar& value, DType dtype, const TensorOptions& options) {
+  Tensor result = ops::allocate(size, dtype, options.device());
+  if (result.numel() > 0) {
+    ops::kernels_of(result).copy.fill({.target = result.data_ptr(),
+                                       .dtype = dtype,
+                                       .shape = Dims{result.numel()},
+                                       .strides = Dims{1},
+                                       .value = value});
+  }
+  autograd::record_constant("full", {}, result);
+  return finish(result, options);
+}
+
 // The values as they are, converted to the dtype and device asked for.
-Tensor from_values(const void* values, int64_t n, DType held, const TensorOptions& options,
+template <class Value>
+Tensor from_values(const std::vector<Value>& values, DType held, const TensorOptions& options,
                    DType by_default) {
-  Tensor result = ops::allocate({n}, held, kCPU);
-  if (n > 0) std::memcpy(result.data_ptr(), values, static_cast<size_t>(n) * item_size(held));
+  const DType dtype = options.dtype_opt().value_or(by_default);
+  if (dtype != held && is_integral(dtype)) {
+    for (const Value value : values) check_holds("tensor", dtype, value);
+  }
+  const Tensor result = ops::allocate({static_cast<int64_t>(values.size())}, held, kCPU);
+  if (!values.empty()) std::memcpy(result.data_ptr(), values.data(), result.nbytes());
   const NoGradGuard no_grad;
-  result = to(result, TensorOptions()
-                          .dtype(options.dtype_opt().value_or(by_default))
-                          .device(options.device_opt().value_or(kCPU)));
-  return result;
+  return finish(to(result, TensorOptions(dtype).device(options.device_opt().value_or(kCPU))),
+                options);
 }
 
 }  // namespace
@@ -89,16 +107,8 @@ Tensor empty_strided(const Dims& size, const Dims& stride, const TensorOptions& 
 Tensor full(const Dims& size, const Scalar& value, const TensorOptions& options) {
   checked_numel("full", size);
   const DType dtype = options.dtype_opt().value_or(value.dtype());
-  Tensor result = ops::allocate(size, dtype, options.device());
-  if (result.numel() > 0) {
-    ops::kernels_of(result).copy.fill({.target = result.data_ptr(),
-                                       .dtype = dtype,
-                                       .shape = Dims{result.numel()},
-                                       .strides = Dims{1},
-                                       .value = value});
-  }
-  autograd::record_constant("full", {}, result);
-  return finish(result, options);
+  check_holds("full", dtype, value);
+  return filled(size, value, dtype, options);
 }
 
 Tensor zeros(const Dims& size, const TensorOptions& options) {
@@ -121,6 +131,7 @@ Tensor empty_like(const Tensor& input, const TensorOptions& options, MemoryForma
 
 Tensor full_like(const Tensor& input, const Scalar& value, const TensorOptions& options) {
   ops::check_defined("full_like", "input", input);
+  check_holds("full_like", options.dtype_opt().value_or(input.dtype()), value);
   const Tensor result = empty_like(input, inherit(input, options).requires_grad(false));
   {
     const NoGradGuard no_grad;
@@ -172,6 +183,8 @@ Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
                 const TensorOptions& options) {
   TAUT_CHECK(steps >= 0, ValueError, "linspace: steps cannot be negative; got ", steps);
   const DType dtype = options.dtype();
+  check_holds("linspace", dtype, start);
+  check_holds("linspace", dtype, end);
   const double step =
       steps > 1 ? (end.to_double() - start.to_double()) / static_cast<double>(steps - 1) : 0.0;
   // In double, from either end to the middle, so that both ends are exact.
@@ -209,25 +222,21 @@ Tensor scalar_tensor(const Scalar& value, const TensorOptions& options) {
 }
 
 Tensor tensor(const Scalar& value, const TensorOptions& options) {
-  return full({}, value, options);
+  const DType dtype = options.dtype_opt().value_or(value.dtype());
+  if (is_integral(dtype)) check_holds("tensor", dtype, value);
+  return filled({}, value, dtype, options);
 }
 
 Tensor tensor(const std::vector<double>& values, const TensorOptions& options) {
-  return finish(from_values(values.data(), static_cast<int64_t>(values.size()), kFloat64, options,
-                            get_default_dtype()),
-                options);
+  return from_values(values, kFloat64, options, get_default_dtype());
 }
 
 Tensor tensor(const std::vector<float>& values, const TensorOptions& options) {
-  return finish(
-      from_values(values.data(), static_cast<int64_t>(values.size()), kFloat32, options, kFloat32),
-      options);
+  return from_values(values, kFloat32, options, kFloat32);
 }
 
 Tensor tensor(const std::vector<int64_t>& values, const TensorOptions& options) {
-  return finish(
-      from_values(values.data(), static_cast<int64_t>(values.size()), kInt64, options, kInt64),
-      options);
+  return from_values(values, kInt64, options, kInt64);
 }
 
 Tensor from_blob(void* data, const Dims& size, const TensorOptions& options,

@@ -5,6 +5,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -445,6 +446,7 @@ Tensor constant_pad_nd(const Tensor& input, const std::vector<int64_t>& pad, con
   TAUT_CHECK(pad.size() % 2 == 0 && pairs <= input.dim(), ShapeError,
              "constant_pad_nd: expected pairs of numbers for at most ", input.dim(), " dims; got ",
              pad.size(), " numbers");
+  check_holds("constant_pad_nd", input.dtype(), value);
   Tensor source = input;
   Dims shape = input.shape();
   Dims first = Dims::filled(input.dim(), 0);
