@@ -286,13 +286,6 @@ void bind_size(py::module_& module) {
 
 // Numbers ----------------------------------------------------------------------------------------
 
-/// A scalar of NumPy, which is a number but no Python one.
-bool is_numpy_scalar(PyObject* object) {
-  const char* type_name = Py_TYPE(object)->tp_name;
-  return std::strncmp(type_name, "numpy.", 6) == 0 &&
-         std::strcmp(type_name, "numpy.ndarray") != 0 && std::strcmp(type_name, "numpy.dtype") != 0;
-}
-
 bool read_integer(PyObject* object, int64_t& value) {
   int overflow = 0;
   const long long number = PyLong_AsLongLongAndOverflow(object, &overflow);
@@ -305,6 +298,12 @@ bool read_integer(PyObject* object, int64_t& value) {
 }
 
 }  // namespace
+
+bool is_numpy_scalar(PyObject* object) {
+  const char* type_name = Py_TYPE(object)->tp_name;
+  return std::strncmp(type_name, "numpy.", 6) == 0 &&
+         std::strcmp(type_name, "numpy.ndarray") != 0 && std::strcmp(type_name, "numpy.dtype") != 0;
+}
 
 bool is_integer(PyObject* object) {
   if (PyLong_Check(object)) return !PyBool_Check(object);

@@ -48,14 +48,14 @@ Layout Layout::channels_last(const Dims& shape) {
 
 bool Layout::is_contiguous() const {
   int64_t expected = 1;
+  bool is_packed = true;
   for (int i = rank() - 1; i >= 0; --i) {
-    if (shape[i] == 0) return true;
-    if (shape[i] != 1) {
-      if (strides[i] != expected) return false;
-      expected *= shape[i];
-    }
+    if (shape[i] == 0) return true;  // nothing lies anywhere, whatever the other strides are
+    if (shape[i] == 1 || !is_packed) continue;
+    is_packed = strides[i] == expected;
+    expected *= shape[i];
   }
-  return true;
+  return is_packed;
 }
 
 bool Layout::is_channels_last() const {
