@@ -221,13 +221,37 @@ def test_integer_arithmetic_without_a_result():
     assert (i.float() ** -1).tolist() == pytest.approx([1 / 7, -1 / 7])
 
 
-def test_a_reduction_without_a_derivative_says_so():
-    x = taut.ones(3, requires_grad=True)
-    y = x.scatter_reduce(0, taut.tensor([0, 0]), taut.tensor([2.0, 3.0]), "prod")
-    assert y.tolist() == [6, 1, 1]
-    with pytest.raises(RuntimeError, match="scatter_reduce"):
-        y.sum().backward()
-    assert x.grad is None
+@pytest.mark.parametrize("include_self", [True, False])
+def test_the_derivative_of_a_product_knows_zeros(include_self):
+    # Elements 0 to 4 meet: no zero, one of src, two of src, one of self, one of each.
+    index = taut.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+    x = taut.tensor([2.0, 3.0, 5.0, 0.0, 0.0, 7.0], requires_grad=True)
+    src = taut.tensor([3.0, 5.0, 0.0, 4.0, 0.0, 0.0, 2.0, 3.0, 0.0, 6.0], requires_grad=True)
+    y = x.scatter_reduce(0, index, src, "prod", include_self=include_self)
+    (y * taut.tensor([1.0, 2.0, 1.0, 1.0, 1.0, 1.0])).sum().backward()
+    if include_self:
+        assert x.grad.tolist() == [15, 0, 0, 6, 0, 1]
+        assert src.grad.tolist() == [10, 6, 24, 0, 0, 0, 0, 0, 0, 0]
+    else:
+        assert x.grad.tolist() == [0, 0, 0, 0, 0, 1]
+        assert src.grad.tolist() == [5, 3, 8, 0, 0, 0, 3, 2, 6, 0]
+
+
+def test_the_second_derivative_of_a_product_with_zeros():
+    index, x = taut.tensor([0, 0]), taut.tensor([2.0], requires_grad=True)
+
+    def slope(values):
+        src = taut.tensor(values, requires_grad=True)
+        (grad,) = taut.autograd.grad(x.scatter_reduce(0, index, src, "prod").sum(), src, create_graph=True)
+        return src, grad
+
+    src, grad = slope([0.0, 3.0])
+    assert grad.tolist() == [6, 0]
+    assert taut.autograd.grad(grad.sum(), src)[0].tolist() == [2, 2]
+    src, grad = slope([0.0, 0.0])
+    assert grad.tolist() == [0, 0]
+    with pytest.raises(RuntimeError, match="scatter_reduce: the second derivative"):
+        grad.sum().backward()
 
 
 def test_devices_that_are_not_there():
