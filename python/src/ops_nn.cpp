@@ -161,44 +161,18 @@ void add_normalization_rows(Rows& rows) {
   rows.function(
       "instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, "
       "use_input_stats=True, momentum=0.1, eps=1e-05)",
-      [](T x, T running_mean, T running_var, T weight, T bias, bool use_input_stats, double,
-         double eps) {
-        TAUT_CHECK(use_input_stats && !running_mean.defined() && !running_var.defined(),
-                   NotImplementedError, "instance_norm: running statistics are not there yet");
-        return F::instance_norm(x, weight, bias, eps);
-      });
-}
-
-/// PyTorch takes 'same' and 'valid' in the place of the padding.
-Dims padding_of(const std::string_view word, T weight, D stride, D dilation) {
-  if (word == "valid") return {0};
-  TAUT_CHECK(word == "same", ValueError, "conv: padding must be numbers, 'valid' or 'same'; got '",
-             word, "'");
-  Dims padding;
-  for (int i = 2; i < weight.dim(); ++i) {
-    const int64_t step = dilation[dilation.rank() == 1 ? 0 : i - 2];
-    const int64_t total = step * (weight.shape()[i] - 1);
-    TAUT_CHECK(total % 2 == 0, NotImplementedError,
-               "conv: padding='same' needs an odd kernel here; got ", weight.shape()[i],
-               "; pad the input by hand");
-    padding.push_back(total / 2);
-  }
-  for (int64_t step : stride) {
-    TAUT_CHECK(step == 1, ValueError, "conv: padding='same' is for stride 1; got ", stride);
-  }
-  return padding;
+      fn<Tensor(T, T, T, T, T, bool, double, double)>(F::instance_norm));
 }
 
 void add_conv_rows(Rows& rows) {
-#define TAUT_CONV(name)                                                                            \
-  rows.function(#name "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",     \
-                fn<Tensor(T, T, T, D, D, D, int64_t)>(F::name));                                   \
-  rows.function(#name                                                                              \
-                "(input, weight, bias=None, stride=1, padding='valid', dilation=1, groups=1)",     \
-                [](T x, T weight, T bias, D stride, Word padding, D dilation, int64_t groups) {    \
-                  return F::name(x, weight, bias, stride,                                          \
-                                 padding_of(padding, weight, stride, dilation), dilation, groups); \
-                });
+#define TAUT_CONV(name)                                                                        \
+  rows.function(#name "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)", \
+                fn<Tensor(T, T, T, D, D, D, int64_t)>(F::name));                               \
+  rows.function(                                                                               \
+      #name "(input, weight, bias=None, stride=1, padding='valid', dilation=1, groups=1)",     \
+      [](T x, T weight, T bias, D stride, Word padding, D dilation, int64_t groups) {          \
+        return F::name(x, weight, bias, stride, F::parse_padding(padding), dilation, groups);  \
+      });
   TAUT_CONV(conv1d)
   TAUT_CONV(conv2d)
   TAUT_CONV(conv3d)

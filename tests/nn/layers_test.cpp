@@ -50,6 +50,15 @@ TEST(Conv, SamePaddingKeepsTheSize) {
   init::ones_(layer.weight);
   EXPECT_TRUE(
       equal(layer(tensor({1.0, 2.0, 3.0}).view({1, 1, 3})).flatten(), tensor({3.0, 5.0, 3.0})));
+  const Tensor x = rand({2, 3, 5, 6});
+  const Tensor w = rand({4, 3, 2, 4});
+  const Tensor padded = constant_pad_nd(x, {1, 2, 0, 1}, 0);
+  using functional::PaddingWord;
+  EXPECT_TRUE(allclose(functional::conv2d(x, w, Tensor(), {1}, PaddingWord::same),
+                       functional::conv2d(padded, w)));
+  EXPECT_TRUE(equal(functional::conv2d(x, w, Tensor(), {2}, PaddingWord::valid),
+                    functional::conv2d(x, w, Tensor(), {2})));
+  EXPECT_THROW(functional::conv2d(x, w, Tensor(), {2}, PaddingWord::same), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.stride = 2, .padding = "same"}), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.padding = "full"}), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.padding_mode = "reflect"}), NotImplementedError);
