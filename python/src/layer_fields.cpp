@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "adaptive_size.h"
 #include "module_binding.h"
 #include "taut/nn/modules/activation.h"
 #include "taut/nn/modules/conv.h"

@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "adaptive_size.h"
 #include "module_binding.h"
 #include "taut/nn/modules/activation.h"
 #include "taut/nn/modules/conv.h"
@@ -210,7 +211,8 @@ void bind_pools(py::module_& m) {
   TAUT_AVG_POOL(AvgPool2d)
   TAUT_AVG_POOL(AvgPool3d)
 #undef TAUT_AVG_POOL
-#define TAUT_ADAPTIVE_POOL(Name) layer<nn::Name, const nn::SizeArg&>(m, #Name, "output_size"_a);
+#define TAUT_ADAPTIVE_POOL(Name) \
+  layer<nn::Name, const nn::functional::AdaptiveSize&>(m, #Name, "output_size"_a);
   TAUT_ADAPTIVE_POOL(AdaptiveAvgPool1d)
   TAUT_ADAPTIVE_POOL(AdaptiveAvgPool2d)
   TAUT_ADAPTIVE_POOL(AdaptiveAvgPool3d)

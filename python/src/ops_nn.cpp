@@ -1,5 +1,6 @@
 // The rows of taut.nn.functional and taut.nn.init.
 
+#include "adaptive_size.h"
 #include "op_rows.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/attention.h"
@@ -225,14 +226,14 @@ void add_pool_rows(Rows& rows) {
       "count_include_pad=True, divisor_override=None)",
       fn<Tensor(T, D, DimsOpt, D, bool, bool, DimOpt)>(F::avg_pool3d));
   rows.function("adaptive_avg_pool1d(input, output_size)",
-                fn<Tensor(T, D)>(F::adaptive_avg_pool1d));
+                fn<Tensor(T, const F::AdaptiveSize&)>(F::adaptive_avg_pool1d));
   rows.function("adaptive_avg_pool2d(input, output_size)",
-                fn<Tensor(T, D)>(F::adaptive_avg_pool2d));
+                fn<Tensor(T, const F::AdaptiveSize&)>(F::adaptive_avg_pool2d));
   rows.function("adaptive_avg_pool3d(input, output_size)",
-                fn<Tensor(T, D)>(F::adaptive_avg_pool3d));
+                fn<Tensor(T, const F::AdaptiveSize&)>(F::adaptive_avg_pool3d));
 #define TAUT_ADAPTIVE_MAX_POOL(name, dims)                                                   \
   rows.function(#name "(input, output_size, return_indices=False)",                          \
-                [](T x, D size, bool return_indices) -> TensorOrPair {                       \
+                [](T x, const F::AdaptiveSize& size, bool return_indices) -> TensorOrPair {  \
                   if (!return_indices) return {F::name(x, size), {}};                        \
                   auto [values, indices] = F::adaptive_max_pool_with_indices(dims, x, size); \
                   return {values, indices};                                                  \

@@ -130,6 +130,8 @@ TEST(Layers, ReshapeAndPool) {
             (Dims{1, 1, 6, 6}));
   EXPECT_EQ(AdaptiveAvgPool2d({1, 1})(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 1, 1}));
   EXPECT_EQ(AdaptiveMaxPool2d(2)(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 2, 2}));
+  EXPECT_EQ(AdaptiveAvgPool2d({std::nullopt, 3})(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 6, 3}));
+  EXPECT_EQ(AdaptiveMaxPool1d(std::nullopt)(rand({1, 2, 6})).shape(), (Dims{1, 2, 6}));
   EXPECT_EQ(MaxPool1d(2)(rand({1, 1, 6})).shape(), (Dims{1, 1, 3}));
   EXPECT_EQ(Bilinear(2, 3, 4)(rand({5, 2}), rand({5, 3})).shape(), (Dims{5, 4}));
 }

@@ -205,7 +205,7 @@ void add_pools(std::vector<OpCase>& cases) {
   add("adaptive_avg_pool1d", {2, 2, 7},
       [](const Tensor& x) { return F::adaptive_avg_pool1d(x, {3}); });
   add("adaptive_avg_pool2d", {1, 2, 5, 7},
-      [](const Tensor& x) { return F::adaptive_avg_pool2d(x, {3, -1}); });
+      [](const Tensor& x) { return F::adaptive_avg_pool2d(x, {3, std::nullopt}); });
   add("adaptive_avg_pool3d", {1, 1, 4, 3, 5},
       [](const Tensor& x) { return F::adaptive_avg_pool3d(x, {2}); });
   add("adaptive_max_pool1d", {2, 2, 7},

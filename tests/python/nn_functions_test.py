@@ -160,3 +160,15 @@ def test_parameter_list():
     with pytest.raises(IndexError):
         weights[4]
     assert "Parameter containing" in repr(weights)
+
+
+def test_adaptive_pools_keep_sizes_that_are_none():
+    x = taut.randn(2, 3, 5, 6)
+    pool = nn.AdaptiveAvgPool2d((None, 2))
+    assert pool(x).shape == (2, 3, 5, 2) and pool.output_size == (None, 2)
+    assert repr(pool) == "AdaptiveAvgPool2d(output_size=(None, 2))"
+    assert taut.equal(pool(x), F.adaptive_avg_pool2d(x, (5, 2)))
+    assert taut.equal(nn.AdaptiveMaxPool2d([3, None])(x), F.adaptive_max_pool2d(x, (3, 6)))
+    assert nn.AdaptiveAvgPool1d(None).output_size is None and nn.AdaptiveAvgPool3d(4).output_size == 4
+    with pytest.raises(ValueError, match="-1"):
+        nn.AdaptiveAvgPool2d((None, -1))

@@ -10,7 +10,7 @@ F = "nn.functional."
 
 
 def each(value, count):
-    return (value,) * count if isinstance(value, int) else tuple(value)
+    return (value,) * count if value is None or isinstance(value, int) else tuple(value)
 
 
 def padded(x, padding, fill=0.0):
@@ -258,6 +258,7 @@ for dims, size in SIZES.items():
         **LOOSE,
     )
     targets = [call(x, 1), call(x, 3), call(sample, 2), call(x, (4,) * dims), call(x, size)]
+    targets += [call(x, (None,) * (dims - 1) + (2,)), call(sample, None), call(x, [None] * dims)]
     row(f"{F}adaptive_avg_pool{dims}d", of(dims, adaptive_avg_pool), *targets, **LOOSE)
     row(f"{F}adaptive_max_pool{dims}d", of(dims, adaptive_max_pool), *targets)
     row(
