@@ -156,7 +156,7 @@ void bind_normalizations(py::module_& m) {
   sized_layer<nn::GroupNorm, int64_t, int64_t, double, bool>(
       m, "GroupNorm", "num_groups"_a, "num_channels"_a, "eps"_a = 1e-5, "affine"_a = true);
 #define TAUT_INSTANCE_NORM(Name)                                                          \
-  sized_layer<nn::Name, int64_t, double, double, bool, bool>(                             \
+  sized_layer<nn::Name, int64_t, double, Momentum, bool, bool>(                           \
       m, #Name, "num_features"_a, "eps"_a = 1e-5, "momentum"_a = 0.1, "affine"_a = false, \
       "track_running_stats"_a = false);
   TAUT_INSTANCE_NORM(InstanceNorm1d)

@@ -97,7 +97,26 @@ TEST(Norm, GivesMeanZeroAndVarianceOne) {
   EXPECT_TRUE(allclose(InstanceNorm2d(6)(x)[1], InstanceNorm2d(6)(x[1]), 1e-4, 1e-5));
   EXPECT_NEAR(RMSNorm(5)(x).square().mean().item<double>(), 1.0, 1e-4);
   EXPECT_THROW(GroupNorm(4, 6), ValueError);
-  EXPECT_THROW(InstanceNorm1d(3, 1e-5, 0.1, false, true), NotImplementedError);
+}
+
+TEST(InstanceNorm, KeepsStatisticsForEvalMode) {
+  InstanceNorm1d norm(2, 1e-5, 0.5, /*affine=*/true, /*track_running_stats=*/true);
+  const Tensor x = tensor({0.0, 2.0, 4.0, 8.0, 1.0, 1.0, 5.0, 1.0}).view({2, 2, 2});
+  const Tensor y = norm(x);
+  EXPECT_TRUE(allclose(y, InstanceNorm1d(2)(x)));
+  // Means over the samples: of the means 1, 6 and 1, 3, and of the variances 2, 8 and 0, 8.
+  EXPECT_TRUE(allclose(norm.running_mean, tensor({0.5, 2.25})));
+  EXPECT_TRUE(allclose(norm.running_var, tensor({1.0, 4.5})));
+  EXPECT_EQ(norm.num_batches_tracked.item<int64_t>(), 0);
+  norm.eval();
+  const Tensor mean = norm.running_mean.clone();
+  const Tensor centre = x - mean.view({2, 1});
+  EXPECT_TRUE(allclose(norm(x), centre / (norm.running_var.view({2, 1}) + 1e-5).sqrt()));
+  EXPECT_TRUE(equal(norm.running_mean, mean));
+  EXPECT_EQ(norm.state_dict().size(), 5u);
+  EXPECT_THROW(functional::instance_norm(x, mean), ValueError);
+  EXPECT_THROW(functional::instance_norm(x, {}, {}, {}, {}, /*use_input_stats=*/false), ValueError);
+  EXPECT_THROW(functional::instance_norm(x.narrow(2, 0, 1)), ValueError);
 }
 
 TEST(Dropout, ActsInTrainingOnly) {

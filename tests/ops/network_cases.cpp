@@ -123,7 +123,9 @@ void add_norms(std::vector<OpCase>& cases) {
   cases.push_back({"group_norm", [] { return Tensors{draw({2, 4, 3}), draw({4}), draw({4})}; },
                    [](TensorList in) { return Tensors{F::group_norm(in[0], 2, in[1], in[2])}; }});
   cases.push_back({"instance_norm", [] { return Tensors{draw({2, 3, 4}), draw({3}), draw({3})}; },
-                   [](TensorList in) { return Tensors{F::instance_norm(in[0], in[1], in[2])}; }});
+                   [](TensorList in) {
+                     return Tensors{F::instance_norm(in[0], Tensor(), Tensor(), in[1], in[2])};
+                   }});
   cases.push_back({"batch_norm training",
                    [] { return Tensors{draw({3, 2, 4}), draw({2}), draw({2})}; },
                    [](TensorList in) {
