@@ -368,8 +368,10 @@ void add_random_rows(Rows& rows) {
   rows.method(
       "geometric_(input, p, *, generator=None)",
       [](T x, double p, G generator) -> const Tensor& { return geometric_(x, p, generator); });
+  rows.method("random_(input, *, generator=None)",
+              [](T x, G generator) -> const Tensor& { return random_(x, generator); });
   rows.method("random_(input, from, to, *, generator=None)",
-              [](T x, int64_t low, int64_t high, G generator) -> const Tensor& {
+              [](T x, int64_t low, DimOpt high, G generator) -> const Tensor& {
                 return random_(x, low, high, generator);
               });
   rows.method("random_(input, to, *, generator=None)",
