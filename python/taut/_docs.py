@@ -48,7 +48,7 @@ _ELEMENTWISE = {
 }
 
 _SHAPES = {
-    "view": "The same elements with another shape, one size of which may be -1; never a copy.",
+    "view": "The same elements with another shape, one size of which may be -1, or the same bytes as another dtype; never a copy.",
     "reshape": "The same elements with another shape; a view where possible, a copy otherwise.",
     "view_as": "view with other's shape.", "reshape_as": "reshape to other's shape.",
     "flatten": "Dims start_dim to end_dim as one.", "unflatten": "One dim as several.", "ravel": "All dims as one.",

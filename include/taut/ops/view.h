@@ -13,6 +13,10 @@ namespace taut {
 /// The same elements with other sizes, one of which may be -1.
 /// @throws ShapeError when the layout does not allow it without a copy; reshape copies then.
 TAUT_API Tensor view(const Tensor& input, const Dims& size);
+/// The same bytes as elements of another dtype, outside the tape. Where the sizes of elements
+/// differ, the last dim becomes longer or shorter.
+/// @throws ShapeError unless the last dim has stride 1 and sizes, strides and offset divide.
+TAUT_API Tensor view(const Tensor& input, DType dtype);
 TAUT_API Tensor reshape(const Tensor& input, const Dims& shape);
 TAUT_API Tensor view_as(const Tensor& input, const Tensor& other);
 TAUT_API Tensor reshape_as(const Tensor& input, const Tensor& other);
