@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
@@ -44,6 +45,20 @@ TensorOptions inherit(const Tensor& input, const TensorOptions& options) {
 
 bool all_integers(const Scalar& a, const Scalar& b, const Scalar& c) {
   return !a.is_floating_point() && !b.is_floating_point() && !c.is_floating_point();
+}
+
+// How many numbers from start on lie before end; the step leads there.
+int64_t count_steps(int64_t start, int64_t end, int64_t step) {
+  if (start == end) return 0;
+  const bool rises = step > 0;
+  const uint64_t from = static_cast<uint64_t>(start), to = static_cast<uint64_t>(end);
+  const uint64_t span = rises ? to - from : from - to;
+  const uint64_t by = rises ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
+  const uint64_t count = (span - 1) / by + 1;
+  TAUT_CHECK(count <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), ValueError,
+             "arange: from ", start, " to ", end, " by ", step,
+             " are more numbers than can be counted");
+  return static_cast<int64_t>(count);
 }
 
 void run_arange(const Tensor& target, const Scalar& start, const Scalar& step) {
@@ -159,11 +174,12 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
   const DType dtype = options.dtype_opt().value_or(integers ? kInt64 : get_default_dtype());
   int64_t n = 0;
   if (integers) {
-    const int64_t span = end.to_int64() - start.to_int64();
-    const int64_t by = step.to_int64();
-    n = span == 0 ? 0 : (span + (by > 0 ? by - 1 : by + 1)) / by;
+    n = count_steps(start.to_int64(), end.to_int64(), step.to_int64());
   } else {
-    n = static_cast<int64_t>(std::ceil(width / step.to_double()));
+    const double steps = std::ceil(width / step.to_double());
+    TAUT_CHECK(steps < 0x1p63, ValueError, "arange: from ", start, " to ", end, " by ", step,
+               " are more numbers than can be counted");
+    n = static_cast<int64_t>(steps);
   }
   Tensor result = ops::allocate({n}, dtype, options.device());
   if (dtype == kBool) {
@@ -221,6 +237,7 @@ Tensor scalar_tensor(const Scalar& value, const TensorOptions& options) {
   return full({}, value, options.dtype(options.dtype()));
 }
 
+// Unlike full, a float too large for its dtype becomes inf, as it does in a list.
 Tensor tensor(const Scalar& value, const TensorOptions& options) {
   const DType dtype = options.dtype_opt().value_or(value.dtype());
   if (is_integral(dtype)) check_holds("tensor", dtype, value);

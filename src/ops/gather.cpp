@@ -591,7 +591,7 @@ Tensor one_hot(const Tensor& input, int64_t num_classes) {
   int64_t classes = num_classes;
   if (input.numel() > 0) {
     const auto [low, high] = aminmax(input);
-    if (classes == -1) classes = high.item<int64_t>() + 1;
+    if (classes == -1) classes = ops::count_up_to("one_hot", high.item<int64_t>());
     TAUT_CHECK(low.item<int64_t>() >= 0 && high.item<int64_t>() < classes, IndexError,
                "one_hot: classes reach from ", low.item<int64_t>(), " to ", high.item<int64_t>(),
                "; expected 0..", classes - 1);

@@ -58,6 +58,8 @@ TAUT_API Tensor unfold(const Tensor& input, int64_t dimension, int64_t size, int
 /// Any strides over the storage. @throws ValueError when they leave it.
 TAUT_API Tensor as_strided(const Tensor& input, const Dims& size, const Dims& stride,
                            std::optional<int64_t> storage_offset = {});
+/// Views of the parts of a dim, at most 2^24 of them.
+/// @throws ValueError for more.
 TAUT_API Tensors split(const Tensor& input, int64_t split_size, int64_t dim = 0);
 TAUT_API Tensors split(const Tensor& input, const std::vector<int64_t>& split_sizes,
                        int64_t dim = 0);
