@@ -133,17 +133,25 @@ void bind_module_class(py::module_& module) {
           py::arg("name"), py::arg("module"),
           "Adds a module under `name`, in place of one of that name. Raises ValueError when it "
           "holds this module.")
-      .def("_named_parameters",
-           [](const Module& self, const std::string& prefix, bool recurse) {
-             return named(self.named_parameters(prefix, recurse), true);
-           })
-      .def("_named_buffers",
-           [](const Module& self, const std::string& prefix, bool recurse) {
-             return named(self.named_buffers(prefix, recurse), false);
-           })
+      .def(
+          "_named_parameters",
+          [](const Module& self, const std::string& prefix, bool recurse, bool remove_duplicate) {
+            return named(self.named_parameters(prefix, recurse, remove_duplicate), true);
+          },
+          py::arg("prefix"), py::arg("recurse"), py::arg("remove_duplicate") = true)
+      .def(
+          "_named_buffers",
+          [](const Module& self, const std::string& prefix, bool recurse, bool remove_duplicate) {
+            return named(self.named_buffers(prefix, recurse, remove_duplicate), false);
+          },
+          py::arg("prefix"), py::arg("recurse"), py::arg("remove_duplicate") = true)
       .def("_named_children", [](const Module& self) { return self.named_children(); })
-      .def("_named_modules",
-           [](const Module& self, const std::string& prefix) { return self.named_modules(prefix); })
+      .def(
+          "_named_modules",
+          [](const Module& self, const std::string& prefix, bool remove_duplicate) {
+            return self.named_modules(prefix, remove_duplicate);
+          },
+          py::arg("prefix"), py::arg("remove_duplicate") = true)
       .def(
           "get_parameter",
           [](const Module& self, const std::string& name) {

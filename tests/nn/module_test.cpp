@@ -52,6 +52,21 @@ TEST(Module, ASharedPartIsListedOnce) {
   EXPECT_EQ(net.state_dict().size(), 11u);  // both names are saved
 }
 
+TEST(Module, ASharedPartIsListedUnderAllItsNamesWhenAsked) {
+  Net net;
+  net.register_module("again", net.norm);
+  net.register_parameter("tied", net.out->weight);
+  EXPECT_EQ(
+      names_of(net.named_parameters("net", true, /*remove_duplicate=*/false)),
+      (Names{"net.scale", "net.tied", "net.hidden.weight", "net.hidden.bias", "net.norm.weight",
+             "net.norm.bias", "net.out.weight", "net.again.weight", "net.again.bias"}));
+  EXPECT_EQ(net.named_buffers("", true, false).size(), 6u);
+  EXPECT_EQ(net.named_parameters("", false, false).size(), 2u);
+  const NamedModules modules = net.named_modules("", /*remove_duplicate=*/false);
+  EXPECT_EQ(modules.size(), 5u);
+  EXPECT_EQ(modules.back().first, "again");
+}
+
 TEST(Module, KnowsTheFieldsOfAMovedModule) {
   Linear first(2, 3);
   const Tensor weight = first.weight;

@@ -75,16 +75,19 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   // Parts --------------------------------------------------------------------------------------
   /// All parameters, each once, those of this module first. recurse takes in the modules inside.
   Tensors parameters(bool recurse = true) const;
-  /// The same with names as in the state dict: "hidden.weight".
-  NamedTensors named_parameters(const std::string& prefix = "", bool recurse = true) const;
+  /// The same with names as in the state dict: "hidden.weight". Without remove_duplicate what is
+  /// shared comes under each of its names.
+  NamedTensors named_parameters(const std::string& prefix = "", bool recurse = true,
+                                bool remove_duplicate = true) const;
   Tensors buffers(bool recurse = true) const;
-  NamedTensors named_buffers(const std::string& prefix = "", bool recurse = true) const;
+  NamedTensors named_buffers(const std::string& prefix = "", bool recurse = true,
+                             bool remove_duplicate = true) const;
   std::vector<std::shared_ptr<Module>> children() const;
   const NamedModules& named_children() const { return children_; }
   /// This module and all inside it, each once, outer before inner. A module that no shared_ptr owns
   /// (one on the stack) stands in the list without being kept alive by it.
   std::vector<std::shared_ptr<Module>> modules() const;
-  NamedModules named_modules(const std::string& prefix = "") const;
+  NamedModules named_modules(const std::string& prefix = "", bool remove_duplicate = true) const;
   /// By dotted name, as in "layers.0.weight". @throws ValueError when there is none.
   Tensor get_parameter(std::string_view name) const;
   Tensor get_buffer(std::string_view name) const;
@@ -174,7 +177,7 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   void check_name(const char* kind, const void* own_list, const std::string& name) const;
   const Tensor* find_part(const std::vector<Part>& parts, std::string_view name) const;
   NamedTensors named_parts(std::vector<Part> Module::*parts, const std::string& prefix,
-                           bool recurse) const;
+                           bool recurse, bool remove_duplicate) const;
   Hooks& ensure_hooks();
 
   std::vector<Part> parameters_;
