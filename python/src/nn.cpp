@@ -59,12 +59,6 @@ Tensors tensors_of(const py::args& args) {
   return result;
 }
 
-/// What a hook returned; nothing for None.
-std::optional<Tensors> replaced(const py::object& result) {
-  if (result.is_none()) return std::nullopt;
-  return module_outputs(result);
-}
-
 py::tuple as_tuple(TensorList tensors) {
   py::tuple result(tensors.size());
   for (size_t i = 0; i < tensors.size(); ++i) result[i] = py::cast(tensors[i]);
@@ -191,23 +185,19 @@ void bind_module_class(py::module_& module) {
              return py::make_tuple(report.missing_keys, report.unexpected_keys);
            })
       // For callers in C++: Python's own calls run the hooks by themselves.
-      .def(
-          "_bridge_hooks",
-          [](Module& self, const py::object& before, const py::object& after) {
-            self.register_forward_pre_hook(
-                [hook = PyRef(before)](Module& owner, TensorList inputs) -> std::optional<Tensors> {
-                  const Locked locked;
-                  return replaced(hook.get()(py::cast(&owner), as_tuple(inputs)));
-                });
-            self.register_forward_hook(
-                [hook = PyRef(after)](Module& owner, TensorList inputs,
-                                      TensorList outputs) -> std::optional<Tensors> {
-                  const Locked locked;
-                  const Tensors results(outputs.begin(), outputs.end());
-                  return replaced(
-                      hook.get()(py::cast(&owner), as_tuple(inputs), single_or_tuple(results)));
-                });
-          })
+      .def("_wrap_forward",
+           [](Module& self, const py::object& wrapper) {
+             self.wrap_forward([call = PyRef(wrapper)](Module& owner, TensorList inputs,
+                                                       const nn::Proceed& proceed) {
+               const Locked locked;
+               const auto forward = py::cpp_function([&](const py::args& args) {
+                 const Tensors values = tensors_of(args);
+                 return single_or_tuple(without_lock([&] { return proceed(values); }));
+               });
+               return module_outputs(
+                   call.get()(py::cast(&owner), forward, as_tuple(inputs), py::dict()));
+             });
+           })
       .def("_get_name", [](const Module& self) { return self.name(); })
       .def(
           "extra_repr", [](const Module& self) { return self.extra_repr(); },

@@ -319,6 +319,7 @@ struct Module::Hooks {
   using List = std::vector<std::pair<uint64_t, Hook>>;
   List<ForwardPreHook> before;
   List<ForwardHook> after;
+  ForwardWrapper around;
   uint64_t next_id = 0;
 
   // A handle finds its hook by number, and outlives the module without harm.
@@ -349,6 +350,8 @@ HookHandle Module::register_forward_hook(ForwardHook hook) {
   return Hooks::add(hooks_, &Hooks::after, std::move(hook));
 }
 
+void Module::wrap_forward(ForwardWrapper wrapper) { ensure_hooks().around = std::move(wrapper); }
+
 Tensor Module::forward(const Tensor&) {
   TAUT_CHECK(false, NotImplementedError, name(), ": forward of one tensor is not defined");
   return {};
@@ -376,7 +379,9 @@ Tensors Module::call(TensorList inputs) {
       inputs = replaced;
     }
   }
-  Tensors outputs = forward_many(inputs);
+  const ForwardWrapper around = hooks_->around;
+  const auto proceed = [this](TensorList values) { return forward_many(values); };
+  Tensors outputs = around ? around(*this, inputs, proceed) : forward_many(inputs);
   const auto after = hooks_->after;
   for (const auto& [id, hook] : after) {
     if (std::optional<Tensors> result = hook(*this, inputs, outputs)) outputs = std::move(*result);

@@ -202,6 +202,26 @@ TEST(Module, HooksSeeAndReplace) {
   EXPECT_EQ(seen.size(), 2u);
 }
 
+TEST(Module, AWrapperStandsAroundForward) {
+  Linear layer(1, 1);
+  init::ones_(layer.weight);
+  init::zeros_(layer.bias);
+  int failures = 0;
+  layer.wrap_forward([&](Module&, TensorList inputs, const Proceed& proceed) {
+    try {
+      return Tensors{proceed(Tensors{inputs[0] * 2})[0] + 1};
+    } catch (const ShapeError&) {
+      ++failures;
+      throw;
+    }
+  });
+  EXPECT_EQ(layer(ones({1, 1})).item<float>(), 3);
+  EXPECT_THROW(layer(ones({1, 2})), ShapeError);
+  EXPECT_EQ(failures, 1);
+  layer.wrap_forward(nullptr);
+  EXPECT_EQ(layer(ones({1, 1})).item<float>(), 1);
+}
+
 TEST(Module, AHandleMayOutliveItsModule) {
   HookHandle handle;
   {

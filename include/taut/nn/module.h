@@ -37,6 +37,10 @@ using ForwardPreHook = Callback<std::optional<Tensors>(Module& module, TensorLis
 using ForwardHook =
     Callback<std::optional<Tensors>(Module& module, TensorList inputs, TensorList outputs)>;
 
+/// Stands around forward: returns the outputs for `inputs`, for which it calls proceed.
+using Proceed = Callback<Tensors(TensorList inputs)>;
+using ForwardWrapper = Callback<Tensors(Module& module, TensorList inputs, const Proceed& proceed)>;
+
 /// What load_state_dict(strict = false) left out.
 struct LoadReport {
   std::vector<std::string> missing_keys;
@@ -151,6 +155,9 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
 
   HookHandle register_forward_pre_hook(ForwardPreHook hook);
   HookHandle register_forward_hook(ForwardHook hook);
+  /// Has calls go through a function that also sees forward fail, in place of an earlier one. The
+  /// hooks lie outside it.
+  void wrap_forward(ForwardWrapper wrapper);
 
   // What it looks like -------------------------------------------------------------------------
   /// The name of the class, without namespaces.
