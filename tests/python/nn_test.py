@@ -293,3 +293,20 @@ def test_what_is_shared_has_all_its_names_when_asked():
     assert [name for name, _ in net.named_modules(seen, "net")] == ["net", "net.1"] and len(seen) == 3
     # Both names are saved, and both are on the tape when that is asked for.
     assert all(tensor.requires_grad for name, tensor in net.state_dict(keep_vars=True).items() if "weight" in name)
+
+
+def test_a_module_before_its_init_is_refused():
+    class Hasty(nn.Module):
+        def __init__(self, part):
+            self.part = part
+            super().__init__()
+
+    assert Hasty(3).part == 3
+    for part in (nn.Linear(1, 1), nn.Parameter(taut.ones(1))):
+        with pytest.raises(AttributeError, match=r"Hasty: call super\(\).__init__\(\)"):
+            Hasty(part)
+    unmade = nn.Linear.__new__(nn.Linear)
+    assert "before its __init__" in repr(unmade) and not hasattr(unmade, "weight")
+    for use in (lambda: unmade(taut.ones(1)), lambda: list(unmade.parameters()), unmade.eval, lambda: unmade.apply(print)):
+        with pytest.raises(AttributeError, match=r"Linear: call super"):
+            use()
