@@ -21,6 +21,7 @@
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
 #include "taut/core/generator.h"
+#include "taut/core/scalar_range.h"
 #include "taut/core/show_config.h"
 #include "taut/core/state_dict.h"
 #include "taut/core/storage.h"

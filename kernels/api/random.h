@@ -59,14 +59,16 @@ struct BernoulliArgs : RandomArgs {
   DType probability_dtype = kFloat32;
 };
 
-/// low + floor(bits (high - low) / 2^width); any dtype. Width: randint_width(low, high).
+/// low + floor(bits (high - low) / 2^width); any dtype. Width: randint_width(low, high). The
+/// difference is taken modulo 2^64, where 0 stands for 2^64: so every range has a high.
 struct RandintArgs : RandomArgs {
   int64_t low = 0;
   int64_t high = 1;
 };
 
 constexpr int randint_width(int64_t low, int64_t high) {
-  return static_cast<uint64_t>(high) - static_cast<uint64_t>(low) > (uint64_t{1} << 32) ? 64 : 32;
+  const uint64_t last = static_cast<uint64_t>(high) - static_cast<uint64_t>(low) - 1;
+  return last >= uint64_t{1} << 32 ? 64 : 32;
 }
 
 /// exponential: max(-log(u'), epsilon / 2) / rate, never 0.

@@ -39,12 +39,13 @@ struct Square : Unary {
   }
 };
 
+// 0 for nan, as in PyTorch.
 struct Sgn : Unary {
   static constexpr Domain domain = Domain::arithmetic;
   static constexpr Derivative derivative = Derivative::zero;
   template <class T>
   TAUT_HD T operator()(T x) const {
-    return where(x > lit<T>(0), lit<T>(1), where(x < lit<T>(0), lit<T>(-1), x));
+    return where(x > lit<T>(0), lit<T>(1), where(x < lit<T>(0), lit<T>(-1), lit<T>(0)));
   }
 };
 struct Sign : Sgn {};

@@ -85,7 +85,8 @@ struct Copysign : Binary {
   }
   template <class V>
   TAUT_HD V vjp_a(V g, V a, V y) const {
-    return where(a == lit<V>(0), g * lit<V>(0), where(a == y, g, -g));
+    // Neither sign is right for nan.
+    return where(a == lit<V>(0), g * lit<V>(0), where(a == y, g, where(a == -y, -g, a)));
   }
   template <class V>
   TAUT_HD V vjp_b(V g) const {
@@ -93,12 +94,12 @@ struct Copysign : Binary {
   }
 };
 
-// 0 below 0, 1 above, the second argument at 0.
+// 0 below 0 and for nan, 1 above, the second argument at 0.
 struct Heaviside : Binary {
   static constexpr Domain domain = Domain::arithmetic;
   static constexpr Derivative derivative = Derivative::none;
   template <class T>
   TAUT_HD T operator()(T x, T at_zero) const {
-    return where(x == lit<T>(0), at_zero, where(x < lit<T>(0), lit<T>(0), lit<T>(1)));
+    return where(x == lit<T>(0), at_zero, where(x > lit<T>(0), lit<T>(1), lit<T>(0)));
   }
 };

@@ -91,8 +91,10 @@ void randint_of(const RandintArgs& args) {
       }
     } else {
       for (int64_t i = 0; i < n; ++i) {
-        const auto product = static_cast<unsigned __int128>(wide_bits(words, i)) * range;
-        to[i] = as_value<T>(static_cast<int64_t>(low + static_cast<uint64_t>(product >> 64)));
+        const uint64_t bits = wide_bits(words, i);
+        const auto product = static_cast<unsigned __int128>(bits) * range;
+        const uint64_t offset = range == 0 ? bits : static_cast<uint64_t>(product >> 64);
+        to[i] = as_value<T>(static_cast<int64_t>(low + offset));
       }
     }
   });

@@ -8,12 +8,57 @@
 
 #include "op_rows.h"
 #include "taut/autograd/grad_mode.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace py = pybind11;
 
 namespace taut::python {
 namespace {
+
+// Numbers ----------------------------------------------------------------------------------------
+
+DType dtype_from_numpy(const char* what, const py::dtype& type) {
+  const char kind = type.kind();
+  const auto size = type.itemsize();
+  const bool native = type.attr("isnative").cast<bool>();
+  if (native) {
+    if (kind == 'b') return DType::bool_;
+    if (kind == 'u' && size == 1) return DType::uint8;
+    if (kind == 'i' && size == 1) return DType::int8;
+    if (kind == 'i' && size == 2) return DType::int16;
+    if (kind == 'i' && size == 4) return DType::int32;
+    if (kind == 'i' && size == 8) return DType::int64;
+    if (kind == 'f' && size == 2) return DType::float16;
+    if (kind == 'f' && size == 4) return DType::float32;
+    if (kind == 'f' && size == 8) return DType::float64;
+  }
+  throw py::type_error(std::string(what) + " of " + py::cast<std::string>(py::str(type)) +
+                       " cannot become a tensor; expected float64, float32, float16, int64, int32, "
+                       "int16, int8, uint8 or bool in native byte order");
+}
+
+/// A number and the dtype that a tensor of it has.
+struct TypedNumber {
+  Scalar value;
+  DType dtype;
+};
+
+/// Scalars of NumPy and tensors keep their dtype.
+TypedNumber typed_number(PyObject* object, DTypeOpt wanted) {
+  if (is_tensor(object)) return {tensor_of(object).item(), tensor_of(object).dtype()};
+  if (!wanted && is_numpy_scalar(object)) {
+    const auto type = py::cast<py::dtype>(py::handle(object).attr("dtype"));
+    wanted = dtype_from_numpy("a number", type);
+  }
+  Scalar value;
+  if (!read(object, value)) {
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+    throw py::type_error(concat("tensor: numbers, lists and arrays make a tensor; got a ",
+                                Py_TYPE(object)->tp_name));
+  }
+  return {value, wanted.value_or(value.dtype())};
+}
 
 // Nested lists -----------------------------------------------------------------------------------
 
@@ -22,10 +67,10 @@ bool is_array(PyObject* object) {
   return std::strncmp(Py_TYPE(object)->tp_name, "numpy.ndarray", 13) == 0;
 }
 
-/// Finds the shape and the widest kind of the numbers in nested lists, then reads them.
+/// Finds the shape of nested lists and the dtype that holds all their numbers, which it reads.
 class NestedLists {
  public:
-  explicit NestedLists(PyObject* data) {
+  NestedLists(PyObject* data, DTypeOpt wanted) : wanted_(wanted) {
     for (PyObject* level = data; is_sequence(level);) {
       const Py_ssize_t count = PySequence_Fast_GET_SIZE(level);
       shape_.push_back(count);
@@ -36,20 +81,16 @@ class NestedLists {
     visit(data, 0);
   }
 
-  Tensor make(DTypeOpt dtype, DeviceOpt device) const {
-    const bool holds_reals = kind_ == Scalar::Kind::floating || shape_.numel() == 0;
-    const DType natural = holds_reals                      ? get_default_dtype()
-                          : kind_ == Scalar::Kind::integer ? DType::int64
-                                                           : DType::bool_;
+  Tensor make(DeviceOpt device) const {
     // Integers are read as such: a double does not hold all of them.
-    const bool as_reals = kind_ == Scalar::Kind::floating;
-    const Tensor result = empty(shape_, as_reals ? kFloat64 : kInt64);
+    const Tensor result = empty(shape_, has_reals_ ? kFloat64 : kInt64);
     if (result.numel() > 0) {
-      const void* source = as_reals ? static_cast<const void*>(reals_.data())
-                                    : static_cast<const void*>(integers_.data());
+      const void* source = has_reals_ ? static_cast<const void*>(reals_.data())
+                                      : static_cast<const void*>(integers_.data());
       std::memcpy(result.data_ptr(), source, result.nbytes());
     }
-    return to(result, TensorOptions().dtype(dtype.value_or(natural)).device(device));
+    const DType dtype = wanted_ ? *wanted_ : natural_.value_or(get_default_dtype());
+    return to(result, TensorOptions().dtype(dtype).device(device));
   }
 
  private:
@@ -67,49 +108,32 @@ class NestedLists {
       for (Py_ssize_t i = 0; i < count; ++i) visit(PySequence_Fast_GET_ITEM(object, i), depth + 1);
       return;
     }
-    Scalar number;
-    if (is_tensor(object)) {
-      number = tensor_of(object).item();
-    } else if (is_sequence(object)) {
+    if (is_sequence(object)) {
       throw py::value_error(concat("tensor: a list where a number was expected, at depth ", depth));
-    } else if (!read(object, number)) {
-      if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-      throw py::type_error(concat("tensor: numbers, lists and arrays make a tensor; got a ",
-                                  Py_TYPE(object)->tp_name));
     }
-    if (number.kind() < kind_) kind_ = number.kind();  // floating < integer < boolean
-    reals_.push_back(number.to_double());
-    integers_.push_back(number.is_floating_point() ? 0 : number.to_int64());
+    add(typed_number(object, wanted_));
   }
 
+  void add(const TypedNumber& number) {
+    if (natural_ != number.dtype) {
+      natural_ = natural_ ? promote_types(*natural_, number.dtype) : number.dtype;
+    }
+    if (wanted_ && is_integral(*wanted_)) check_holds("tensor", *wanted_, number.value);
+    const bool is_real = number.value.is_floating_point();
+    has_reals_ |= is_real;
+    reals_.push_back(number.value.to_double());
+    integers_.push_back(is_real ? 0 : number.value.to_int64());
+  }
+
+  DTypeOpt wanted_;
+  DTypeOpt natural_;
   Dims shape_;
-  Scalar::Kind kind_ = Scalar::Kind::boolean;
+  bool has_reals_ = false;
   std::vector<double> reals_;
   std::vector<int64_t> integers_;
 };
 
 // NumPy ------------------------------------------------------------------------------------------
-
-DType dtype_of_array(const py::array& array) {
-  const py::dtype type = array.dtype();
-  const char kind = type.kind();
-  const auto size = type.itemsize();
-  const bool native = type.attr("isnative").cast<bool>();
-  if (native) {
-    if (kind == 'b') return DType::bool_;
-    if (kind == 'u' && size == 1) return DType::uint8;
-    if (kind == 'i' && size == 1) return DType::int8;
-    if (kind == 'i' && size == 2) return DType::int16;
-    if (kind == 'i' && size == 4) return DType::int32;
-    if (kind == 'i' && size == 8) return DType::int64;
-    if (kind == 'f' && size == 2) return DType::float16;
-    if (kind == 'f' && size == 4) return DType::float32;
-    if (kind == 'f' && size == 8) return DType::float64;
-  }
-  throw py::type_error("an array of " + py::cast<std::string>(py::str(type)) +
-                       " cannot become a tensor; expected float64, float32, float16, int64, int32, "
-                       "int16, int8, uint8 or bool in native byte order");
-}
 
 py::dtype numpy_dtype(DType dtype) {
   if (dtype == DType::bfloat16) {
@@ -130,7 +154,7 @@ Tensor from_numpy(const py::object& object) {
                          Py_TYPE(object.ptr())->tp_name);
   }
   const auto array = py::reinterpret_borrow<py::array>(object);
-  const DType dtype = dtype_of_array(array);
+  const DType dtype = dtype_from_numpy("an array", array.dtype());
   if (!array.writeable()) {
     PyErr_WarnEx(PyExc_UserWarning,
                  "the array is read-only, but the tensor that shares its memory can be written to",
@@ -414,14 +438,6 @@ Tensor from_dlpack(const py::object& source, DeviceOpt device, std::optional<boo
   return copy.value_or(false) ? tensor.clone() : tensor;
 }
 
-Scalar number_of(const py::handle& data) {
-  Scalar number;
-  if (read(data.ptr(), number)) return number;
-  if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-  throw py::type_error(std::string("tensor: numbers, lists and arrays make a tensor; got a ") +
-                       Py_TYPE(data.ptr())->tp_name);
-}
-
 }  // namespace
 
 Tensor tensor_from(py::handle data, DTypeOpt dtype, DeviceOpt device) {
@@ -439,15 +455,15 @@ Tensor tensor_from(py::handle data, DTypeOpt dtype, DeviceOpt device) {
     if (PySequence_Fast_GET_SIZE(object) > 0 && is_array(PySequence_Fast_GET_ITEM(object, 0))) {
       return tensor_from(py::module_::import("numpy").attr("array")(data), dtype, device);
     }
-    return NestedLists(object).make(dtype, device);
+    return NestedLists(object, dtype).make(device);
   }
   if (is_array(object)) {
     const py::object packed = py::module_::import("numpy").attr("array")(data);
     const Tensor shared = from_numpy(packed);
     return to(shared, TensorOptions().dtype(dtype.value_or(shared.dtype())).device(device), true);
   }
-  Scalar number;
-  if (!read(object, number) && PyErr_Occurred() == nullptr) {
+  Scalar value;
+  if (!is_numpy_scalar(object) && !read(object, value) && PyErr_Occurred() == nullptr) {
     if (py::hasattr(data, "__dlpack__")) {
       return tensor_from(py::cast(from_dlpack(py::reinterpret_borrow<py::object>(data), {}, {})),
                          dtype, device);
@@ -456,7 +472,8 @@ Tensor tensor_from(py::handle data, DTypeOpt dtype, DeviceOpt device) {
       return tensor_from(py::list(py::reinterpret_borrow<py::object>(data)), dtype, device);
     }
   }
-  return full({}, number_of(data), TensorOptions().dtype(dtype).device(device));
+  const TypedNumber number = typed_number(object, dtype);
+  return tensor(number.value, TensorOptions().dtype(number.dtype).device(device));
 }
 
 void add_interop_rows(Rows& rows) {

@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "adaptive_size.h"
 #include "module_binding.h"
 #include "taut/nn/modules/activation.h"
 #include "taut/nn/modules/conv.h"
@@ -123,31 +124,22 @@ void add_conv_fields(py::module_& m, const char* name) {
 }
 
 template <class M>
-void add_batch_norm_fields(py::module_& m, const char* name) {
+void add_running_norm_fields(py::module_& m, const char* name) {
   Fields<M>(m, name)
-      .TAUT_FIELD(BatchNormBase, num_features)
-      .TAUT_FIELD(BatchNormBase, eps)
-      .TAUT_FIELD(BatchNormBase, momentum)
-      .TAUT_FIELD(BatchNormBase, affine)
-      .TAUT_FIELD(BatchNormBase, track_running_stats);
-}
-
-template <class M>
-void add_instance_norm_fields(py::module_& m, const char* name) {
-  Fields<M>(m, name)
-      .TAUT_FIELD(InstanceNormBase, num_features)
-      .TAUT_FIELD(InstanceNormBase, eps)
-      .TAUT_FIELD(InstanceNormBase, momentum)
-      .TAUT_FIELD(InstanceNormBase, affine);
+      .TAUT_FIELD(NormBase, num_features)
+      .TAUT_FIELD(NormBase, eps)
+      .TAUT_FIELD(NormBase, momentum)
+      .TAUT_FIELD(NormBase, affine)
+      .TAUT_FIELD(NormBase, track_running_stats);
 }
 
 void add_norm_fields(py::module_& m) {
-  add_batch_norm_fields<nn::BatchNorm1d>(m, "BatchNorm1d");
-  add_batch_norm_fields<nn::BatchNorm2d>(m, "BatchNorm2d");
-  add_batch_norm_fields<nn::BatchNorm3d>(m, "BatchNorm3d");
-  add_instance_norm_fields<nn::InstanceNorm1d>(m, "InstanceNorm1d");
-  add_instance_norm_fields<nn::InstanceNorm2d>(m, "InstanceNorm2d");
-  add_instance_norm_fields<nn::InstanceNorm3d>(m, "InstanceNorm3d");
+  add_running_norm_fields<nn::BatchNorm1d>(m, "BatchNorm1d");
+  add_running_norm_fields<nn::BatchNorm2d>(m, "BatchNorm2d");
+  add_running_norm_fields<nn::BatchNorm3d>(m, "BatchNorm3d");
+  add_running_norm_fields<nn::InstanceNorm1d>(m, "InstanceNorm1d");
+  add_running_norm_fields<nn::InstanceNorm2d>(m, "InstanceNorm2d");
+  add_running_norm_fields<nn::InstanceNorm3d>(m, "InstanceNorm3d");
   Fields<nn::LayerNorm>(m, "LayerNorm")
       .TAUT_FIELD(LayerNorm, normalized_shape)
       .TAUT_FIELD(LayerNorm, eps)

@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "adaptive_size.h"
 #include "module_binding.h"
 #include "taut/nn/modules/activation.h"
 #include "taut/nn/modules/conv.h"
@@ -155,7 +156,7 @@ void bind_normalizations(py::module_& m) {
   sized_layer<nn::GroupNorm, int64_t, int64_t, double, bool>(
       m, "GroupNorm", "num_groups"_a, "num_channels"_a, "eps"_a = 1e-5, "affine"_a = true);
 #define TAUT_INSTANCE_NORM(Name)                                                          \
-  sized_layer<nn::Name, int64_t, double, double, bool, bool>(                             \
+  sized_layer<nn::Name, int64_t, double, Momentum, bool, bool>(                           \
       m, #Name, "num_features"_a, "eps"_a = 1e-5, "momentum"_a = 0.1, "affine"_a = false, \
       "track_running_stats"_a = false);
   TAUT_INSTANCE_NORM(InstanceNorm1d)
@@ -210,7 +211,8 @@ void bind_pools(py::module_& m) {
   TAUT_AVG_POOL(AvgPool2d)
   TAUT_AVG_POOL(AvgPool3d)
 #undef TAUT_AVG_POOL
-#define TAUT_ADAPTIVE_POOL(Name) layer<nn::Name, const nn::SizeArg&>(m, #Name, "output_size"_a);
+#define TAUT_ADAPTIVE_POOL(Name) \
+  layer<nn::Name, const nn::functional::AdaptiveSize&>(m, #Name, "output_size"_a);
   TAUT_ADAPTIVE_POOL(AdaptiveAvgPool1d)
   TAUT_ADAPTIVE_POOL(AdaptiveAvgPool2d)
   TAUT_ADAPTIVE_POOL(AdaptiveAvgPool3d)

@@ -99,7 +99,8 @@ void set_python_error() noexcept {
   } catch (const py::builtin_exception& error) {
     error.set_error();
   } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
+    PyErr_SetString(python_class_of(OutOfMemoryError("")),
+                    "out of memory: an op's room for its own use could not be had");
   } catch (const std::exception& error) {
     PyObject* type = python_class_of(error);
     PyErr_SetString(type != nullptr ? type : PyExc_RuntimeError, error.what());

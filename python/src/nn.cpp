@@ -21,6 +21,7 @@ namespace taut::python {
 namespace {
 
 PyTypeObject* parameter_type = nullptr;
+PyTypeObject* module_type = nullptr;
 
 /// A parameter as a taut.nn.Parameter, also one that C++ made.
 py::object as_parameter(const Tensor& tensor) {
@@ -59,12 +60,6 @@ Tensors tensors_of(const py::args& args) {
   return result;
 }
 
-/// What a hook returned; nothing for None.
-std::optional<Tensors> replaced(const py::object& result) {
-  if (result.is_none()) return std::nullopt;
-  return module_outputs(result);
-}
-
 py::tuple as_tuple(TensorList tensors) {
   py::tuple result(tensors.size());
   for (size_t i = 0; i < tensors.size(); ++i) result[i] = py::cast(tensors[i]);
@@ -79,12 +74,37 @@ StateDict state_from(const py::dict& state) {
   return result;
 }
 
+std::string class_name(const py::object& self) {
+  return py::type::of(self).attr("__name__").cast<std::string>();
+}
+
+/// Whether __init__ has run, so that there is a module behind the object.
+bool is_made(const py::object& self) {
+  return reinterpret_cast<py::detail::instance*>(self.ptr())
+      ->get_value_and_holder()
+      .holder_constructed();
+}
+
+/// The module behind an object. Where there is none yet, pybind11 would give raw memory.
+nn::Module& made(const py::object& self) {
+  if (PyObject_TypeCheck(self.ptr(), module_type) == 0) {
+    throw py::type_error(concat("expected a Module; got a ", Py_TYPE(self.ptr())->tp_name));
+  }
+  if (!is_made(self)) {
+    throw py::attribute_error(class_name(self) +
+                              ": call super().__init__() before the module is used");
+  }
+  return self.cast<nn::Module&>();
+}
+
 void bind_module_class(py::module_& module) {
   using nn::Module;
   py::class_<Module, Hosted<Module>, py::smart_holder> type(module, "Module", py::dynamic_attr());
+  module_type = reinterpret_cast<PyTypeObject*>(type.ptr());
   type.def(py::init([] { return new Hosted<Module>(); }))
       .def("_call",
-           [](Module& self, const py::args& args) {
+           [](const py::object& object, const py::args& args) {
+             Module& self = made(object);
              const Tensors inputs = tensors_of(args);
              return single_or_tuple(without_lock([&] { return self.call(inputs); }));
            })
@@ -97,53 +117,65 @@ void bind_module_class(py::module_& module) {
           "The computation; a subclass defines it. Call the module instead, which runs its hooks "
           "too.")
       .def("_find",
-           [](const Module& self, const std::string& name) -> py::object {
+           [](const py::object& object, const std::string& name) -> py::object {
+             const Module& self = made(object);
              if (const Tensor* found = self.find_parameter(name)) return as_parameter(*found);
              if (const Tensor* found = self.find_buffer(name)) return py::cast(*found);
              if (auto child = self.find_child(name)) return py::cast(child);
              return py::reinterpret_borrow<py::object>(Py_NotImplemented);
            })
       .def("_kind",
-           [](const Module& self, const std::string& name) {
+           [](const py::object& object, const std::string& name) {
+             if (!is_made(object)) return "";  // plain attributes may be set before
+             const Module& self = made(object);
              if (self.find_parameter(name) != nullptr) return "parameter";
              if (self.find_buffer(name) != nullptr) return "buffer";
              return self.find_child(name) != nullptr ? "module" : "";
            })
-      .def("_unregister",
-           [](Module& self, const std::string& name) { return self.unregister(name); })
+      .def("_unregister", [](const py::object& self,
+                             const std::string& name) { return made(self).unregister(name); })
       .def(
           "register_parameter",
-          [](Module& self, const std::string& name, const std::optional<Tensor>& tensor) {
-            self.register_parameter(name, tensor.value_or(Tensor()),
-                                    tensor && tensor->requires_grad());
+          [](const py::object& self, const std::string& name, const std::optional<Tensor>& tensor) {
+            made(self).register_parameter(name, tensor.value_or(Tensor()),
+                                          tensor && tensor->requires_grad());
           },
           py::arg("name"), py::arg("param").none(true))
       .def(
           "register_buffer",
-          [](Module& self, const std::string& name, const std::optional<Tensor>& tensor,
+          [](const py::object& self, const std::string& name, const std::optional<Tensor>& tensor,
              bool persistent) {
-            self.register_buffer(name, tensor.value_or(Tensor()), persistent);
+            made(self).register_buffer(name, tensor.value_or(Tensor()), persistent);
           },
           py::arg("name"), py::arg("tensor").none(true), py::arg("persistent") = true)
       .def(
           "add_module",
-          [](Module& self, const std::string& name, const std::shared_ptr<Module>& child) {
-            self.add_module(name, child);
-          },
+          [](const py::object& self, const std::string& name,
+             const std::shared_ptr<Module>& child) { made(self).add_module(name, child); },
           py::arg("name"), py::arg("module"),
           "Adds a module under `name`, in place of one of that name. Raises ValueError when it "
           "holds this module.")
-      .def("_named_parameters",
-           [](const Module& self, const std::string& prefix, bool recurse) {
-             return named(self.named_parameters(prefix, recurse), true);
-           })
-      .def("_named_buffers",
-           [](const Module& self, const std::string& prefix, bool recurse) {
-             return named(self.named_buffers(prefix, recurse), false);
-           })
-      .def("_named_children", [](const Module& self) { return self.named_children(); })
-      .def("_named_modules",
-           [](const Module& self, const std::string& prefix) { return self.named_modules(prefix); })
+      .def(
+          "_named_parameters",
+          [](const py::object& self, const std::string& prefix, bool recurse,
+             bool remove_duplicate) {
+            return named(made(self).named_parameters(prefix, recurse, remove_duplicate), true);
+          },
+          py::arg("prefix"), py::arg("recurse"), py::arg("remove_duplicate") = true)
+      .def(
+          "_named_buffers",
+          [](const py::object& self, const std::string& prefix, bool recurse,
+             bool remove_duplicate) {
+            return named(made(self).named_buffers(prefix, recurse, remove_duplicate), false);
+          },
+          py::arg("prefix"), py::arg("recurse"), py::arg("remove_duplicate") = true)
+      .def("_named_children", [](const py::object& self) { return made(self).named_children(); })
+      .def(
+          "_named_modules",
+          [](const py::object& self, const std::string& prefix, bool remove_duplicate) {
+            return made(self).named_modules(prefix, remove_duplicate);
+          },
+          py::arg("prefix"), py::arg("remove_duplicate") = true)
       .def(
           "get_parameter",
           [](const Module& self, const std::string& name) {
@@ -160,7 +192,7 @@ void bind_module_class(py::module_& module) {
           "get_submodule",
           [](const Module& self, const std::string& name) { return self.get_submodule(name); },
           py::arg("target"), "A module by dotted name. Raises ValueError when there is none.")
-      .def("_train", [](Module& self, bool mode) { self.Module::train(mode); })
+      .def("_train", [](const py::object& self, bool mode) { made(self).Module::train(mode); })
       .def_property_readonly("_training", &Module::is_training)
       .def("zero_grad", &Module::zero_grad, py::arg("set_to_none") = true,
            "Forgets the gradients of all parameters, or zeroes them.")
@@ -183,28 +215,27 @@ void bind_module_class(py::module_& module) {
              return py::make_tuple(report.missing_keys, report.unexpected_keys);
            })
       // For callers in C++: Python's own calls run the hooks by themselves.
-      .def(
-          "_bridge_hooks",
-          [](Module& self, const py::object& before, const py::object& after) {
-            self.register_forward_pre_hook(
-                [hook = PyRef(before)](Module& owner, TensorList inputs) -> std::optional<Tensors> {
-                  const Locked locked;
-                  return replaced(hook.get()(py::cast(&owner), as_tuple(inputs)));
-                });
-            self.register_forward_hook(
-                [hook = PyRef(after)](Module& owner, TensorList inputs,
-                                      TensorList outputs) -> std::optional<Tensors> {
-                  const Locked locked;
-                  const Tensors results(outputs.begin(), outputs.end());
-                  return replaced(
-                      hook.get()(py::cast(&owner), as_tuple(inputs), single_or_tuple(results)));
-                });
-          })
+      .def("_wrap_forward",
+           [](Module& self, const py::object& wrapper) {
+             self.wrap_forward([call = PyRef(wrapper)](Module& owner, TensorList inputs,
+                                                       const nn::Proceed& proceed) {
+               const Locked locked;
+               const auto forward = py::cpp_function([&](const py::args& args) {
+                 const Tensors values = tensors_of(args);
+                 return single_or_tuple(without_lock([&] { return proceed(values); }));
+               });
+               return module_outputs(
+                   call.get()(py::cast(&owner), forward, as_tuple(inputs), py::dict()));
+             });
+           })
       .def("_get_name", [](const Module& self) { return self.name(); })
       .def(
           "extra_repr", [](const Module& self) { return self.extra_repr(); },
           "What is printed between the parentheses; a subclass may define it.")
-      .def("__repr__", [](const Module& self) { return self.str(); });
+      .def("__repr__", [](const py::object& self) {
+        if (is_made(self)) return self.cast<const Module&>().str();
+        return concat("<", class_name(self), " before its __init__>");
+      });
   module.def("_set_parameter_type", [](const py::type& cls) {
     parameter_type = reinterpret_cast<PyTypeObject*>(cls.inc_ref().ptr());
   });

@@ -195,12 +195,12 @@ void add_copy_rows(Rows& rows) {
   TAUT_CAST(bool, kBool)
 #undef TAUT_CAST
   rows.method("copy_(input, src, non_blocking=False)", fn<const Tensor&(T, T, bool)>(copy_));
-  rows.method("fill_(input, value)", fn<const Tensor&(T, S)>(fill_));
   rows.method("fill_(input, value)", [](T x, T value) -> const Tensor& {
     TAUT_CHECK(value.dim() == 0, ShapeError, "fill_: expected a value without dims; got shape ",
                value.shape());
     return copy_(x, value);
   });
+  rows.method("fill_(input, value)", fn<const Tensor&(T, S)>(fill_));
   rows.both("zero_(input)", fn<const Tensor&(T)>(zero_));
   rows.function("fill(input, value)", fn<Tensor(T, S)>(fill));
 }

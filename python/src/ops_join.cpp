@@ -2,6 +2,7 @@
 
 #include "op_rows.h"
 #include "taut/core/generator.h"
+#include "taut/core/scalar_range.h"
 #include "taut/nn/functional/softmax.h"
 #include "taut/ops/indexing.h"
 #include "taut/ops/join.h"
@@ -251,8 +252,10 @@ void add_sort_rows(Rows& rows) {
   rows.function(
       "searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None)",
       [](T sequence, S value, bool out_int32, bool right, std::optional<std::string_view> side) {
-        const Tensor values = full({}, value, sequence.options());
-        return searchsorted(sequence, values, out_int32, is_right(side, right));
+        const DType dtype = result_type(sequence, value);
+        const Tensor values = full({}, value, can_hold(dtype, value) ? dtype : value.dtype());
+        return searchsorted(sequence, values.to(sequence.device()), out_int32,
+                            is_right(side, right));
       });
   rows.function("bucketize(input, boundaries, *, out_int32=False, right=False)",
                 fn<Tensor(T, T, bool, bool)>(bucketize));
@@ -272,7 +275,7 @@ void add_sort_rows(Rows& rows) {
       [](T elements, T tests, bool, bool invert) { return isin(elements, tests, invert); });
   rows.function("isin(elements, test_element, *, assume_unique=False, invert=False)",
                 [](T elements, S test, bool, bool invert) {
-                  return isin(elements, full({1}, test, elements.options()), invert);
+                  return invert ? ne(elements, test) : eq(elements, test);
                 });
   rows.both("cumsum(input, dim, *, dtype=None)", fn<Tensor(T, int64_t, DTypeOpt)>(cumsum));
   rows.both("cumprod(input, dim, *, dtype=None)", fn<Tensor(T, int64_t, DTypeOpt)>(cumprod));
@@ -365,8 +368,10 @@ void add_random_rows(Rows& rows) {
   rows.method(
       "geometric_(input, p, *, generator=None)",
       [](T x, double p, G generator) -> const Tensor& { return geometric_(x, p, generator); });
+  rows.method("random_(input, *, generator=None)",
+              [](T x, G generator) -> const Tensor& { return random_(x, generator); });
   rows.method("random_(input, from, to, *, generator=None)",
-              [](T x, int64_t low, int64_t high, G generator) -> const Tensor& {
+              [](T x, int64_t low, DimOpt high, G generator) -> const Tensor& {
                 return random_(x, low, high, generator);
               });
   rows.method("random_(input, to, *, generator=None)",

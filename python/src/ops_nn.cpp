@@ -1,5 +1,6 @@
 // The rows of taut.nn.functional and taut.nn.init.
 
+#include "adaptive_size.h"
 #include "op_rows.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/attention.h"
@@ -161,44 +162,18 @@ void add_normalization_rows(Rows& rows) {
   rows.function(
       "instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, "
       "use_input_stats=True, momentum=0.1, eps=1e-05)",
-      [](T x, T running_mean, T running_var, T weight, T bias, bool use_input_stats, double,
-         double eps) {
-        TAUT_CHECK(use_input_stats && !running_mean.defined() && !running_var.defined(),
-                   NotImplementedError, "instance_norm: running statistics are not there yet");
-        return F::instance_norm(x, weight, bias, eps);
-      });
-}
-
-/// PyTorch takes 'same' and 'valid' in the place of the padding.
-Dims padding_of(const std::string_view word, T weight, D stride, D dilation) {
-  if (word == "valid") return {0};
-  TAUT_CHECK(word == "same", ValueError, "conv: padding must be numbers, 'valid' or 'same'; got '",
-             word, "'");
-  Dims padding;
-  for (int i = 2; i < weight.dim(); ++i) {
-    const int64_t step = dilation[dilation.rank() == 1 ? 0 : i - 2];
-    const int64_t total = step * (weight.shape()[i] - 1);
-    TAUT_CHECK(total % 2 == 0, NotImplementedError,
-               "conv: padding='same' needs an odd kernel here; got ", weight.shape()[i],
-               "; pad the input by hand");
-    padding.push_back(total / 2);
-  }
-  for (int64_t step : stride) {
-    TAUT_CHECK(step == 1, ValueError, "conv: padding='same' is for stride 1; got ", stride);
-  }
-  return padding;
+      fn<Tensor(T, T, T, T, T, bool, double, double)>(F::instance_norm));
 }
 
 void add_conv_rows(Rows& rows) {
-#define TAUT_CONV(name)                                                                            \
-  rows.function(#name "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",     \
-                fn<Tensor(T, T, T, D, D, D, int64_t)>(F::name));                                   \
-  rows.function(#name                                                                              \
-                "(input, weight, bias=None, stride=1, padding='valid', dilation=1, groups=1)",     \
-                [](T x, T weight, T bias, D stride, Word padding, D dilation, int64_t groups) {    \
-                  return F::name(x, weight, bias, stride,                                          \
-                                 padding_of(padding, weight, stride, dilation), dilation, groups); \
-                });
+#define TAUT_CONV(name)                                                                        \
+  rows.function(#name "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)", \
+                fn<Tensor(T, T, T, D, D, D, int64_t)>(F::name));                               \
+  rows.function(                                                                               \
+      #name "(input, weight, bias=None, stride=1, padding='valid', dilation=1, groups=1)",     \
+      [](T x, T weight, T bias, D stride, Word padding, D dilation, int64_t groups) {          \
+        return F::name(x, weight, bias, stride, F::parse_padding(padding), dilation, groups);  \
+      });
   TAUT_CONV(conv1d)
   TAUT_CONV(conv2d)
   TAUT_CONV(conv3d)
@@ -251,14 +226,14 @@ void add_pool_rows(Rows& rows) {
       "count_include_pad=True, divisor_override=None)",
       fn<Tensor(T, D, DimsOpt, D, bool, bool, DimOpt)>(F::avg_pool3d));
   rows.function("adaptive_avg_pool1d(input, output_size)",
-                fn<Tensor(T, D)>(F::adaptive_avg_pool1d));
+                fn<Tensor(T, const F::AdaptiveSize&)>(F::adaptive_avg_pool1d));
   rows.function("adaptive_avg_pool2d(input, output_size)",
-                fn<Tensor(T, D)>(F::adaptive_avg_pool2d));
+                fn<Tensor(T, const F::AdaptiveSize&)>(F::adaptive_avg_pool2d));
   rows.function("adaptive_avg_pool3d(input, output_size)",
-                fn<Tensor(T, D)>(F::adaptive_avg_pool3d));
+                fn<Tensor(T, const F::AdaptiveSize&)>(F::adaptive_avg_pool3d));
 #define TAUT_ADAPTIVE_MAX_POOL(name, dims)                                                   \
   rows.function(#name "(input, output_size, return_indices=False)",                          \
-                [](T x, D size, bool return_indices) -> TensorOrPair {                       \
+                [](T x, const F::AdaptiveSize& size, bool return_indices) -> TensorOrPair {  \
                   if (!return_indices) return {F::name(x, size), {}};                        \
                   auto [values, indices] = F::adaptive_max_pool_with_indices(dims, x, size); \
                   return {values, indices};                                                  \

@@ -11,11 +11,7 @@ namespace py = pybind11;
 namespace taut::python {
 
 void add_view_rows(Rows& rows) {
-  rows.method("view(input, dtype)", [](T x, DType dtype) {
-    TAUT_CHECK(dtype == x.dtype(), NotImplementedError,
-               "view: a view of another dtype is not there yet");
-    return alias(x);
-  });
+  rows.method("view(input, dtype)", fn<Tensor(T, DType)>(view));
   rows.method("view(input, *size)", fn<Tensor(T, D)>(view));
   rows.both("reshape(input, *shape)", fn<Tensor(T, D)>(reshape));
   rows.method("view_as(input, other)", fn<Tensor(T, T)>(view_as));

@@ -256,13 +256,13 @@ PyObject* size_subscript(PyObject* self, PyObject* key) {
   return PySlice_Check(key) ? size_from_tuple(item) : item;
 }
 PyObject* size_numel(PyObject* self, PyObject*) {
-  int64_t product = 1;
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); ++i) {
-    const long long value = PyLong_AsLongLong(PyTuple_GET_ITEM(self, i));
-    if (value == -1 && PyErr_Occurred() != nullptr) return nullptr;
-    product *= value;
+  PyObject* product = PyLong_FromLong(1);
+  for (Py_ssize_t i = 0; product != nullptr && i < PyTuple_GET_SIZE(self); ++i) {
+    PyObject* next = PyNumber_Multiply(product, PyTuple_GET_ITEM(self, i));
+    Py_DECREF(product);
+    product = next;
   }
-  return PyLong_FromLongLong(product);
+  return product;
 }
 PyObject* size_reduce(PyObject* self, PyObject*) {
   return Py_BuildValue("O(N)", size_type, PySequence_List(self));
@@ -286,13 +286,6 @@ void bind_size(py::module_& module) {
 
 // Numbers ----------------------------------------------------------------------------------------
 
-/// A scalar of NumPy, which is a number but no Python one.
-bool is_numpy_scalar(PyObject* object) {
-  const char* type_name = Py_TYPE(object)->tp_name;
-  return std::strncmp(type_name, "numpy.", 6) == 0 &&
-         std::strcmp(type_name, "numpy.ndarray") != 0 && std::strcmp(type_name, "numpy.dtype") != 0;
-}
-
 bool read_integer(PyObject* object, int64_t& value) {
   int overflow = 0;
   const long long number = PyLong_AsLongLongAndOverflow(object, &overflow);
@@ -305,6 +298,12 @@ bool read_integer(PyObject* object, int64_t& value) {
 }
 
 }  // namespace
+
+bool is_numpy_scalar(PyObject* object) {
+  const char* type_name = Py_TYPE(object)->tp_name;
+  return std::strncmp(type_name, "numpy.", 6) == 0 &&
+         std::strcmp(type_name, "numpy.ndarray") != 0 && std::strcmp(type_name, "numpy.dtype") != 0;
+}
 
 bool is_integer(PyObject* object) {
   if (PyLong_Check(object)) return !PyBool_Check(object);

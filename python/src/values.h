@@ -43,6 +43,8 @@ bool read(PyObject* object, Dims& dims);
 
 /// Whether an object is an int in the sense of read(object, int64_t&).
 bool is_integer(PyObject* object);
+/// Whether it is a scalar of NumPy, which is a number but no Python one.
+bool is_numpy_scalar(PyObject* object);
 
 }  // namespace taut::python
 

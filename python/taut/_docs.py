@@ -48,7 +48,7 @@ _ELEMENTWISE = {
 }
 
 _SHAPES = {
-    "view": "The same elements with another shape, one size of which may be -1; never a copy.",
+    "view": "The same elements with another shape, one size of which may be -1, or the same bytes as another dtype; never a copy.",
     "reshape": "The same elements with another shape; a view where possible, a copy otherwise.",
     "view_as": "view with other's shape.", "reshape_as": "reshape to other's shape.",
     "flatten": "Dims start_dim to end_dim as one.", "unflatten": "One dim as several.", "ravel": "All dims as one.",
@@ -153,7 +153,7 @@ _CREATION = {
     "bernoulli": "1 with given probabilities, 0 otherwise.", "uniform_": "Filled uniformly in [from, to).",
     "normal_": "Filled with normal numbers.", "cauchy_": "Filled from the Cauchy distribution.",
     "log_normal_": "Filled from the log-normal distribution.", "exponential_": "Filled from the exponential distribution.",
-    "geometric_": "Filled from the geometric distribution.", "random_": "Filled with integers in [from, to).",
+    "geometric_": "Filled from the geometric distribution.", "random_": "Filled with integers in [from, to), without bounds with those that the dtype holds from 0 on.",
     "bernoulli_": "Filled with 1 with probability p, 0 otherwise.",
     "clone": "A copy with its own elements, on the tape.", "contiguous": "In row-major order; itself if it lies so already.",
     "to": "Another dtype or device; itself if it has both already.", "type": "The name of the dtype, or a cast.",

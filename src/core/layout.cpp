@@ -16,6 +16,11 @@ int order_by_stride(const Layout& layout, int (&order)[kMaxRank]) {
   return count;
 }
 
+// A step past the last index is never taken, and its stride may wrap.
+int64_t stride_times(int64_t stride, int64_t step) {
+  return static_cast<int64_t>(static_cast<uint64_t>(stride) * static_cast<uint64_t>(step));
+}
+
 bool has_strides(const Dims& shape, const Dims& strides, const Dims& expected) {
   for (int i = 0; i < shape.rank(); ++i) {
     if (shape[i] != 1 && strides[i] != expected[i]) return false;
@@ -48,14 +53,14 @@ Layout Layout::channels_last(const Dims& shape) {
 
 bool Layout::is_contiguous() const {
   int64_t expected = 1;
+  bool is_packed = true;
   for (int i = rank() - 1; i >= 0; --i) {
-    if (shape[i] == 0) return true;
-    if (shape[i] != 1) {
-      if (strides[i] != expected) return false;
-      expected *= shape[i];
-    }
+    if (shape[i] == 0) return true;  // nothing lies anywhere, whatever the other strides are
+    if (shape[i] == 1 || !is_packed) continue;
+    is_packed = strides[i] == expected;
+    expected *= shape[i];
   }
-  return true;
+  return is_packed;
 }
 
 bool Layout::is_channels_last() const {
@@ -141,9 +146,9 @@ Layout Layout::transpose(int dim0, int dim1) const {
 
 Layout Layout::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   Layout result = *this;
-  result.shape[dim] = end > start ? (end - start + step - 1) / step : 0;
+  result.shape[dim] = end > start ? (end - start - 1) / step + 1 : 0;
   if (result.shape[dim] > 0) result.offset += start * strides[dim];
-  result.strides[dim] *= step;
+  result.strides[dim] = stride_times(strides[dim], step);
   return result;
 }
 
@@ -198,7 +203,7 @@ Layout Layout::unfold(int dim, int64_t size, int64_t step) const {
   }
   const int64_t stride = strides[dim];
   result.shape[dim] = (shape[dim] - size) / step + 1;
-  result.strides[dim] = stride * step;
+  result.strides[dim] = stride_times(stride, step);
   result.shape.push_back(size);
   result.strides.push_back(stride);
   return result;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "taut/nn/functional/conv.h"
 #include "taut/nn/init.h"
 #include "taut/ops/ops.h"
 
@@ -14,18 +13,10 @@ bool all_are(const Dims& dims, int64_t value) {
   return std::all_of(dims.begin(), dims.end(), [value](int64_t n) { return n == value; });
 }
 
-// The zeros that "same" needs in all: dilation (kernel - 1).
-Dims same_total(const ConvBase& layer) {
-  Dims total = layer.kernel_size;
-  for (int i = 0; i < total.rank(); ++i) total[i] = layer.dilation[i] * (total[i] - 1);
-  return total;
-}
-
 }  // namespace
 
 Padding::Padding(std::string_view word) : word_(word) {
-  TAUT_CHECK(word == "same" || word == "valid", ValueError, "padding: unknown word \"", word,
-             "\"; expected same, valid or numbers");
+  functional::parse_padding(word);  // throws for an unknown one
 }
 
 ConvBase::ConvBase(const char* op, int spatial, int64_t in, int64_t out, const SizeArg& kernel,
@@ -44,8 +35,7 @@ ConvBase::ConvBase(const char* op, int spatial, int64_t in, int64_t out, const S
   if (options.padding.is_same()) {
     TAUT_CHECK(all_are(stride, 1), ValueError, op, ": padding \"same\" needs stride 1; got ",
                stride);
-    padding = same_total(*this);
-    for (int64_t& n : padding) n /= 2;
+    for (int i = 0; i < spatial; ++i) padding[i] = dilation[i] * (kernel_size[i] - 1) / 2;
   }
   make_parameters(op, options.bias, options.options);
 }
@@ -89,25 +79,11 @@ void ConvBase::reset_parameters() {
   init::uniform_(bias, -bound, bound);
 }
 
-Tensor ConvBase::convolve(const Tensor& input,
-                          Tensor (*function)(const Tensor&, const Tensor&, const Tensor&,
-                                             const Dims&, const Dims&, const Dims&,
-                                             int64_t)) const {
-  if (padding_word != "same") {
-    return function(input, weight, bias, stride, padding, dilation, groups);
+Tensor ConvBase::convolve(const Tensor& input, ByNumbers by_numbers, ByWord by_word) const {
+  if (padding_word == "same") {
+    return by_word(input, weight, bias, stride, functional::PaddingWord::same, dilation, groups);
   }
-  // What does not halve lies after the input: convolve with the larger part on both sides and leave
-  // out the first output.
-  const Dims total = same_total(*this);
-  Dims larger = total;
-  for (int i = 0; i < larger.rank(); ++i) larger[i] = total[i] - total[i] / 2;
-  Tensor output = function(input, weight, bias, stride, larger, dilation, groups);
-  for (int i = 0; i < larger.rank(); ++i) {
-    if (total[i] % 2 == 0) continue;
-    const int dim = output.dim() - larger.rank() + i;
-    output = output.narrow(dim, 1, output.size(dim) - 1);
-  }
-  return output;
+  return by_numbers(input, weight, bias, stride, padding, dilation, groups);
 }
 
 std::string ConvBase::extra_repr() const {
@@ -127,15 +103,21 @@ std::string ConvBase::extra_repr() const {
 
 Conv1d::Conv1d(int64_t in, int64_t out, const SizeArg& kernel, const ConvOptions& options)
     : ConvBase("Conv1d", 1, in, out, kernel, options) {}
-Tensor Conv1d::forward(const Tensor& input) { return convolve(input, functional::conv1d); }
+Tensor Conv1d::forward(const Tensor& input) {
+  return convolve(input, functional::conv1d, functional::conv1d);
+}
 
 Conv2d::Conv2d(int64_t in, int64_t out, const SizeArg& kernel, const ConvOptions& options)
     : ConvBase("Conv2d", 2, in, out, kernel, options) {}
-Tensor Conv2d::forward(const Tensor& input) { return convolve(input, functional::conv2d); }
+Tensor Conv2d::forward(const Tensor& input) {
+  return convolve(input, functional::conv2d, functional::conv2d);
+}
 
 Conv3d::Conv3d(int64_t in, int64_t out, const SizeArg& kernel, const ConvOptions& options)
     : ConvBase("Conv3d", 3, in, out, kernel, options) {}
-Tensor Conv3d::forward(const Tensor& input) { return convolve(input, functional::conv3d); }
+Tensor Conv3d::forward(const Tensor& input) {
+  return convolve(input, functional::conv3d, functional::conv3d);
+}
 
 ConvTranspose1d::ConvTranspose1d(int64_t in, int64_t out, const SizeArg& kernel,
                                  const ConvTransposeOptions& options)

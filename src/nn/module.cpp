@@ -25,14 +25,25 @@ std::string joined(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + "." + name;
 }
 
-void visit_named(const std::string& name, const std::shared_ptr<Module>& module,
-                 std::unordered_set<const Module*>& seen, NamedModules& visited) {
-  if (!seen.insert(module.get()).second) return;
-  visited.emplace_back(name, module);
-  for (const auto& [child_name, child] : module->named_children()) {
-    visit_named(joined(name, child_name), child, seen, visited);
+// Lists modules by name, what is shared once or under each of its names.
+class NamedWalk {
+ public:
+  explicit NamedWalk(bool remove_duplicate) : remove_duplicate_(remove_duplicate) {}
+
+  NamedModules visited;
+
+  void visit(const std::string& name, const std::shared_ptr<Module>& module) {
+    if (remove_duplicate_ && !seen_.insert(module.get()).second) return;
+    visited.emplace_back(name, module);
+    for (const auto& [child_name, child] : module->named_children()) {
+      visit(joined(name, child_name), child);
+    }
   }
-}
+
+ private:
+  bool remove_duplicate_;
+  std::unordered_set<const Module*> seen_;
+};
 
 Tensors values_of(NamedTensors named) {
   Tensors result;
@@ -171,15 +182,14 @@ std::shared_ptr<Module> Module::find_child(std::string_view part) const {
   return nullptr;
 }
 
-NamedModules Module::named_modules(const std::string& prefix) const {
+NamedModules Module::named_modules(const std::string& prefix, bool remove_duplicate) const {
   auto* self = const_cast<Module*>(this);
   std::shared_ptr<Module> owner = self->weak_from_this().lock();
   // Not owned by a shared_ptr: a pointer that owns nothing.
   if (!owner) owner = std::shared_ptr<Module>(std::shared_ptr<void>(), self);
-  std::unordered_set<const Module*> seen;
-  NamedModules result;
-  visit_named(prefix, owner, seen, result);
-  return result;
+  NamedWalk walk(remove_duplicate);
+  walk.visit(prefix, owner);
+  return std::move(walk.visited);
 }
 
 std::vector<std::shared_ptr<Module>> Module::modules() const {
@@ -197,13 +207,14 @@ std::vector<std::shared_ptr<Module>> Module::children() const {
 }
 
 NamedTensors Module::named_parts(std::vector<Part> Module::*parts, const std::string& prefix,
-                                 bool recurse) const {
+                                 bool recurse, bool remove_duplicate) const {
   NamedTensors result;
   std::unordered_set<const TensorImpl*> seen;
   const auto add = [&](const std::string& path, const Module& module) {
     for (const Part& part : module.*parts) {
       const Tensor& tensor = module.tensor_of(part);
-      if (!tensor.defined() || !seen.insert(tensor.impl()).second) continue;
+      if (!tensor.defined()) continue;
+      if (remove_duplicate && !seen.insert(tensor.impl()).second) continue;
       result.emplace_back(joined(path, part.name), tensor);
     }
   };
@@ -211,16 +222,18 @@ NamedTensors Module::named_parts(std::vector<Part> Module::*parts, const std::st
     add(prefix, *this);
     return result;
   }
-  for (const auto& [path, module] : named_modules(prefix)) add(path, *module);
+  for (const auto& [path, module] : named_modules(prefix, remove_duplicate)) add(path, *module);
   return result;
 }
 
-NamedTensors Module::named_parameters(const std::string& prefix, bool recurse) const {
-  return named_parts(&Module::parameters_, prefix, recurse);
+NamedTensors Module::named_parameters(const std::string& prefix, bool recurse,
+                                      bool remove_duplicate) const {
+  return named_parts(&Module::parameters_, prefix, recurse, remove_duplicate);
 }
 
-NamedTensors Module::named_buffers(const std::string& prefix, bool recurse) const {
-  return named_parts(&Module::buffers_, prefix, recurse);
+NamedTensors Module::named_buffers(const std::string& prefix, bool recurse,
+                                   bool remove_duplicate) const {
+  return named_parts(&Module::buffers_, prefix, recurse, remove_duplicate);
 }
 
 Tensors Module::parameters(bool recurse) const { return values_of(named_parameters("", recurse)); }
@@ -306,6 +319,7 @@ struct Module::Hooks {
   using List = std::vector<std::pair<uint64_t, Hook>>;
   List<ForwardPreHook> before;
   List<ForwardHook> after;
+  ForwardWrapper around;
   uint64_t next_id = 0;
 
   // A handle finds its hook by number, and outlives the module without harm.
@@ -336,6 +350,8 @@ HookHandle Module::register_forward_hook(ForwardHook hook) {
   return Hooks::add(hooks_, &Hooks::after, std::move(hook));
 }
 
+void Module::wrap_forward(ForwardWrapper wrapper) { ensure_hooks().around = std::move(wrapper); }
+
 Tensor Module::forward(const Tensor&) {
   TAUT_CHECK(false, NotImplementedError, name(), ": forward of one tensor is not defined");
   return {};
@@ -363,7 +379,9 @@ Tensors Module::call(TensorList inputs) {
       inputs = replaced;
     }
   }
-  Tensors outputs = forward_many(inputs);
+  const ForwardWrapper around = hooks_->around;
+  const auto proceed = [this](TensorList values) { return forward_many(values); };
+  Tensors outputs = around ? around(*this, inputs, proceed) : forward_many(inputs);
   const auto after = hooks_->after;
   for (const auto& [id, hook] : after) {
     if (std::optional<Tensors> result = hook(*this, inputs, outputs)) outputs = std::move(*result);

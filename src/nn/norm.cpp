@@ -16,10 +16,10 @@ void check_rank(const Module& layer, const Tensor& input, int least, int most) {
 
 }  // namespace
 
-// Batch norm -------------------------------------------------------------------------------------
+// Norms with running statistics ------------------------------------------------------------------
 
-BatchNormBase::BatchNormBase(int64_t features, double eps_in, std::optional<double> momentum_in,
-                             bool affine_in, bool track, const TensorOptions& options)
+NormBase::NormBase(int64_t features, double eps_in, std::optional<double> momentum_in,
+                   bool affine_in, bool track, const TensorOptions& options)
     : num_features(features),
       eps(eps_in),
       momentum(momentum_in),
@@ -36,17 +36,24 @@ BatchNormBase::BatchNormBase(int64_t features, double eps_in, std::optional<doub
   reset_parameters();
 }
 
-void BatchNormBase::reset_running_stats() {
+void NormBase::reset_running_stats() {
   if (!running_mean.defined()) return;
   running_mean.zero_();
   running_var.fill_(1);
   num_batches_tracked.zero_();
 }
 
-void BatchNormBase::reset_parameters() {
+void NormBase::reset_parameters() {
   if (!affine) return;
   init::ones_(weight);
   init::zeros_(bias);
+}
+
+std::string NormBase::extra_repr() const {
+  return concat(num_features, ", eps=", eps,
+                ", momentum=", momentum ? concat(*momentum) : std::string("None"),
+                ", affine=", affine, ", bias=", bias.defined(),
+                ", track_running_stats=", track_running_stats);
 }
 
 Tensor BatchNormBase::forward(const Tensor& input) {
@@ -59,13 +66,6 @@ Tensor BatchNormBase::forward(const Tensor& input) {
                                                uses_batch, factor, eps);
   if (tracks) num_batches_tracked.add_(1);  // only now: a batch that was refused is not counted
   return output;
-}
-
-std::string BatchNormBase::extra_repr() const {
-  return concat(num_features, ", eps=", eps,
-                ", momentum=", momentum ? concat(*momentum) : std::string("None"),
-                ", affine=", affine, ", bias=", bias.defined(),
-                ", track_running_stats=", track_running_stats);
 }
 
 BatchNorm1d::BatchNorm1d(int64_t features, double eps_in, std::optional<double> momentum_in,
@@ -154,39 +154,28 @@ std::string GroupNorm::extra_repr() const {
                 ", bias=", bias.defined());
 }
 
-InstanceNormBase::InstanceNormBase(int spatial, int64_t features, double eps_in, double momentum_in,
-                                   bool affine_in, bool track_running_stats,
+InstanceNormBase::InstanceNormBase(int spatial, int64_t features, double eps_in,
+                                   std::optional<double> momentum_in, bool affine_in, bool track,
                                    const TensorOptions& options)
-    : num_features(features),
-      eps(eps_in),
-      momentum(momentum_in),
-      affine(affine_in),
-      spatial_(spatial) {
-  TAUT_CHECK(!track_running_stats, NotImplementedError,
-             "InstanceNorm: track_running_stats=True is not there");
-  register_parameter("weight", weight, affine ? ones({features}, options) : Tensor());
-  register_parameter("bias", bias, affine ? zeros({features}, options) : Tensor());
-}
+    : NormBase(features, eps_in, momentum_in, affine_in, track, options), spatial_(spatial) {}
 
 Tensor InstanceNormBase::forward(const Tensor& input) {
   check_rank(*this, input, spatial_ + 1, spatial_ + 2);
-  if (input.dim() == spatial_ + 2) return functional::instance_norm(input, weight, bias, eps);
-  return functional::instance_norm(input.unsqueeze(0), weight, bias, eps).squeeze(0);
+  const bool is_sample = input.dim() == spatial_ + 1;
+  const Tensor output = functional::instance_norm(
+      is_sample ? input.unsqueeze(0) : input, running_mean, running_var, weight, bias,
+      is_training() || !running_mean.defined(), momentum.value_or(0.0), eps);
+  return is_sample ? output.squeeze(0) : output;
 }
 
-std::string InstanceNormBase::extra_repr() const {
-  return concat(num_features, ", eps=", eps, ", momentum=", momentum, ", affine=", affine,
-                ", bias=", bias.defined(), ", track_running_stats=False");
-}
-
-InstanceNorm1d::InstanceNorm1d(int64_t features, double eps_in, double momentum_in, bool affine_in,
-                               bool track, const TensorOptions& options)
+InstanceNorm1d::InstanceNorm1d(int64_t features, double eps_in, std::optional<double> momentum_in,
+                               bool affine_in, bool track, const TensorOptions& options)
     : InstanceNormBase(1, features, eps_in, momentum_in, affine_in, track, options) {}
-InstanceNorm2d::InstanceNorm2d(int64_t features, double eps_in, double momentum_in, bool affine_in,
-                               bool track, const TensorOptions& options)
+InstanceNorm2d::InstanceNorm2d(int64_t features, double eps_in, std::optional<double> momentum_in,
+                               bool affine_in, bool track, const TensorOptions& options)
     : InstanceNormBase(2, features, eps_in, momentum_in, affine_in, track, options) {}
-InstanceNorm3d::InstanceNorm3d(int64_t features, double eps_in, double momentum_in, bool affine_in,
-                               bool track, const TensorOptions& options)
+InstanceNorm3d::InstanceNorm3d(int64_t features, double eps_in, std::optional<double> momentum_in,
+                               bool affine_in, bool track, const TensorOptions& options)
     : InstanceNormBase(3, features, eps_in, momentum_in, affine_in, track, options) {}
 
 }  // namespace taut::nn

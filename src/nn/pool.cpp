@@ -52,30 +52,21 @@ std::string AvgPoolBase::extra_repr() const {
   return concat("kernel_size=", kernel_size, ", stride=", stride, ", padding=", padding);
 }
 
-Tensor AdaptivePoolBase::forward(const Tensor& input) {
-  return function_(input, output_size.values());
-}
+Tensor AdaptivePoolBase::forward(const Tensor& input) { return function_(input, output_size); }
 
-std::string AdaptivePoolBase::extra_repr() const {
-  const Dims& sizes = output_size.values();
-  std::string text;
-  for (int i = 0; i < sizes.rank(); ++i) {
-    text += concat(i > 0 ? ", " : "", sizes[i] < 0 ? std::string("None") : concat(sizes[i]));
-  }
-  return output_size.is_list() ? concat("output_size=(", text, ")") : concat("output_size=", text);
-}
+std::string AdaptivePoolBase::extra_repr() const { return concat("output_size=", output_size); }
 
-AdaptiveAvgPool1d::AdaptiveAvgPool1d(const SizeArg& size)
+AdaptiveAvgPool1d::AdaptiveAvgPool1d(const functional::AdaptiveSize& size)
     : AdaptivePoolBase(size, functional::adaptive_avg_pool1d) {}
-AdaptiveAvgPool2d::AdaptiveAvgPool2d(const SizeArg& size)
+AdaptiveAvgPool2d::AdaptiveAvgPool2d(const functional::AdaptiveSize& size)
     : AdaptivePoolBase(size, functional::adaptive_avg_pool2d) {}
-AdaptiveAvgPool3d::AdaptiveAvgPool3d(const SizeArg& size)
+AdaptiveAvgPool3d::AdaptiveAvgPool3d(const functional::AdaptiveSize& size)
     : AdaptivePoolBase(size, functional::adaptive_avg_pool3d) {}
-AdaptiveMaxPool1d::AdaptiveMaxPool1d(const SizeArg& size)
+AdaptiveMaxPool1d::AdaptiveMaxPool1d(const functional::AdaptiveSize& size)
     : AdaptivePoolBase(size, functional::adaptive_max_pool1d) {}
-AdaptiveMaxPool2d::AdaptiveMaxPool2d(const SizeArg& size)
+AdaptiveMaxPool2d::AdaptiveMaxPool2d(const functional::AdaptiveSize& size)
     : AdaptivePoolBase(size, functional::adaptive_max_pool2d) {}
-AdaptiveMaxPool3d::AdaptiveMaxPool3d(const SizeArg& size)
+AdaptiveMaxPool3d::AdaptiveMaxPool3d(const functional::AdaptiveSize& size)
     : AdaptivePoolBase(size, functional::adaptive_max_pool3d) {}
 
 }  // namespace taut::nn

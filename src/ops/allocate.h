@@ -2,6 +2,7 @@
 // New tensors for the results of ops: no checks, no options, nothing on the tape.
 
 #include <algorithm>
+#include <limits>
 
 #include "taut/autograd/grad_mode.h"
 #include "taut/base/check.h"
@@ -26,14 +27,22 @@ inline Tensor allocate(const Dims& shape, DType dtype, Device device) {
 }
 
 /// Refuses strides that would reach past what an int64 can count, and so seem to reach nowhere.
+/// What is left has room for an offset.
 inline void check_extent(const char* op, const Dims& size, const Dims& stride) {
   int64_t extent = 0;
   for (int i = 0; i < size.rank(); ++i) {
     int64_t reach = 0;
     TAUT_CHECK(!__builtin_mul_overflow(std::max<int64_t>(size[i] - 1, 0), stride[i], &reach) &&
-                   !__builtin_add_overflow(extent, reach, &extent),
+                   !__builtin_add_overflow(extent, reach, &extent) && extent < int64_t{1} << 62,
                ValueError, op, ": size ", size, " and stride ", stride, " reach past any memory");
   }
+}
+
+/// How many numbers there are from 0 to `largest`.
+inline int64_t count_up_to(const char* op, int64_t largest) {
+  TAUT_CHECK(largest < std::numeric_limits<int64_t>::max(), ValueError, op, ": the number ",
+             largest, " is too large to count up to");
+  return largest + 1;
 }
 
 /// Contiguous and uninitialised, of the shape of a contiguous tensor and a dtype no larger.

@@ -5,6 +5,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/pointwise.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -244,6 +245,8 @@ Tensor select_where(const Tensor& condition, const A& input, const B& other) {
   check_condition(condition);
   const ops::Input branches[] = {input, other};
   const DType dtype = ops::result_type(branches);
+  if constexpr (std::is_same_v<A, Scalar>) check_holds("where", dtype, input);
+  if constexpr (std::is_same_v<B, Scalar>) check_holds("where", dtype, other);
   if (dtype == kBool || dtype == kUInt8) {
     return apply(Pointwise::Where,
                  {condition.dtype() == dtype ? condition : to(condition, dtype), input, other});
@@ -272,36 +275,43 @@ Tensor where(const Tensor& condition, const Scalar& input, const Scalar& other) 
 
 namespace {
 
-void check_mask(const Tensor& mask) {
-  TAUT_CHECK(mask.dtype() == kBool, DTypeError, "masked_fill: mask must be bool; got ",
-             mask.dtype());
+void check_fill(const char* op, const Tensor& input, const Tensor& mask) {
+  ops::check_defined(op, "input", input);
+  ops::check_defined(op, "mask", mask);
+  TAUT_CHECK(mask.dtype() == kBool, DTypeError, op, ": mask must be bool; got ", mask.dtype());
+  broadcast_shapes(op, input.shape(), mask.shape());  // throws unless they fit
 }
 
-void check_fill(const Tensor& input, DType value) {
-  // Any number is true or false.
-  TAUT_CHECK(input.dtype() == kBool || can_cast(value, input.dtype()), DTypeError,
-             "masked_fill: a value of ", value, " cannot be held by ", input.dtype());
+Tensor fill_where(const char* op, const Tensor& input, const Tensor& mask, const Scalar& value) {
+  check_fill(op, input, mask);
+  check_holds(op, input.dtype(), value);
+  return apply(Pointwise::Where, {mask, scalar_tensor(value, input.options()), input});
+}
+
+Tensor fill_where(const char* op, const Tensor& input, const Tensor& mask, const Tensor& value) {
+  check_fill(op, input, mask);
+  TAUT_CHECK(value.dim() == 0, ShapeError, op, ": value must have no dims; got shape ",
+             value.shape());
+  // To read a number back from a GPU, the call would have to wait for it.
+  if (value.is_cpu()) check_holds(op, input.dtype(), value.item());
+  return apply(Pointwise::Where, {mask, to(value, input.dtype()), input});
 }
 
 }  // namespace
 
 Tensor masked_fill(const Tensor& input, const Tensor& mask, const Scalar& value) {
-  check_mask(mask);
-  check_fill(input, value.dtype());
-  return apply(Pointwise::Where, {mask, scalar_tensor(value, input.dtype()), input});
+  return fill_where("masked_fill", input, mask, value);
 }
 Tensor masked_fill(const Tensor& input, const Tensor& mask, const Tensor& value) {
-  check_mask(mask);
-  check_fill(input, value.dtype());
-  TAUT_CHECK(value.dim() == 0, ShapeError, "masked_fill: value must have no dims; got shape ",
-             value.shape());
-  return apply(Pointwise::Where, {mask, to(value, input.dtype()), input});
+  return fill_where("masked_fill", input, mask, value);
 }
 const Tensor& masked_fill_(const Tensor& input, const Tensor& mask, const Scalar& value) {
-  return copy_(input, masked_fill(input, mask, value));
+  mask.layout().broadcast_to("masked_fill_", input.shape());  // throws unless it fits
+  return copy_(input, fill_where("masked_fill_", input, mask, value));
 }
 const Tensor& masked_fill_(const Tensor& input, const Tensor& mask, const Tensor& value) {
-  return copy_(input, masked_fill(input, mask, value));
+  mask.layout().broadcast_to("masked_fill_", input.shape());
+  return copy_(input, fill_where("masked_fill_", input, mask, value));
 }
 
 Tensor lerp(const Tensor& input, const Tensor& end, const Tensor& weight) {

@@ -4,6 +4,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -127,8 +128,8 @@ const Tensor& copy_(const Tensor& self, const Tensor& source, bool) {
 
 const Tensor& fill_(const Tensor& self, const Scalar& value) {
   ops::check_defined("fill_", "self", self);
+  check_holds("fill_", self.dtype(), value);
   autograd::check_in_place("fill_", self);
-  if (is_integral(self.dtype())) static_cast<void>(value.to_int64());  // throws for nan and inf
   if (self.numel() > 0) {
     ops::kernels_of(self).copy.fill({.target = self.data_ptr(),
                                      .dtype = self.dtype(),
@@ -141,6 +142,9 @@ const Tensor& fill_(const Tensor& self, const Scalar& value) {
 
 const Tensor& zero_(const Tensor& self) { return fill_(self, 0); }
 
-Tensor fill(const Tensor& input, const Scalar& value) { return full_like(input, value); }
+Tensor fill(const Tensor& input, const Scalar& value) {
+  check_holds("fill", input.dtype(), value);
+  return full_like(input, value);
+}
 
 }  // namespace taut

@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -45,6 +47,20 @@ bool all_integers(const Scalar& a, const Scalar& b, const Scalar& c) {
   return !a.is_floating_point() && !b.is_floating_point() && !c.is_floating_point();
 }
 
+// How many numbers from start on lie before end; the step leads there.
+int64_t count_steps(int64_t start, int64_t end, int64_t step) {
+  if (start == end) return 0;
+  const bool rises = step > 0;
+  const uint64_t from = static_cast<uint64_t>(start), to = static_cast<uint64_t>(end);
+  const uint64_t span = rises ? to - from : from - to;
+  const uint64_t by = rises ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
+  const uint64_t count = (span - 1) / by + 1;
+  TAUT_CHECK(count <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), ValueError,
+             "arange: from ", start, " to ", end, " by ", step,
+             " are more numbers than can be counted");
+  return static_cast<int64_t>(count);
+}
+
 void run_arange(const Tensor& target, const Scalar& start, const Scalar& step) {
   if (target.numel() == 0) return;
   ops::kernels_of(target).copy.arange({.target = target.data_ptr(),
@@ -54,16 +70,33 @@ void run_arange(const Tensor& target, const Scalar& start, const Scalar& step) {
                                        .step = step});
 }
 
+// The number in every element; the caller has seen that the dtype takes it.
+Tensor filled(const Dims& size, const Scalar& value, DType dtype, const TensorOptions& options) {
+  Tensor result = ops::allocate(size, dtype, options.device());
+  if (result.numel() > 0) {
+    ops::kernels_of(result).copy.fill({.target = result.data_ptr(),
+                                       .dtype = dtype,
+                                       .shape = Dims{result.numel()},
+                                       .strides = Dims{1},
+                                       .value = value});
+  }
+  autograd::record_constant("full", {}, result);
+  return finish(result, options);
+}
+
 // The values as they are, converted to the dtype and device asked for.
-Tensor from_values(const void* values, int64_t n, DType held, const TensorOptions& options,
+template <class Value>
+Tensor from_values(const std::vector<Value>& values, DType held, const TensorOptions& options,
                    DType by_default) {
-  Tensor result = ops::allocate({n}, held, kCPU);
-  if (n > 0) std::memcpy(result.data_ptr(), values, static_cast<size_t>(n) * item_size(held));
+  const DType dtype = options.dtype_opt().value_or(by_default);
+  if (dtype != held && is_integral(dtype)) {
+    for (const Value value : values) check_holds("tensor", dtype, value);
+  }
+  const Tensor result = ops::allocate({static_cast<int64_t>(values.size())}, held, kCPU);
+  if (!values.empty()) std::memcpy(result.data_ptr(), values.data(), result.nbytes());
   const NoGradGuard no_grad;
-  result = to(result, TensorOptions()
-                          .dtype(options.dtype_opt().value_or(by_default))
-                          .device(options.device_opt().value_or(kCPU)));
-  return result;
+  return finish(to(result, TensorOptions(dtype).device(options.device_opt().value_or(kCPU))),
+                options);
 }
 
 }  // namespace
@@ -89,16 +122,8 @@ Tensor empty_strided(const Dims& size, const Dims& stride, const TensorOptions& 
 Tensor full(const Dims& size, const Scalar& value, const TensorOptions& options) {
   checked_numel("full", size);
   const DType dtype = options.dtype_opt().value_or(value.dtype());
-  Tensor result = ops::allocate(size, dtype, options.device());
-  if (result.numel() > 0) {
-    ops::kernels_of(result).copy.fill({.target = result.data_ptr(),
-                                       .dtype = dtype,
-                                       .shape = Dims{result.numel()},
-                                       .strides = Dims{1},
-                                       .value = value});
-  }
-  autograd::record_constant("full", {}, result);
-  return finish(result, options);
+  check_holds("full", dtype, value);
+  return filled(size, value, dtype, options);
 }
 
 Tensor zeros(const Dims& size, const TensorOptions& options) {
@@ -121,6 +146,7 @@ Tensor empty_like(const Tensor& input, const TensorOptions& options, MemoryForma
 
 Tensor full_like(const Tensor& input, const Scalar& value, const TensorOptions& options) {
   ops::check_defined("full_like", "input", input);
+  check_holds("full_like", options.dtype_opt().value_or(input.dtype()), value);
   const Tensor result = empty_like(input, inherit(input, options).requires_grad(false));
   {
     const NoGradGuard no_grad;
@@ -148,11 +174,12 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
   const DType dtype = options.dtype_opt().value_or(integers ? kInt64 : get_default_dtype());
   int64_t n = 0;
   if (integers) {
-    const int64_t span = end.to_int64() - start.to_int64();
-    const int64_t by = step.to_int64();
-    n = span == 0 ? 0 : (span + (by > 0 ? by - 1 : by + 1)) / by;
+    n = count_steps(start.to_int64(), end.to_int64(), step.to_int64());
   } else {
-    n = static_cast<int64_t>(std::ceil(width / step.to_double()));
+    const double steps = std::ceil(width / step.to_double());
+    TAUT_CHECK(steps < 0x1p63, ValueError, "arange: from ", start, " to ", end, " by ", step,
+               " are more numbers than can be counted");
+    n = static_cast<int64_t>(steps);
   }
   Tensor result = ops::allocate({n}, dtype, options.device());
   if (dtype == kBool) {
@@ -172,6 +199,8 @@ Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
                 const TensorOptions& options) {
   TAUT_CHECK(steps >= 0, ValueError, "linspace: steps cannot be negative; got ", steps);
   const DType dtype = options.dtype();
+  check_holds("linspace", dtype, start);
+  check_holds("linspace", dtype, end);
   const double step =
       steps > 1 ? (end.to_double() - start.to_double()) / static_cast<double>(steps - 1) : 0.0;
   // In double, from either end to the middle, so that both ends are exact.
@@ -208,26 +237,23 @@ Tensor scalar_tensor(const Scalar& value, const TensorOptions& options) {
   return full({}, value, options.dtype(options.dtype()));
 }
 
+// Unlike full, a float too large for its dtype becomes inf, as it does in a list.
 Tensor tensor(const Scalar& value, const TensorOptions& options) {
-  return full({}, value, options);
+  const DType dtype = options.dtype_opt().value_or(value.dtype());
+  if (is_integral(dtype)) check_holds("tensor", dtype, value);
+  return filled({}, value, dtype, options);
 }
 
 Tensor tensor(const std::vector<double>& values, const TensorOptions& options) {
-  return finish(from_values(values.data(), static_cast<int64_t>(values.size()), kFloat64, options,
-                            get_default_dtype()),
-                options);
+  return from_values(values, kFloat64, options, get_default_dtype());
 }
 
 Tensor tensor(const std::vector<float>& values, const TensorOptions& options) {
-  return finish(
-      from_values(values.data(), static_cast<int64_t>(values.size()), kFloat32, options, kFloat32),
-      options);
+  return from_values(values, kFloat32, options, kFloat32);
 }
 
 Tensor tensor(const std::vector<int64_t>& values, const TensorOptions& options) {
-  return finish(
-      from_values(values.data(), static_cast<int64_t>(values.size()), kInt64, options, kInt64),
-      options);
+  return from_values(values, kInt64, options, kInt64);
 }
 
 Tensor from_blob(void* data, const Dims& size, const TensorOptions& options,

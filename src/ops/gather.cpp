@@ -4,6 +4,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/index_address.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/indexing.h"
 #include "taut/ops/ops.h"
 
@@ -120,80 +121,104 @@ void scatter_add_backward(BackwardContext& context) {
   if (context.needs(1)) context.set(1, gathered_for(context, context.saved(0)));
 }
 
-}  // namespace
-
-Tensor gather(const Tensor& input, int64_t dim, const Tensor& index) {
-  const int at = normalize_dim("gather", dim, input.dim());
-  const Tensor positions = checked_index("gather", index, input);
-  Tensor output = ops::run_get("gather", input, pointwise_access("gather", input, at, positions));
+Tensor gather_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index) {
+  const int at = normalize_dim(op, dim, input.dim());
+  const Tensor positions = checked_index(op, index, input);
+  Tensor output = ops::run_get(op, input, pointwise_access(op, input, at, positions));
   if (index.dim() == 0) output.impl()->set_layout(Layout::contiguous({}));
-  return record("gather", {input}, output, {positions}, gather_backward,
+  return record(op, {input}, output, {positions}, gather_backward,
                 DimAttributes{at, input.shape(), 1});
 }
 
-const Tensor& scatter_(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src) {
-  const int at = normalize_dim("scatter_", dim, input.dim());
-  const Tensor positions = checked_index("scatter_", index, input);
-  check_source_dtype("scatter_", input, src);
-  check_source_covers("scatter_", index, src);
-  const ops::Access access = pointwise_access("scatter_", input, at, positions);
-  autograd::check_in_place("scatter_", input);
-  const Tensor source = separate(src, input);
-  ops::run_put("scatter_", input, access, source.data_ptr(),
-               source.dim() == 0 ? Dims{0} : source.strides(), PutMode::assign);
-  return record_in_place("scatter_", {input, source}, input, {positions}, scatter_backward,
-                         DimAttributes{at, src.shape(), 1});
-}
+}  // namespace
 
-const Tensor& scatter_(const Tensor& input, int64_t dim, const Tensor& index, const Scalar& value) {
-  const int at = normalize_dim("scatter_", dim, input.dim());
-  const Tensor positions = checked_index("scatter_", index, input);
-  const ops::Access access = pointwise_access("scatter_", input, at, positions);
-  autograd::check_in_place("scatter_", input);
-  const Tensor source = scalar_tensor(value, input.options());
-  ops::run_put("scatter_", input, access, source.data_ptr(), Dims::filled(access.size.rank(), 0),
-               PutMode::assign);
-  return record_in_place("scatter_", {input}, input, {positions}, scatter_backward,
-                         DimAttributes{at, {}, 1});
-}
-
-const Tensor& scatter_add_(const Tensor& input, int64_t dim, const Tensor& index,
-                           const Tensor& src) {
-  const int at = normalize_dim("scatter_add_", dim, input.dim());
-  const Tensor positions = checked_index("scatter_add_", index, input);
-  check_source_dtype("scatter_add_", input, src);
-  check_source_covers("scatter_add_", index, src);
-  const ops::Access access = pointwise_access("scatter_add_", input, at, positions);
-  autograd::check_in_place("scatter_add_", input);
-  const Tensor source = separate(src, input);
-  ops::run_put("scatter_add_", input, access, source.data_ptr(),
-               source.dim() == 0 ? Dims{0} : source.strides(), PutMode::sum);
-  return record_in_place("scatter_add_", {input, source}, input, {positions}, scatter_add_backward,
-                         DimAttributes{at, src.shape(), 1});
-}
-
-Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src) {
-  const Tensor result = clone(input);
-  return scatter_(result, dim, index, src);
-}
-Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const Scalar& value) {
-  const Tensor result = clone(input);
-  return scatter_(result, dim, index, value);
-}
-Tensor scatter_add(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src) {
-  const Tensor result = clone(input);
-  return scatter_add_(result, dim, index, src);
+Tensor gather(const Tensor& input, int64_t dim, const Tensor& index) {
+  return gather_named("gather", input, dim, index);
 }
 
 namespace {
 
-PutMode parse_put_mode(std::string_view reduce) {
+const Tensor& scatter_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index,
+                            const Tensor& src) {
+  const int at = normalize_dim(op, dim, input.dim());
+  const Tensor positions = checked_index(op, index, input);
+  check_source_dtype(op, input, src);
+  check_source_covers(op, index, src);
+  const ops::Access access = pointwise_access(op, input, at, positions);
+  autograd::check_in_place(op, input);
+  const Tensor source = separate(src, input);
+  ops::run_put(op, input, access, source.data_ptr(), source.dim() == 0 ? Dims{0} : source.strides(),
+               PutMode::assign);
+  return record_in_place(op, {input, source}, input, {positions}, scatter_backward,
+                         DimAttributes{at, src.shape(), 1});
+}
+
+const Tensor& scatter_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index,
+                            const Scalar& value) {
+  const int at = normalize_dim(op, dim, input.dim());
+  const Tensor positions = checked_index(op, index, input);
+  const ops::Access access = pointwise_access(op, input, at, positions);
+  check_holds(op, input.dtype(), value);
+  autograd::check_in_place(op, input);
+  const Tensor source = scalar_tensor(value, input.options());
+  ops::run_put(op, input, access, source.data_ptr(), Dims::filled(access.size.rank(), 0),
+               PutMode::assign);
+  return record_in_place(op, {input}, input, {positions}, scatter_backward,
+                         DimAttributes{at, {}, 1});
+}
+
+const Tensor& scatter_add_named(const char* op, const Tensor& input, int64_t dim,
+                                const Tensor& index, const Tensor& src) {
+  const int at = normalize_dim(op, dim, input.dim());
+  const Tensor positions = checked_index(op, index, input);
+  check_source_dtype(op, input, src);
+  check_source_covers(op, index, src);
+  const ops::Access access = pointwise_access(op, input, at, positions);
+  autograd::check_in_place(op, input);
+  const Tensor source = separate(src, input);
+  ops::run_put(op, input, access, source.data_ptr(), source.dim() == 0 ? Dims{0} : source.strides(),
+               PutMode::sum);
+  return record_in_place(op, {input, source}, input, {positions}, scatter_add_backward,
+                         DimAttributes{at, src.shape(), 1});
+}
+
+}  // namespace
+
+const Tensor& scatter_(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src) {
+  return scatter_named("scatter_", input, dim, index, src);
+}
+
+const Tensor& scatter_(const Tensor& input, int64_t dim, const Tensor& index, const Scalar& value) {
+  return scatter_named("scatter_", input, dim, index, value);
+}
+
+const Tensor& scatter_add_(const Tensor& input, int64_t dim, const Tensor& index,
+                           const Tensor& src) {
+  return scatter_add_named("scatter_add_", input, dim, index, src);
+}
+
+Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src) {
+  const Tensor result = clone(input);
+  return scatter_named("scatter", result, dim, index, src);
+}
+Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const Scalar& value) {
+  const Tensor result = clone(input);
+  return scatter_named("scatter", result, dim, index, value);
+}
+Tensor scatter_add(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src) {
+  const Tensor result = clone(input);
+  return scatter_add_named("scatter_add", result, dim, index, src);
+}
+
+namespace {
+
+PutMode parse_put_mode(const char* op, std::string_view reduce) {
   if (reduce == "sum") return PutMode::sum;
   if (reduce == "prod") return PutMode::prod;
   if (reduce == "mean") return PutMode::mean;
   if (reduce == "amax") return PutMode::amax;
-  TAUT_CHECK(reduce == "amin", ValueError,
-             "scatter_reduce: expected sum, prod, mean, amax or amin; got \"", reduce, "\"");
+  TAUT_CHECK(reduce == "amin", ValueError, op, ": expected sum, prod, mean, amax or amin; got \"",
+             reduce, "\"");
   return PutMode::amin;
 }
 
@@ -202,6 +227,45 @@ struct ScatterReduceAttributes {
   PutMode mode;
   bool include_self;
 };
+
+void refuse_second_derivative(BackwardContext&) {
+  detail::raise<NotImplementedError>(
+      "scatter_reduce: the second derivative of prod by src is not there where several zeros of src"
+      " meet in one element");
+}
+
+struct Shares {
+  Tensor self;
+  Tensor src;
+};
+
+// The product of all factors but one is the result divided by it. Where that factor is 0, the
+// product is taken again with 1 in its place; where two are 0, nothing is left of it.
+Shares prod_shares(const Tensor& grad, int dim, const Tensor& index, const Tensor& self,
+                   const Tensor& src, const Tensor& result, bool include_self) {
+  const auto product = [&](const Tensor& of_self, const Tensor& of_src) {
+    return scatter_reduce(of_self, dim, index, of_src, "prod", include_self);
+  };
+  const Tensor nonzero_self = masked_fill(self, eq(self, 0), 1);
+  const Tensor share_self = grad * product(nonzero_self, src) / nonzero_self;
+
+  const Tensor is_zero = eq(src, 0);
+  const Tensor zeros_met =
+      gather(scatter_add(zeros(self.shape(), TensorOptions(kInt64).device(self.device())), dim,
+                         index, to(is_zero, kInt64)),
+             dim, index);
+  const Tensor is_only_zero = logical_and(is_zero, eq(zeros_met, 1));
+  const Tensor without_it =
+      gather(grad * product(self, masked_fill(src, is_only_zero, 1)), dim, index);
+  const Tensor divided = gather(grad * result, dim, index) / masked_fill(src, is_zero, 1);
+  const Tensor share_src = where(is_only_zero, without_it, divided);
+  // With two zeros the first derivative is 0 and the second one is not, which this does not see.
+  if (is_grad_enabled() && any(gt(zeros_met, 1)).item().to_bool()) {
+    return {share_self,
+            record("scatter_reduce", {share_src}, detach(share_src), {}, refuse_second_derivative)};
+  }
+  return {share_self, share_src};
+}
 
 // Saved: index, self before, src, result.
 void scatter_reduce_backward(BackwardContext& context) {
@@ -212,8 +276,6 @@ void scatter_reduce_backward(BackwardContext& context) {
   const Tensor src = context.saved(2);
   const Tensor result = context.saved(3);
   const Tensor& grad = context.grad();
-  TAUT_CHECK(attributes.mode != PutMode::prod, NotImplementedError,
-             "scatter_reduce: prod has no derivative");
   const auto narrowed = [&](const Tensor& tensor) {
     Tensor part = tensor;
     for (int i = 0; i < index.dim(); ++i) part = narrow(part, i, 0, index.shape()[i]);
@@ -235,6 +297,11 @@ void scatter_reduce_backward(BackwardContext& context) {
     count = clamp_min(count, Scalar(1));
     share_self = grad / count;
     share_src = share_src / gather(count, at.dim, index);
+  } else if (attributes.mode == PutMode::prod) {
+    const Shares shares =
+        prod_shares(grad, at.dim, index, self, narrowed(src), result, attributes.include_self);
+    share_self = shares.self;
+    share_src = shares.src;
   } else if (attributes.mode != PutMode::sum) {
     const Tensor self_equal = to(eq(self, result), grad.dtype());
     const Tensor src_equal = to(eq(narrowed(src), gather(result, at.dim, index)), grad.dtype());
@@ -251,30 +318,35 @@ void scatter_reduce_backward(BackwardContext& context) {
   if (context.needs(1)) context.set(1, widened(share_src));
 }
 
-}  // namespace
-
-Tensor scatter_reduce(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src,
-                      std::string_view reduce, bool include_self) {
-  const int at = normalize_dim("scatter_reduce", dim, input.dim());
-  const PutMode mode = parse_put_mode(reduce);
-  const Tensor positions = checked_index("scatter_reduce", index, input);
-  check_source_dtype("scatter_reduce", input, src);
-  check_source_covers("scatter_reduce", index, src);
+Tensor scatter_reduce_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index,
+                            const Tensor& src, std::string_view reduce, bool include_self) {
+  const int at = normalize_dim(op, dim, input.dim());
+  const PutMode mode = parse_put_mode(op, reduce);
+  const Tensor positions = checked_index(op, index, input);
+  check_source_dtype(op, input, src);
+  check_source_covers(op, index, src);
   Tensor output;
   {
     const NoGradGuard no_grad;
     output = clone(input.detach());
   }
-  ops::run_put("scatter_reduce", output, pointwise_access("scatter_reduce", output, at, positions),
-               src.data_ptr(), src.dim() == 0 ? Dims{0} : src.strides(), mode, 1.0, include_self);
-  return record("scatter_reduce", {input, src}, output, {positions, input, src, output},
-                scatter_reduce_backward,
+  ops::run_put(op, output, pointwise_access(op, output, at, positions), src.data_ptr(),
+               src.dim() == 0 ? Dims{0} : src.strides(), mode, 1.0, include_self);
+  return record(op, {input, src}, output, {positions, input, src, output}, scatter_reduce_backward,
                 ScatterReduceAttributes{{at, src.shape(), 1}, mode, include_self});
+}
+
+}  // namespace
+
+Tensor scatter_reduce(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src,
+                      std::string_view reduce, bool include_self) {
+  return scatter_reduce_named("scatter_reduce", input, dim, index, src, reduce, include_self);
 }
 
 const Tensor& scatter_reduce_(const Tensor& input, int64_t dim, const Tensor& index,
                               const Tensor& src, std::string_view reduce, bool include_self) {
-  return copy_(input, scatter_reduce(input, dim, index, src, reduce, include_self));
+  return copy_(
+      input, scatter_reduce_named("scatter_reduce_", input, dim, index, src, reduce, include_self));
 }
 
 namespace {
@@ -323,70 +395,107 @@ Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index) {
                 DimAttributes{at, input.shape(), 1});
 }
 
+namespace {
+
+const Tensor& index_add_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index,
+                              const Tensor& source, const Scalar& alpha) {
+  const int at = normalize_dim(op, dim, input.dim());
+  const Tensor positions = checked_index(op, index, input);
+  check_source_dtype(op, input, source);
+  const ops::Access access = slicewise_access(op, input, at, positions);
+  const Tensor values = separate(source, input);
+  const Dims strides = source_strides(op, values, access);
+  autograd::check_in_place(op, input);
+  ops::run_put(op, input, access, values.data_ptr(), strides, PutMode::sum, alpha.to_double());
+  return record_in_place(op, {input, values}, input, {positions}, index_add_backward,
+                         DimAttributes{at, source.shape(), alpha.to_double()});
+}
+
+const Tensor& index_copy_named(const char* op, const Tensor& input, int64_t dim,
+                               const Tensor& index, const Tensor& source) {
+  const int at = normalize_dim(op, dim, input.dim());
+  const Tensor positions = checked_index(op, index, input);
+  check_source_dtype(op, input, source);
+  const ops::Access access = slicewise_access(op, input, at, positions);
+  const Tensor values = separate(source, input);
+  const Dims strides = source_strides(op, values, access);
+  autograd::check_in_place(op, input);
+  ops::run_put(op, input, access, values.data_ptr(), strides, PutMode::assign);
+  return record_in_place(op, {input, values}, input, {positions}, index_copy_backward,
+                         DimAttributes{at, source.shape(), 1});
+}
+
+const Tensor& index_fill_named(const char* op, const Tensor& input, int64_t dim,
+                               const Tensor& index, const Scalar& value) {
+  const int at = normalize_dim(op, dim, input.dim());
+  const Tensor positions = checked_index(op, index, input);
+  const ops::Access access = slicewise_access(op, input, at, positions);
+  check_holds(op, input.dtype(), value);
+  autograd::check_in_place(op, input);
+  const Tensor source = scalar_tensor(value, input.options());
+  ops::run_put(op, input, access, source.data_ptr(), Dims::filled(access.size.rank(), 0),
+               PutMode::assign);
+  return record_in_place(op, {input}, input, {positions}, index_copy_backward,
+                         DimAttributes{at, {}, 1});
+}
+
+}  // namespace
+
 const Tensor& index_add_(const Tensor& input, int64_t dim, const Tensor& index,
                          const Tensor& source, const Scalar& alpha) {
-  const int at = normalize_dim("index_add_", dim, input.dim());
-  const Tensor positions = checked_index("index_add_", index, input);
-  check_source_dtype("index_add_", input, source);
-  const ops::Access access = slicewise_access("index_add_", input, at, positions);
-  const Tensor values = separate(source, input);
-  const Dims strides = source_strides("index_add_", values, access);
-  autograd::check_in_place("index_add_", input);
-  ops::run_put("index_add_", input, access, values.data_ptr(), strides, PutMode::sum,
-               alpha.to_double());
-  return record_in_place("index_add_", {input, values}, input, {positions}, index_add_backward,
-                         DimAttributes{at, source.shape(), alpha.to_double()});
+  return index_add_named("index_add_", input, dim, index, source, alpha);
 }
 
 const Tensor& index_copy_(const Tensor& input, int64_t dim, const Tensor& index,
                           const Tensor& source) {
-  const int at = normalize_dim("index_copy_", dim, input.dim());
-  const Tensor positions = checked_index("index_copy_", index, input);
-  check_source_dtype("index_copy_", input, source);
-  const ops::Access access = slicewise_access("index_copy_", input, at, positions);
-  const Tensor values = separate(source, input);
-  const Dims strides = source_strides("index_copy_", values, access);
-  autograd::check_in_place("index_copy_", input);
-  ops::run_put("index_copy_", input, access, values.data_ptr(), strides, PutMode::assign);
-  return record_in_place("index_copy_", {input, values}, input, {positions}, index_copy_backward,
-                         DimAttributes{at, source.shape(), 1});
+  return index_copy_named("index_copy_", input, dim, index, source);
 }
 
 const Tensor& index_fill_(const Tensor& input, int64_t dim, const Tensor& index,
                           const Scalar& value) {
-  const int at = normalize_dim("index_fill_", dim, input.dim());
-  const Tensor positions = checked_index("index_fill_", index, input);
-  const ops::Access access = slicewise_access("index_fill_", input, at, positions);
-  autograd::check_in_place("index_fill_", input);
-  const Tensor source = scalar_tensor(value, input.options());
-  ops::run_put("index_fill_", input, access, source.data_ptr(), Dims::filled(access.size.rank(), 0),
-               PutMode::assign);
-  return record_in_place("index_fill_", {input}, input, {positions}, index_copy_backward,
-                         DimAttributes{at, {}, 1});
+  return index_fill_named("index_fill_", input, dim, index, value);
 }
 
 Tensor index_add(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& source,
                  const Scalar& alpha) {
   const Tensor result = clone(input);
-  return index_add_(result, dim, index, source, alpha);
+  return index_add_named("index_add", result, dim, index, source, alpha);
 }
 Tensor index_copy(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& source) {
   const Tensor result = clone(input);
-  return index_copy_(result, dim, index, source);
+  return index_copy_named("index_copy", result, dim, index, source);
 }
 Tensor index_fill(const Tensor& input, int64_t dim, const Tensor& index, const Scalar& value) {
   const Tensor result = clone(input);
-  return index_fill_(result, dim, index, value);
+  return index_fill_named("index_fill", result, dim, index, value);
 }
+
+namespace {
+
+void take_backward(BackwardContext& context) {
+  const Tensor whole = zeros(context.attributes<DimAttributes>().shape, context.grad().options());
+  const TensorIndex at[] = {context.saved(0)};
+  context.set(0, index_put_(whole, at, context.grad(), true));
+}
+
+}  // namespace
 
 Tensor take(const Tensor& input, const Tensor& index) {
   const Tensor positions = checked_index("take", index, input);
-  const TensorIndex at[] = {positions};
-  return taut::index(ravel(input), at);
+  const Tensor flat = ravel(input);
+  ops::Access access;
+  access.size = positions.shape();
+  access.self_strides = Dims::filled(positions.dim(), 0);
+  access.wrap_negative = true;
+  access.index_count = 1;
+  access.indices[0] = {positions.data_ptr(), positions.strides(), flat.numel(), flat.strides()[0]};
+  const Tensor output = ops::run_get("take", flat, access);
+  return record("take", {flat}, output, {positions}, take_backward,
+                DimAttributes{0, flat.shape(), 1});
 }
 
 Tensor take_along_dim(const Tensor& input, const Tensor& indices, std::optional<int64_t> dim) {
-  if (!dim) return gather(ravel(input), 0, ravel(indices));
+  if (!dim) return gather_named("take_along_dim", ravel(input), 0, ravel(indices));
   const int at = normalize_dim("take_along_dim", *dim, input.dim());
   TAUT_CHECK(input.dim() == indices.dim(), ShapeError,
              "take_along_dim: input and indices must have as many dims; got ", input.shape(),
@@ -400,7 +509,7 @@ Tensor take_along_dim(const Tensor& input, const Tensor& indices, std::optional<
   Dims wide_index = shape;
   wide_input[at] = input.shape()[at];
   wide_index[at] = indices.shape()[at];
-  return gather(expand(input, wide_input), at, expand(indices, wide_index));
+  return gather_named("take_along_dim", expand(input, wide_input), at, expand(indices, wide_index));
 }
 
 namespace nn::functional {
@@ -482,7 +591,7 @@ Tensor one_hot(const Tensor& input, int64_t num_classes) {
   int64_t classes = num_classes;
   if (input.numel() > 0) {
     const auto [low, high] = aminmax(input);
-    if (classes == -1) classes = high.item<int64_t>() + 1;
+    if (classes == -1) classes = ops::count_up_to("one_hot", high.item<int64_t>());
     TAUT_CHECK(low.item<int64_t>() >= 0 && high.item<int64_t>() < classes, IndexError,
                "one_hot: classes reach from ", low.item<int64_t>(), " to ", high.item<int64_t>(),
                "; expected 0..", classes - 1);

@@ -8,6 +8,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/index_address.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -33,33 +34,33 @@ int dims_used(const TensorIndex& index) {
   }
 }
 
-Tensor as_index(const Tensor& index, const Tensor& indexed) {
-  TAUT_CHECK(!index.is_floating_point(), IndexError,
-             "index: index tensors must be integers or bool; got ", index.dtype());
+Tensor as_index(const char* op, const Tensor& index, const Tensor& indexed) {
+  TAUT_CHECK(!index.is_floating_point(), IndexError, op,
+             ": index tensors must be integers or bool; got ", index.dtype());
   return to(index.detach(), TensorOptions(kInt64).device(indexed.device()));
 }
 
 // A mask over some dims becomes one index tensor for each.
-void add_mask(Resolved& result, const Tensor& mask, int dim) {
+void add_mask(const char* op, Resolved& result, const Tensor& mask, int dim) {
   for (int i = 0; i < mask.dim(); ++i) {
-    TAUT_CHECK(mask.shape()[i] == result.view.shape()[dim + i], IndexError,
-               "index: a mask of shape ", mask.shape(), " does not match the tensor's sizes ",
+    TAUT_CHECK(mask.shape()[i] == result.view.shape()[dim + i], IndexError, op,
+               ": a mask of shape ", mask.shape(), " does not match the tensor's sizes ",
                result.view.shape(), " from dim ", dim, " on");
   }
   const Tensor positions = nonzero(mask);
   for (int i = 0; i < mask.dim(); ++i) result.indices.push_back(select(positions, 1, i));
 }
 
-Resolved resolve(const Tensor& input, TensorIndices indices) {
-  ops::check_defined("index", "input", input);
+Resolved resolve(const char* op, const Tensor& input, TensorIndices indices) {
+  ops::check_defined(op, "input", input);
   int used = 0;
   int ellipses = 0;
   for (const TensorIndex& index : indices) {
     used += dims_used(index);
     ellipses += index.kind() == Kind::ellipsis ? 1 : 0;
   }
-  TAUT_CHECK(ellipses <= 1, IndexError, "index: only one Ellipsis can stand in an index");
-  TAUT_CHECK(used <= input.dim(), IndexError, "index: too many indices; got ", used,
+  TAUT_CHECK(ellipses <= 1, IndexError, op, ": only one Ellipsis can stand in an index");
+  TAUT_CHECK(used <= input.dim(), IndexError, op, ": too many indices; got ", used,
              " for a tensor of shape ", input.shape());
   Resolved result{input, {}, false};
   const auto dim = [&] { return static_cast<int>(result.indices.size()); };
@@ -75,7 +76,7 @@ Resolved resolve(const Tensor& input, TensorIndices indices) {
       case Kind::integer:
         TAUT_CHECK(-result.view.shape()[dim()] <= index.integer() &&
                        index.integer() < result.view.shape()[dim()],
-                   IndexError, "index: index ", index.integer(), " is out of range for dim ", dim(),
+                   IndexError, op, ": index ", index.integer(), " is out of range for dim ", dim(),
                    " of size ", result.view.shape()[dim()]);
         result.view = select(result.view, dim(), index.integer());
         break;
@@ -92,15 +93,15 @@ Resolved resolve(const Tensor& input, TensorIndices indices) {
         break;
       case Kind::tensor: {
         const Tensor& tensor = index.tensor();
-        ops::check_defined("index", "an index", tensor);
+        ops::check_defined(op, "an index", tensor);
         if (tensor.dtype() == kBool && tensor.dim() == 0) {
           result.view = unsqueeze(result.view, dim());
           result.indices.push_back(tensor.item().to_bool() ? zeros({1}, kInt64)
                                                            : zeros({0}, kInt64));
         } else if (tensor.dtype() == kBool) {
-          add_mask(result, tensor, dim());
+          add_mask(op, result, tensor, dim());
         } else {
-          result.indices.push_back(as_index(tensor, input));
+          result.indices.push_back(as_index(op, tensor, input));
         }
         result.is_advanced = true;
         break;
@@ -112,7 +113,7 @@ Resolved resolve(const Tensor& input, TensorIndices indices) {
 }
 
 // Where the broadcast index tensors' dims stand in the result.
-ops::Access access_of(const Tensor& self, const std::vector<Tensor>& indices) {
+ops::Access access_of(const char* op, const Tensor& self, const std::vector<Tensor>& indices) {
   Dims broadcast;
   int first = -1;
   int last = -1;
@@ -120,7 +121,7 @@ ops::Access access_of(const Tensor& self, const std::vector<Tensor>& indices) {
   for (int i = 0; i < self.dim(); ++i) {
     const Tensor& index = indices[static_cast<size_t>(i)];
     if (!index.defined()) continue;
-    broadcast = count == 0 ? index.shape() : broadcast_shapes("index", broadcast, index.shape());
+    broadcast = count == 0 ? index.shape() : broadcast_shapes(op, broadcast, index.shape());
     if (first < 0) first = i;
     last = i;
     ++count;
@@ -153,7 +154,7 @@ ops::Access access_of(const Tensor& self, const std::vector<Tensor>& indices) {
     entry.dim_size = self.shape()[i];
     entry.dim_stride = self.strides()[i];
     entry.strides = Dims::filled(access.size.rank(), 0);
-    const Dims strides = index.layout().broadcast_to("index", broadcast).strides;
+    const Dims strides = index.layout().broadcast_to(op, broadcast).strides;
     for (int k = 0; k < broadcast.rank(); ++k) entry.strides[broadcast_at + k] = strides[k];
   }
   return access;
@@ -205,33 +206,33 @@ std::vector<autograd::TensorRef> refs_of(const std::vector<Tensor>& tensors) {
   return {tensors.begin(), tensors.end()};
 }
 
-void put_advanced(const Tensor& self, const std::vector<Tensor>& indices, const Tensor& value,
-                  bool accumulate) {
-  autograd::check_in_place("index_put_", self);
-  const ops::Access access = access_of(self, indices);
+void put_advanced(const char* op, const Tensor& self, const std::vector<Tensor>& indices,
+                  const Tensor& value, bool accumulate) {
+  autograd::check_in_place(op, self);
+  const ops::Access access = access_of(op, self, indices);
   Tensor source = to(value, TensorOptions(self.dtype()).device(self.device()));
   if (source.storage() == self.storage()) source = clone(source);
   // A value may have leading dims of size 1 that the target lacks.
   while (source.dim() > access.size.rank() && source.shape()[0] == 1) source = squeeze(source, 0);
-  const Dims strides = source.layout().broadcast_to("index_put_", access.size).strides;
-  ops::run_put("index_put_", self, access, source.data_ptr(), strides,
+  const Dims strides = source.layout().broadcast_to(op, access.size).strides;
+  ops::run_put(op, self, access, source.data_ptr(), strides,
                accumulate ? kernels::PutMode::sum : kernels::PutMode::assign);
   const std::vector<autograd::TensorRef> saved = refs_of(indices);
   const autograd::TensorRef inputs[] = {self, source};
   const IndexPutAttributes attributes{accumulate};
-  autograd::detail::record_in_place("index_put_", inputs, self, saved, index_put_backward,
-                                    &attributes, sizeof(attributes));
+  autograd::detail::record_in_place(op, inputs, self, saved, index_put_backward, &attributes,
+                                    sizeof(attributes));
 }
 
 }  // namespace
 
 Tensor index(const Tensor& input, TensorIndices indices) {
-  const Resolved resolved = resolve(input, indices);
+  const Resolved resolved = resolve("index", input, indices);
   if (!resolved.is_advanced) {
     return resolved.view.is_same(input) ? alias(input) : resolved.view;
   }
   const Tensor& self = resolved.view;
-  Tensor output = ops::run_get("index", self, access_of(self, resolved.indices));
+  Tensor output = ops::run_get("index", self, access_of("index", self, resolved.indices));
   const std::vector<autograd::TensorRef> saved = refs_of(resolved.indices);
   const autograd::TensorRef inputs[] = {self};
   const autograd::TensorRef outputs[] = {output};
@@ -240,19 +241,22 @@ Tensor index(const Tensor& input, TensorIndices indices) {
   return output;
 }
 
-const Tensor& index_put_(const Tensor& input, TensorIndices indices, const Tensor& value,
-                         bool accumulate) {
-  ops::check_defined("index_put_", "value", value);
-  TAUT_CHECK(!accumulate || value.dtype() == input.dtype(), DTypeError,
-             "index_put_: to accumulate, the value must have the tensor's dtype; got ",
-             value.dtype(), " and ", input.dtype());
-  const Resolved resolved = resolve(input, indices);
+namespace {
+
+const Tensor& put_named(const char* op, const Tensor& input, TensorIndices indices,
+                        const Tensor& value, bool accumulate) {
+  ops::check_defined(op, "value", value);
+  TAUT_CHECK(!accumulate || value.dtype() == input.dtype(), DTypeError, op,
+             ": to accumulate, the value must have the tensor's dtype; got ", value.dtype(),
+             " and ", input.dtype());
+  const Resolved resolved = resolve(op, input, indices);
   if (resolved.is_advanced) {
-    put_advanced(resolved.view, resolved.indices, value, accumulate);
+    put_advanced(op, resolved.view, resolved.indices, value, accumulate);
     return input;
   }
   Tensor source = to(value, TensorOptions(input.dtype()).device(input.device()));
   while (source.dim() > resolved.view.dim() && source.shape()[0] == 1) source = squeeze(source, 0);
+  source.layout().broadcast_to(op, resolved.view.shape());  // throws unless it fits
   if (accumulate) {
     add_(resolved.view, source);
   } else {
@@ -261,9 +265,17 @@ const Tensor& index_put_(const Tensor& input, TensorIndices indices, const Tenso
   return input;
 }
 
+}  // namespace
+
+const Tensor& index_put_(const Tensor& input, TensorIndices indices, const Tensor& value,
+                         bool accumulate) {
+  return put_named("index_put_", input, indices, value, accumulate);
+}
+
 Tensor index_put(const Tensor& input, TensorIndices indices, const Tensor& value, bool accumulate) {
   const Tensor result = clone(input);
-  return index_put_(result, indices, value, accumulate);
+  put_named("index_put", result, indices, value, accumulate);
+  return result;
 }
 
 Tensor Tensor::index(std::span<const TensorIndex> indices) const {
@@ -281,6 +293,7 @@ const Tensor& Tensor::index_put_(std::initializer_list<TensorIndex> indices,
 }
 const Tensor& Tensor::index_put_(std::initializer_list<TensorIndex> indices,
                                  const Scalar& value) const {
+  check_holds("index_put_", dtype(), value);
   return taut::index_put_(*this, TensorIndices(indices.begin(), indices.size()),
                           scalar_tensor(value, options()));
 }
@@ -343,12 +356,13 @@ Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& sou
              mask.dtype());
   TAUT_CHECK(input.dtype() == source.dtype(), DTypeError, "masked_scatter: source is ",
              source.dtype(), "; expected ", input.dtype());
-  const Tensor full_mask = contiguous(expand(mask, input.shape()));
+  const Dims shape = broadcast_shapes("masked_scatter", input.shape(), mask.shape());
+  const Tensor full_mask = contiguous(expand(mask, shape));
   const Tensor values = contiguous(source);
   Tensor output;
   {
     const NoGradGuard no_grad;
-    output = clone(input.detach(), MemoryFormat::contiguous);
+    output = clone(expand(input.detach(), shape), MemoryFormat::contiguous);
   }
   const int64_t needed =
       ops::kernels_of(output).index.masked_scatter({.dtype = output.dtype(),

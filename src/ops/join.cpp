@@ -5,6 +5,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -62,7 +63,8 @@ Tensor cat(TensorList tensors, int64_t dim) {
     if (!skipped) check_joinable("cat", *model, tensors[i], i, at);
     if (skipped) continue;
     attributes.push_back(tensors[i].shape()[at]);
-    shape[at] += tensors[i].shape()[at];
+    TAUT_CHECK(!__builtin_add_overflow(shape[at], tensors[i].shape()[at], &shape[at]), ShapeError,
+               "cat: the size of dim ", at, " overflows");
     parts.push_back(tensors[i]);
   }
   Tensor output = ops::allocate(shape, dtype, model->device());
@@ -164,7 +166,11 @@ Tensor repeat(const Tensor& input, const Dims& repeats) {
   for (int i = 0; i < repeats.rank(); ++i) {
     const int64_t size = i < added ? 1 : input.shape()[i - added];
     TAUT_CHECK(repeats[i] >= 0, ValueError, "repeat: cannot repeat ", repeats[i], " times");
-    shape.push_back(size * repeats[i]);
+    int64_t repeated = 0;
+    TAUT_CHECK(!__builtin_mul_overflow(size, repeats[i], &repeated), ShapeError,
+               "repeat: the number of elements overflows; got ", repeats, " for shape ",
+               input.shape());
+    shape.push_back(repeated);
     if (size == 1) {
       split.push_back(1);
       wide.push_back(repeats[i]);
@@ -194,7 +200,9 @@ Tensor repeat_interleave(const Tensor& input, int64_t repeats, std::optional<int
   Dims wide = base.shape();
   wide.insert(at + 1, repeats);
   Dims shape = base.shape();
-  shape[at] *= repeats;
+  TAUT_CHECK(!__builtin_mul_overflow(shape[at], repeats, &shape[at]), ShapeError,
+             "repeat_interleave: the number of elements overflows; got ", repeats, " for shape ",
+             input.shape());
   return reshape(clone(expand(unsqueeze(base, at + 1), wide), MemoryFormat::contiguous), shape);
 }
 
@@ -318,7 +326,12 @@ Tensor diag_embed(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim
   const int a = normalize_dim("diag_embed", dim1, rank);
   const int b = normalize_dim("diag_embed", dim2, rank);
   TAUT_CHECK(a != b, ValueError, "diag_embed: dims must differ; got ", dim1, " and ", dim2);
-  const int64_t side = input.shape().back() + std::abs(offset);
+  int64_t side = 0;
+  const bool is_counted = offset >= 0
+                              ? !__builtin_add_overflow(input.shape().back(), offset, &side)
+                              : !__builtin_sub_overflow(input.shape().back(), offset, &side);
+  TAUT_CHECK(is_counted, ShapeError, "diag_embed: offset ", offset, " is too large for shape ",
+             input.shape());
   Dims shape;
   int next = 0;
   for (int i = 0; i < rank; ++i) {
@@ -351,34 +364,37 @@ double triangle_size(int64_t rows, int64_t columns, int64_t offset, bool lower) 
   return lower ? counted : height * width - counted;
 }
 
-Tensor triangle_indices(int64_t rows, int64_t columns, int64_t offset, bool lower) {
-  TAUT_CHECK(rows >= 0 && columns >= 0, ValueError, "tril_indices: sizes cannot be negative; got ",
-             rows, " and ", columns);
+Tensor triangle_indices(const char* op, int64_t rows, int64_t columns, int64_t offset, bool lower) {
+  TAUT_CHECK(rows >= 0 && columns >= 0, ValueError, op, ": sizes cannot be negative; got ", rows,
+             " and ", columns);
   // Past the corners nothing changes, and sums with an offset cannot overflow.
   offset = std::clamp(offset, -rows, columns);
   const double count = triangle_size(rows, columns, offset, lower);
-  TAUT_CHECK(count < 0x1p40, ValueError, "tril_indices: ", count,
+  TAUT_CHECK(count < 0x1p40, ValueError, op, ": ", count,
              " positions are more than memory holds; got sizes ", rows, " and ", columns);
-  std::vector<int64_t> row_indices, column_indices;
-  const int64_t filled = count == 0 ? 0 : lower ? rows : std::min(rows, columns - offset);
-  for (int64_t r = 0; r < filled; ++r) {
+  Tensor result = ops::allocate({2, static_cast<int64_t>(count)}, kInt64, kCPU);
+  if (count == 0) return result;
+  auto* row_indices = result.data_ptr<int64_t>();
+  int64_t* column_indices = row_indices + static_cast<int64_t>(count);
+  const int64_t filled = lower ? rows : std::min(rows, columns - offset);
+  for (int64_t r = lower ? std::max<int64_t>(0, -offset) : 0; r < filled; ++r) {
     const int64_t first = lower ? 0 : std::clamp<int64_t>(r + offset, 0, columns);
     const int64_t last = lower ? std::clamp<int64_t>(r + offset + 1, 0, columns) : columns;
     for (int64_t c = first; c < last; ++c) {
-      row_indices.push_back(r);
-      column_indices.push_back(c);
+      *row_indices++ = r;
+      *column_indices++ = c;
     }
   }
-  return stack({tensor(row_indices), tensor(column_indices)});
+  return result;
 }
 
 }  // namespace
 
 Tensor tril_indices(int64_t row, int64_t col, int64_t offset) {
-  return triangle_indices(row, col, offset, true);
+  return triangle_indices("tril_indices", row, col, offset, true);
 }
 Tensor triu_indices(int64_t row, int64_t col, int64_t offset) {
-  return triangle_indices(row, col, offset, false);
+  return triangle_indices("triu_indices", row, col, offset, false);
 }
 
 Tensors meshgrid(TensorList tensors, std::string_view indexing) {
@@ -445,6 +461,7 @@ Tensor constant_pad_nd(const Tensor& input, const std::vector<int64_t>& pad, con
   TAUT_CHECK(pad.size() % 2 == 0 && pairs <= input.dim(), ShapeError,
              "constant_pad_nd: expected pairs of numbers for at most ", input.dim(), " dims; got ",
              pad.size(), " numbers");
+  check_holds("constant_pad_nd", input.dtype(), value);
   Tensor source = input;
   Dims shape = input.shape();
   Dims first = Dims::filled(input.dim(), 0);
@@ -452,8 +469,9 @@ Tensor constant_pad_nd(const Tensor& input, const std::vector<int64_t>& pad, con
     const int dim = input.dim() - 1 - i;
     const int64_t before = pad[2 * static_cast<size_t>(i)];
     const int64_t after = pad[2 * static_cast<size_t>(i) + 1];
-    shape[dim] += before + after;
-    TAUT_CHECK(shape[dim] >= 0, ShapeError, "constant_pad_nd: dim ", dim, " of size ",
+    const bool is_counted = !__builtin_add_overflow(shape[dim], before, &shape[dim]) &&
+                            !__builtin_add_overflow(shape[dim], after, &shape[dim]);
+    TAUT_CHECK(is_counted && shape[dim] >= 0, ShapeError, "constant_pad_nd: dim ", dim, " of size ",
                input.shape()[dim], " cannot be padded by ", before, " and ", after);
     const int64_t cut_front = std::max<int64_t>(0, -before);
     const int64_t cut_back = std::max<int64_t>(0, -after);

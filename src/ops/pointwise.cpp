@@ -255,7 +255,7 @@ Tensor differentiable_gradient(const FunctorInfo& info, const PointwiseAttribute
   Tensor tensors[4];
   for (size_t i = 0; i < operands.size(); ++i) {
     tensors[i] = operands[i].is_scalar()
-                     ? scalar_tensor(operands[i].scalar(), operands[0].tensor().options())
+                     ? tensor(operands[i].scalar(), operands[0].tensor().options())
                      : operands[i].tensor();
   }
   return info.vjp[input](attributes.parameters, tensors);

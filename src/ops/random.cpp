@@ -1,8 +1,12 @@
 #include "taut/ops/random.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -147,15 +151,97 @@ const Tensor& bernoulli_(const Tensor& self, double p, Generator* generator) {
   });
 }
 
-const Tensor& random_(const Tensor& self, int64_t low, int64_t high, Generator* generator) {
-  TAUT_CHECK(low < high, ValueError, "random_: low ", low, " must be below high ", high);
-  return fill_in_place("random_", self, [&](const Tensor& output) {
+namespace {
+
+// The bits of a float's mantissa, with the one that is not stored.
+int mantissa_bits(DType dtype) {
+  switch (dtype) {
+    case kFloat64: return 53;
+    case kFloat32: return 24;
+    case kFloat16: return 11;
+    default: return 8;
+  }
+}
+
+int64_t largest_random(DType dtype) {
+  if (taut::is_floating_point(dtype)) return int64_t{1} << mantissa_bits(dtype);
+  return integer_range(dtype).highest;
+}
+
+// Modulo 2^64, so that the lowest number is its own.
+int64_t negated(int64_t value) { return static_cast<int64_t>(0 - static_cast<uint64_t>(value)); }
+
+// The largest integer up to `value` that a float with so many bits of mantissa holds.
+int64_t held_below(int64_t value, int bits) {
+  const bool is_negative = value < 0;
+  const uint64_t magnitude =
+      is_negative ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+  const int dropped = std::max(0, static_cast<int>(std::bit_width(magnitude)) - bits);
+  const uint64_t mask = (uint64_t{1} << dropped) - 1;
+  const uint64_t held = (is_negative ? magnitude + mask : magnitude) & ~mask;
+  return static_cast<int64_t>(is_negative ? 0 - held : held);
+}
+
+struct IntegersBetween {
+  int64_t low;
+  int64_t last;
+};
+
+// Without the numbers at the ends that a float dtype would round to one outside.
+IntegersBetween held_between(const char* op, DType dtype, int64_t low, int64_t last) {
+  check_holds(op, dtype, low);
+  check_holds(op, dtype, last);
+  const int bits = mantissa_bits(dtype);
+  const IntegersBetween held{negated(held_below(negated(low), bits)), held_below(last, bits)};
+  TAUT_CHECK(held.low <= held.last, ValueError, op, ": ", dtype, " holds no integer from ", low,
+             " to ", last);
+  return held;
+}
+
+void check_random_range(const char* op, DType dtype, int64_t low, int64_t last) {
+  const auto [lowest, highest] = integer_range(dtype);
+  TAUT_CHECK(lowest <= low && last <= highest, ValueError, op, ": numbers from ", low, " to ", last,
+             " do not fit ", dtype, "; expected ", lowest, " to ", highest);
+}
+
+// Integers from low to last, both included: so there is a last one even where there is no higher
+// one.
+const Tensor& fill_integers(const char* op, const Tensor& self, int64_t low, int64_t last,
+                            Generator* generator) {
+  if (taut::is_floating_point(self.dtype())) {
+    const IntegersBetween held = held_between(op, self.dtype(), low, last);
+    low = held.low;
+    last = held.last;
+  } else {
+    check_random_range(op, self.dtype(), low, last);
+  }
+  const auto high = static_cast<int64_t>(static_cast<uint64_t>(last) + 1);
+  return fill_in_place(op, self, [&](const Tensor& output) {
     kernels::RandintArgs args;
     begin(args, output, kernels::randint_width(low, high), generator);
     args.low = low;
     args.high = high;
     ops::kernels_of(output).random.randint(args);
   });
+}
+
+}  // namespace
+
+const Tensor& random_(const Tensor& self, int64_t low, std::optional<int64_t> high,
+                      Generator* generator) {
+  ops::check_defined("random_", "self", self);
+  if (high) {
+    TAUT_CHECK(low < *high, ValueError, "random_: low ", low, " must be below high ", *high);
+    return fill_integers("random_", self, low, *high - 1, generator);
+  }
+  const int64_t last = largest_random(self.dtype());
+  TAUT_CHECK(low <= last, ValueError, "random_: low ", low, " is above ", last, ", the largest of ",
+             self.dtype());
+  return fill_integers("random_", self, low, last, generator);
+}
+
+const Tensor& random_(const Tensor& self, Generator* generator) {
+  return random_(self, 0, std::nullopt, generator);
 }
 
 Tensor rand(const Dims& size, const TensorOptions& options, Generator* generator) {
@@ -178,7 +264,7 @@ Tensor randint(int64_t low, int64_t high, const Dims& size, const TensorOptions&
   const TensorOptions merged =
       options.dtype(options.dtype_opt().value_or(kInt64)).requires_grad(false);
   const Tensor result = empty(size, merged);
-  random_(result, low, high, generator);
+  fill_integers("randint", result, low, high - 1, generator);
   return finish(result, options);
 }
 

@@ -5,6 +5,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/ops/indexing.h"
 #include "taut/ops/ops.h"
 #include "taut/ops/sort.h"
 
@@ -239,6 +240,38 @@ Tensor cross(const Tensor& input, const Tensor& other, int64_t dim) {
                at);
 }
 
+namespace {
+
+// The coordinates of the first element that is true.
+Dims first_position(const Tensor& mask) {
+  const Tensor position = select(nonzero(mask), 0, 0);
+  Dims result;
+  for (int64_t i = 0; i < position.numel(); ++i) {
+    result.push_back(select(position, 0, i).item<int64_t>());
+  }
+  return result;
+}
+
+void check_weights(const Tensor& weights) {
+  const Tensor usable = logical_and(isfinite(weights), ge(weights, 0));
+  if (!all(usable).item().to_bool()) {
+    const Dims at = first_position(logical_not(usable));
+    Tensor weight = weights;
+    for (int64_t index : at) weight = select(weight, 0, index);
+    detail::raise<ValueError>("multinomial: weights must be finite and not negative; got ",
+                              weight.item(), " at ", at);
+  }
+  const Tensor some = gt(amax(weights, {-1}), 0);
+  if (all(some).item().to_bool()) return;
+  const Tensor empty_row = logical_not(some);
+  TAUT_CHECK(weights.dim() == 2, ValueError, "multinomial: the ", weights.numel(),
+             " weights are all 0");
+  detail::raise<ValueError>("multinomial: the weights of row ", first_position(empty_row)[0],
+                            " are all 0");
+}
+
+}  // namespace
+
 Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement) {
   TAUT_CHECK(input.dim() == 1 || input.dim() == 2, ShapeError,
              "multinomial: expected 1 or 2 dims; got shape ", input.shape());
@@ -251,9 +284,9 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement) {
   const int64_t classes = weights.shape().back();
   TAUT_CHECK(replacement || num_samples <= classes, ValueError, "multinomial: cannot draw ",
              num_samples, " of ", classes, " without replacement");
-  TAUT_CHECK(all(logical_and(isfinite(weights), ge(weights, 0))).item().to_bool() &&
-                 all(gt(sum(weights, {-1}), 0)).item().to_bool(),
-             ValueError, "multinomial: weights must be finite, not negative and not all 0");
+  TAUT_CHECK(classes > 0, ValueError, "multinomial: there is nothing to draw from; got shape ",
+             weights.shape());
+  check_weights(weights);
   if (!replacement) {
     // The largest of q / weight for exponential q are a draw without replacement (Efraimidis and
     // Spirakis, 2006).

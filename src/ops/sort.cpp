@@ -283,7 +283,7 @@ Tensor bincount(const Tensor& input, const Tensor& weights, int64_t minlength) {
     const auto [low, high] = aminmax(source);
     TAUT_CHECK(low.item<int64_t>() >= 0, ValueError, "bincount: numbers cannot be negative; got ",
                low.item<int64_t>());
-    bins = std::max(bins, high.item<int64_t>() + 1);
+    bins = std::max(bins, ops::count_up_to("bincount", high.item<int64_t>()));
   }
   Tensor factors;
   if (weights.defined()) {

@@ -50,6 +50,14 @@ Tensor view_if_possible(const char* op, const Tensor& input, const Dims& target)
   return output;
 }
 
+// Views are small, but a size says nothing of memory: a dim that is expanded costs none.
+constexpr int64_t kMostPieces = int64_t{1} << 24;
+
+void check_pieces(const char* op, int64_t count) {
+  TAUT_CHECK(count <= kMostPieces, ValueError, op, ": ", count,
+             " tensors are more than one call makes; expected at most ", kMostPieces);
+}
+
 Tensor slice_at(const Tensor& input, int dim, int64_t start, int64_t end, int64_t step) {
   const Tensor output = make_view(input, input.layout().slice(dim, start, end, step));
   return record("slice", {input}, output, {}, slice_backward,
@@ -230,7 +238,7 @@ Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
   TAUT_CHECK(-size <= start && start <= size, IndexError, "narrow: start ", start,
              " is out of range for dim ", dim, " of size ", size);
   if (start < 0) start += size;
-  TAUT_CHECK(length >= 0 && start + length <= size, IndexError, "narrow: ", length,
+  TAUT_CHECK(length >= 0 && length <= size - start, IndexError, "narrow: ", length,
              " elements from ", start, " on do not fit dim ", dim, " of size ", size);
   return slice_at(input, at, start, start + length, 1);
 }
@@ -309,7 +317,9 @@ Tensors split_with_sizes(const Tensor& input, const std::vector<int64_t>& split_
   int64_t total = 0;
   for (int64_t size : split_sizes) {
     TAUT_CHECK(size >= 0, ValueError, "split: sizes cannot be negative; got ", size);
-    total += size;
+    TAUT_CHECK(!__builtin_add_overflow(total, size, &total), ShapeError,
+               "split: the sum of the sizes overflows; expected ", input.shape()[at],
+               ", the size of dim ", dim);
   }
   TAUT_CHECK(total == input.shape()[at], ShapeError, "split: sizes add up to ", total,
              "; expected ", input.shape()[at], ", the size of dim ", dim);
@@ -333,9 +343,12 @@ Tensors split(const Tensor& input, int64_t split_size, int64_t dim) {
   TAUT_CHECK(split_size > 0 || (split_size == 0 && size == 0), ValueError,
              "split: split_size must be positive; got ", split_size);
   if (size == 0) return {slice_at(input, at, 0, 0, 1)};
+  const int64_t pieces = (size - 1) / split_size + 1;
+  check_pieces("split", pieces);
   Tensors result;
-  for (int64_t start = 0; start < size; start += split_size) {
-    result.push_back(slice_at(input, at, start, std::min(start + split_size, size), 1));
+  for (int64_t i = 0; i < pieces; ++i) {
+    const int64_t start = i * split_size;
+    result.push_back(slice_at(input, at, start, start + std::min(split_size, size - start), 1));
   }
   return result;
 }
@@ -346,17 +359,19 @@ Tensors chunk(const Tensor& input, int64_t chunks, int64_t dim) {
   TAUT_CHECK(chunks > 0, ValueError, "chunk: chunks must be positive; got ", chunks);
   const int64_t size = input.shape()[at];
   if (size == 0) {
+    check_pieces("chunk", chunks);
     Tensors result;
     for (int64_t i = 0; i < chunks; ++i) result.push_back(slice_at(input, at, 0, 0, 1));
     return result;
   }
-  return split(input, (size + chunks - 1) / chunks, dim);
+  return split(input, (size - 1) / chunks + 1, dim);
 }
 
 Tensors tensor_split(const Tensor& input, int64_t sections, int64_t dim) {
   const int at = normalize_dim("tensor_split", dim, input.dim());
   TAUT_CHECK(input.dim() > 0, ShapeError, "tensor_split: a tensor without dims cannot be split");
   TAUT_CHECK(sections > 0, ValueError, "tensor_split: sections must be positive; got ", sections);
+  check_pieces("tensor_split", sections);
   const int64_t size = input.shape()[at];
   Tensors result;
   int64_t start = 0;
@@ -386,6 +401,7 @@ Tensors tensor_split(const Tensor& input, const std::vector<int64_t>& indices, i
 Tensors unbind(const Tensor& input, int64_t dim) {
   TAUT_CHECK(input.dim() > 0, ShapeError, "unbind: a tensor without dims cannot be unbound");
   const int at = normalize_dim("unbind", dim, input.dim());
+  check_pieces("unbind", input.shape()[at]);
   Tensors result;
   for (int64_t i = 0; i < input.shape()[at]; ++i) result.push_back(select(input, at, i));
   return result;

@@ -79,6 +79,29 @@ TEST(Scalar, KeepsItsKind) {
   EXPECT_THROW(Scalar(NAN).to_int64(), ValueError);
 }
 
+TEST(Scalar, KnowsWhichDTypesHoldIt) {
+  for (const DType dtype : {kInt8, kInt16, kInt32, kInt64, kUInt8}) {
+    const auto [lowest, highest] = integer_range(dtype);
+    const double above = static_cast<double>(highest / 2 + 1) * 2;
+    EXPECT_TRUE(can_hold(dtype, lowest) && can_hold(dtype, highest)) << name(dtype);
+    EXPECT_TRUE(can_hold(dtype, static_cast<double>(lowest))) << name(dtype);
+    EXPECT_TRUE(can_hold(dtype, std::nextafter(above, 0))) << name(dtype);
+    EXPECT_FALSE(can_hold(dtype, above)) << name(dtype);
+    EXPECT_FALSE(can_hold(dtype, NAN) || can_hold(dtype, -INFINITY)) << name(dtype);
+  }
+  EXPECT_FALSE(can_hold(kInt8, 128) || can_hold(kInt8, -129) || can_hold(kUInt8, 256));
+  EXPECT_TRUE(can_hold(kUInt8, -255));
+  EXPECT_FALSE(can_hold(kUInt8, -256) || can_hold(kUInt8, -0.5));
+  EXPECT_TRUE(can_hold(kFloat16, 65504) && can_hold(kFloat16, INFINITY) && can_hold(kFloat16, NAN));
+  EXPECT_FALSE(can_hold(kFloat16, 65505) || can_hold(kFloat32, 1e39) ||
+               can_hold(kBFloat16, 3.4e38));
+  EXPECT_TRUE(can_hold(kFloat64, 1e308) && can_hold(kBool, 7));
+  EXPECT_EQ(tensor({1, -1}, kUInt8)[1].item<int64_t>(), 255);
+  EXPECT_THROW(tensor({1, 300}, kInt8), ValueError);
+  EXPECT_THROW(tensor({1.0, NAN}, kInt32), ValueError);
+  EXPECT_THROW(full({2}, 300, kInt8), ValueError);
+}
+
 TEST(Device, ReadsAndPrints) {
   EXPECT_EQ(Device("cuda:3").index(), 3);
   EXPECT_EQ(Device("cpu").str(), "cpu");

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <random>
 #include <set>
 #include <vector>
@@ -129,6 +130,20 @@ TEST(Layout, EmptyShapesAreContiguous) {
   EXPECT_EQ(Layout::contiguous({0, 3}).extent_end(), 0);
   EXPECT_EQ(Layout::contiguous({}).numel(), 1);
   EXPECT_TRUE(Layout::contiguous({2, 0}).view({0, 7}).has_value());
+}
+
+TEST(Layout, EmptyOnesHaveEveryView) {
+  for (const Layout& layout : {Layout{{0, 3}, {7, 2}, 0}, Layout{{3, 0, 5}, {1, 9, 4}, 2}}) {
+    EXPECT_TRUE(layout.is_contiguous());
+    EXPECT_TRUE(layout.view({0}).has_value());
+    EXPECT_TRUE(layout.view({5, 0, 2}).has_value());
+  }
+}
+
+TEST(Layout, StepsMayBeHuge) {
+  constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(Layout::contiguous({5}).slice(0, 1, 5, kHuge).shape, Dims{1});
+  EXPECT_EQ(Layout::contiguous({5}).unfold(0, 2, kHuge).shape, (Dims{1, 2}));
 }
 
 TEST(Layout, RefusesWithTheValues) {

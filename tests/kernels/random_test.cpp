@@ -87,6 +87,7 @@ TEST(RandomTest, BlocksAndWidths) {
   EXPECT_EQ(randint_width(0, int64_t{1} << 32), 32);
   EXPECT_EQ(randint_width(-1, int64_t{1} << 32), 64);
   EXPECT_EQ(randint_width(INT64_MIN, INT64_MAX), 64);
+  EXPECT_EQ(randint_width(INT64_MIN, INT64_MIN), 64);  // all 2^64
 }
 
 TEST(RandomTest, ContinuousFollowTheirFormulas) {

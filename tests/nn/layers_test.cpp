@@ -50,6 +50,15 @@ TEST(Conv, SamePaddingKeepsTheSize) {
   init::ones_(layer.weight);
   EXPECT_TRUE(
       equal(layer(tensor({1.0, 2.0, 3.0}).view({1, 1, 3})).flatten(), tensor({3.0, 5.0, 3.0})));
+  const Tensor x = rand({2, 3, 5, 6});
+  const Tensor w = rand({4, 3, 2, 4});
+  const Tensor padded = constant_pad_nd(x, {1, 2, 0, 1}, 0);
+  using functional::PaddingWord;
+  EXPECT_TRUE(allclose(functional::conv2d(x, w, Tensor(), {1}, PaddingWord::same),
+                       functional::conv2d(padded, w)));
+  EXPECT_TRUE(equal(functional::conv2d(x, w, Tensor(), {2}, PaddingWord::valid),
+                    functional::conv2d(x, w, Tensor(), {2})));
+  EXPECT_THROW(functional::conv2d(x, w, Tensor(), {2}, PaddingWord::same), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.stride = 2, .padding = "same"}), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.padding = "full"}), ValueError);
   EXPECT_THROW(Conv1d(1, 1, 3, {.padding_mode = "reflect"}), NotImplementedError);
@@ -88,7 +97,26 @@ TEST(Norm, GivesMeanZeroAndVarianceOne) {
   EXPECT_TRUE(allclose(InstanceNorm2d(6)(x)[1], InstanceNorm2d(6)(x[1]), 1e-4, 1e-5));
   EXPECT_NEAR(RMSNorm(5)(x).square().mean().item<double>(), 1.0, 1e-4);
   EXPECT_THROW(GroupNorm(4, 6), ValueError);
-  EXPECT_THROW(InstanceNorm1d(3, 1e-5, 0.1, false, true), NotImplementedError);
+}
+
+TEST(InstanceNorm, KeepsStatisticsForEvalMode) {
+  InstanceNorm1d norm(2, 1e-5, 0.5, /*affine=*/true, /*track_running_stats=*/true);
+  const Tensor x = tensor({0.0, 2.0, 4.0, 8.0, 1.0, 1.0, 5.0, 1.0}).view({2, 2, 2});
+  const Tensor y = norm(x);
+  EXPECT_TRUE(allclose(y, InstanceNorm1d(2)(x)));
+  // Means over the samples: of the means 1, 6 and 1, 3, and of the variances 2, 8 and 0, 8.
+  EXPECT_TRUE(allclose(norm.running_mean, tensor({0.5, 2.25})));
+  EXPECT_TRUE(allclose(norm.running_var, tensor({1.0, 4.5})));
+  EXPECT_EQ(norm.num_batches_tracked.item<int64_t>(), 0);
+  norm.eval();
+  const Tensor mean = norm.running_mean.clone();
+  const Tensor centre = x - mean.view({2, 1});
+  EXPECT_TRUE(allclose(norm(x), centre / (norm.running_var.view({2, 1}) + 1e-5).sqrt()));
+  EXPECT_TRUE(equal(norm.running_mean, mean));
+  EXPECT_EQ(norm.state_dict().size(), 5u);
+  EXPECT_THROW(functional::instance_norm(x, mean), ValueError);
+  EXPECT_THROW(functional::instance_norm(x, {}, {}, {}, {}, /*use_input_stats=*/false), ValueError);
+  EXPECT_THROW(functional::instance_norm(x.narrow(2, 0, 1)), ValueError);
 }
 
 TEST(Dropout, ActsInTrainingOnly) {
@@ -121,6 +149,8 @@ TEST(Layers, ReshapeAndPool) {
             (Dims{1, 1, 6, 6}));
   EXPECT_EQ(AdaptiveAvgPool2d({1, 1})(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 1, 1}));
   EXPECT_EQ(AdaptiveMaxPool2d(2)(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 2, 2}));
+  EXPECT_EQ(AdaptiveAvgPool2d({std::nullopt, 3})(rand({1, 2, 6, 6})).shape(), (Dims{1, 2, 6, 3}));
+  EXPECT_EQ(AdaptiveMaxPool1d(std::nullopt)(rand({1, 2, 6})).shape(), (Dims{1, 2, 6}));
   EXPECT_EQ(MaxPool1d(2)(rand({1, 1, 6})).shape(), (Dims{1, 1, 3}));
   EXPECT_EQ(Bilinear(2, 3, 4)(rand({5, 2}), rand({5, 3})).shape(), (Dims{5, 4}));
 }

@@ -52,6 +52,21 @@ TEST(Module, ASharedPartIsListedOnce) {
   EXPECT_EQ(net.state_dict().size(), 11u);  // both names are saved
 }
 
+TEST(Module, ASharedPartIsListedUnderAllItsNamesWhenAsked) {
+  Net net;
+  net.register_module("again", net.norm);
+  net.register_parameter("tied", net.out->weight);
+  EXPECT_EQ(
+      names_of(net.named_parameters("net", true, /*remove_duplicate=*/false)),
+      (Names{"net.scale", "net.tied", "net.hidden.weight", "net.hidden.bias", "net.norm.weight",
+             "net.norm.bias", "net.out.weight", "net.again.weight", "net.again.bias"}));
+  EXPECT_EQ(net.named_buffers("", true, false).size(), 6u);
+  EXPECT_EQ(net.named_parameters("", false, false).size(), 2u);
+  const NamedModules modules = net.named_modules("", /*remove_duplicate=*/false);
+  EXPECT_EQ(modules.size(), 5u);
+  EXPECT_EQ(modules.back().first, "again");
+}
+
 TEST(Module, KnowsTheFieldsOfAMovedModule) {
   Linear first(2, 3);
   const Tensor weight = first.weight;
@@ -185,6 +200,26 @@ TEST(Module, HooksSeeAndReplace) {
   after.remove();
   layer(ones({1, 2}));
   EXPECT_EQ(seen.size(), 2u);
+}
+
+TEST(Module, AWrapperStandsAroundForward) {
+  Linear layer(1, 1);
+  init::ones_(layer.weight);
+  init::zeros_(layer.bias);
+  int failures = 0;
+  layer.wrap_forward([&](Module&, TensorList inputs, const Proceed& proceed) {
+    try {
+      return Tensors{proceed(Tensors{inputs[0] * 2})[0] + 1};
+    } catch (const ShapeError&) {
+      ++failures;
+      throw;
+    }
+  });
+  EXPECT_EQ(layer(ones({1, 1})).item<float>(), 3);
+  EXPECT_THROW(layer(ones({1, 2})), ShapeError);
+  EXPECT_EQ(failures, 1);
+  layer.wrap_forward(nullptr);
+  EXPECT_EQ(layer(ones({1, 1})).item<float>(), 1);
 }
 
 TEST(Module, AHandleMayOutliveItsModule) {

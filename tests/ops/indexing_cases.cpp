@@ -59,7 +59,7 @@ std::vector<OpCase> indexing_cases() {
   cases.push_back({"scatter_add",
                    [] { return Tensors{draw({4, 3}), draw({4, 5}), draw_indices({4, 5}, 3)}; },
                    [](TensorList in) { return Tensors{scatter_add(in[0], 1, in[2], in[1])}; }});
-  for (const char* reduce : {"sum", "mean", "amax", "amin"}) {
+  for (const char* reduce : {"sum", "mean", "amax", "amin", "prod"}) {
     for (bool include_self : {true, false}) {
       cases.push_back({concat("scatter_reduce ", reduce, include_self ? "" : " without self"),
                        [] {

@@ -123,7 +123,9 @@ void add_norms(std::vector<OpCase>& cases) {
   cases.push_back({"group_norm", [] { return Tensors{draw({2, 4, 3}), draw({4}), draw({4})}; },
                    [](TensorList in) { return Tensors{F::group_norm(in[0], 2, in[1], in[2])}; }});
   cases.push_back({"instance_norm", [] { return Tensors{draw({2, 3, 4}), draw({3}), draw({3})}; },
-                   [](TensorList in) { return Tensors{F::instance_norm(in[0], in[1], in[2])}; }});
+                   [](TensorList in) {
+                     return Tensors{F::instance_norm(in[0], Tensor(), Tensor(), in[1], in[2])};
+                   }});
   cases.push_back({"batch_norm training",
                    [] { return Tensors{draw({3, 2, 4}), draw({2}), draw({2})}; },
                    [](TensorList in) {
@@ -205,7 +207,7 @@ void add_pools(std::vector<OpCase>& cases) {
   add("adaptive_avg_pool1d", {2, 2, 7},
       [](const Tensor& x) { return F::adaptive_avg_pool1d(x, {3}); });
   add("adaptive_avg_pool2d", {1, 2, 5, 7},
-      [](const Tensor& x) { return F::adaptive_avg_pool2d(x, {3, -1}); });
+      [](const Tensor& x) { return F::adaptive_avg_pool2d(x, {3, std::nullopt}); });
   add("adaptive_avg_pool3d", {1, 1, 4, 3, 5},
       [](const Tensor& x) { return F::adaptive_avg_pool3d(x, {2}); });
   add("adaptive_max_pool1d", {2, 2, 7},

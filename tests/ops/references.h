@@ -48,10 +48,10 @@ inline const std::map<std::string, UnaryReference>& unary_references() {
       {"square", [](double x) { return x * x; }},
       {"sgn", [](double x) { return x > 0   ? 1.0
                                     : x < 0 ? -1.0
-                                            : x; }},
+                                            : 0.0; }},
       {"sign", [](double x) { return x > 0   ? 1.0
                                      : x < 0 ? -1.0
-                                             : x; }},
+                                             : 0.0; }},
       {"reciprocal", [](double x) { return 1 / x; }},
       {"sqrt", [](double x) { return std::sqrt(x); }},
       {"rsqrt", [](double x) { return 1 / std::sqrt(x); }},
@@ -137,8 +137,8 @@ inline const std::map<std::string, BinaryReference>& binary_references() {
       {"hypot", [](double a, double b) { return std::hypot(a, b); }},
       {"copysign", [](double a, double b) { return std::copysign(a, b); }},
       {"heaviside", [](double a, double b) { return a == 0  ? b
-                                                    : a < 0 ? 0.0
-                                                            : 1.0; }},
+                                                    : a > 0 ? 1.0
+                                                            : 0.0; }},
       {"bitwise_and", [](double a, double b) { return static_cast<double>(whole(a) & whole(b)); }},
       {"bitwise_or", [](double a, double b) { return static_cast<double>(whole(a) | whole(b)); }},
       {"bitwise_xor", [](double a, double b) { return static_cast<double>(whole(a) ^ whole(b)); }},

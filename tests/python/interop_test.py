@@ -59,6 +59,42 @@ def test_arrays_that_do_not_fit():
         taut.from_numpy(frozen)
 
 
+@pytest.mark.parametrize("dtype", NUMPY_DTYPES)
+def test_scalars_of_numpy_keep_their_dtype(dtype):
+    number = np.dtype(dtype).type(1)
+    for make in (taut.tensor, taut.as_tensor):
+        assert make(number).dtype.name == dtype and make(number).shape == ()
+        assert make([[number], [number]]).dtype.name == dtype
+    assert taut.tensor(number, dtype=taut.float16).dtype is taut.float16
+    assert taut.tensor([taut.tensor(number)]).dtype.name == dtype
+
+
+def test_numbers_of_a_list_meet_in_one_dtype():
+    for numbers, dtype in (
+        ([np.float64(1), 2], taut.float64),
+        ([np.int8(1), 2], taut.int64),
+        ([np.int8(1), True], taut.int8),
+        ([1.0, np.float16(1)], taut.float32),
+        ([np.float16(1), np.int64(3)], taut.float16),
+        ([[np.float32(1)], [np.float64(2)]], taut.float64),
+        ([taut.tensor(1.0, dtype=taut.float64), 1], taut.float64),
+    ):
+        assert taut.tensor(numbers).dtype is dtype, numbers
+    assert taut.tensor(np.float64(1e-300)).item() == 1e-300
+    assert taut.tensor([np.int64(2**62 + 1)]).item() == 2**62 + 1
+    for number in (np.uint16(3), np.complex64(1)):
+        with pytest.raises(TypeError, match=f"a number of {number.dtype}"):
+            taut.tensor([number])
+    assert taut.tensor(np.uint16(3), dtype=taut.int32).item() == 3
+
+
+@pytest.mark.parametrize("array", [np.zeros((0, 3))[:, ::2], np.zeros((3, 0)).T, np.zeros((4, 0, 6))[::2, :, ::3]])
+def test_empty_arrays_have_any_view(array):
+    x = taut.from_numpy(array)
+    assert x.is_contiguous() and x.view(-1).shape == (0,) and x.view(7, 0, 2).shape == (7, 0, 2)
+    assert x.view(*x.shape).shape == array.shape
+
+
 def test_numpy_refusals():
     with pytest.raises(RuntimeError, match="detach"):
         taut.ones(2, requires_grad=True).numpy()

@@ -141,10 +141,33 @@ def test_layers_are_their_functions(layer, function, inputs):
     assert taut.equal(layer(*inputs), function(*inputs))
 
 
-def test_instance_norm_keeps_no_statistics():
+def test_instance_norm_keeps_statistics_when_asked():
     assert [name for name, _ in nn.InstanceNorm2d(3, affine=True).named_parameters()] == ["weight", "bias"]
-    with pytest.raises(NotImplementedError):
-        nn.InstanceNorm1d(3, track_running_stats=True)
+    assert not list(nn.InstanceNorm2d(3).named_buffers())
+    norm = nn.InstanceNorm2d(3, momentum=0.25, track_running_stats=True)
+    assert "track_running_stats=True" in repr(norm) and norm.track_running_stats
+    assert list(norm.state_dict()) == ["running_mean", "running_var", "num_batches_tracked"]
+    x = taut.randn(4, 3, 5, 2)
+    assert taut.equal(norm(x), F.instance_norm(x))
+    mean, var = x.mean((2, 3)).mean(0), x.var((2, 3)).mean(0)
+    assert taut.allclose(norm.running_mean, 0.25 * mean) and taut.allclose(norm.running_var, 0.75 + 0.25 * var)
+    norm.eval()
+    running = norm.running_mean.clone(), norm.running_var.clone()
+    expected = (x - running[0].view(3, 1, 1)) / (running[1].view(3, 1, 1) + 1e-5).sqrt()
+    assert taut.allclose(norm(x), expected, atol=1e-6) and taut.equal(norm.running_mean, running[0])
+    assert taut.equal(norm(x), F.instance_norm(x, *running, use_input_stats=False))
+    assert taut.equal(norm(x[0]), norm(x)[0])
+    x.requires_grad_()
+    F.instance_norm(x, *running, use_input_stats=False).sum().backward()
+    assert taut.allclose(x.grad, (running[1].view(3, 1, 1) + 1e-5).rsqrt().expand(4, 3, 5, 2))
+    for wrong in (
+        lambda: F.instance_norm(x, use_input_stats=False),
+        lambda: F.instance_norm(x, running[0]),
+        lambda: F.instance_norm(x[:, :, :1, :1]),
+        lambda: F.instance_norm(x, taut.zeros(2), taut.ones(2)),
+    ):
+        with pytest.raises(ValueError, match="instance_norm"):
+            wrong()
     with pytest.raises(ValueError, match="wrong"):
         nn.KLDivLoss("wrong")
 
@@ -160,3 +183,15 @@ def test_parameter_list():
     with pytest.raises(IndexError):
         weights[4]
     assert "Parameter containing" in repr(weights)
+
+
+def test_adaptive_pools_keep_sizes_that_are_none():
+    x = taut.randn(2, 3, 5, 6)
+    pool = nn.AdaptiveAvgPool2d((None, 2))
+    assert pool(x).shape == (2, 3, 5, 2) and pool.output_size == (None, 2)
+    assert repr(pool) == "AdaptiveAvgPool2d(output_size=(None, 2))"
+    assert taut.equal(pool(x), F.adaptive_avg_pool2d(x, (5, 2)))
+    assert taut.equal(nn.AdaptiveMaxPool2d([3, None])(x), F.adaptive_max_pool2d(x, (3, 6)))
+    assert nn.AdaptiveAvgPool1d(None).output_size is None and nn.AdaptiveAvgPool3d(4).output_size == 4
+    with pytest.raises(ValueError, match="-1"):
+        nn.AdaptiveAvgPool2d((None, -1))

@@ -124,3 +124,24 @@ def test_hooks_are_copied_with_their_module():
 
 def count(seen):
     return lambda module, args, output: seen.append(1)
+
+
+@pytest.mark.parametrize("outer", [lambda layer: layer, nn.Sequential])
+def test_a_call_that_failed_leaves_nothing_behind(outer):
+    layer, seen = nn.Linear(2, 1), []
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append("backward"))
+    layer.register_forward_hook(lambda module, args, output: seen.append(output is None), always_call=True)
+    net = outer(layer)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="linear"):
+            net(taut.ones(1, 3, requires_grad=True))
+    assert seen == [True, True]
+    net(taut.ones(1, 2, requires_grad=True)).sum().backward()
+    assert seen == [True, True, False, "backward"]
+    # A hook that comes later finds no walk of a call that went before it.
+    late = nn.Linear(2, 1)
+    with pytest.raises(RuntimeError):
+        outer(late)(taut.ones(1, 3))
+    late.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append("late"))
+    outer(late)(taut.ones(1, 2, requires_grad=True)).sum().backward()
+    assert seen[4:] == ["late"]

@@ -274,3 +274,39 @@ def test_states_of_optimizers_of_cpp_can_be_read():
     x.sum().backward()
     optimizer.step()
     assert optimizer.state[x]["exp_avg"].shape == (3,)
+
+
+def test_what_is_shared_has_all_its_names_when_asked():
+    layer = nn.Linear(2, 2)
+    net = nn.Sequential(layer, nn.BatchNorm1d(2), layer)
+    net.tied = layer.weight
+    assert [name for name, _ in net.named_parameters()] == ["tied", "0.bias", "1.weight", "1.bias"]
+    assert [name for name, _ in net.named_parameters("net", remove_duplicate=False)] == [
+        *("net.tied", "net.0.weight", "net.0.bias", "net.1.weight", "net.1.bias", "net.2.weight", "net.2.bias")
+    ]
+    assert [name for name, _ in net.named_parameters(recurse=False, remove_duplicate=False)] == ["tied"]
+    assert [name for name, _ in net.named_modules(remove_duplicate=False)] == ["", "0", "1", "2"]
+    assert [name for name, _ in net.named_modules()] == ["", "0", "1"]
+    net.again = net[1]
+    assert len(list(net.named_buffers(remove_duplicate=False))) == 6 and len(list(net.named_buffers())) == 3
+    seen = {layer}
+    assert [name for name, _ in net.named_modules(seen, "net")] == ["net", "net.1"] and len(seen) == 3
+    # Both names are saved, and both are on the tape when that is asked for.
+    assert all(tensor.requires_grad for name, tensor in net.state_dict(keep_vars=True).items() if "weight" in name)
+
+
+def test_a_module_before_its_init_is_refused():
+    class Hasty(nn.Module):
+        def __init__(self, part):
+            self.part = part
+            super().__init__()
+
+    assert Hasty(3).part == 3
+    for part in (nn.Linear(1, 1), nn.Parameter(taut.ones(1))):
+        with pytest.raises(AttributeError, match=r"Hasty: call super\(\).__init__\(\)"):
+            Hasty(part)
+    unmade = nn.Linear.__new__(nn.Linear)
+    assert "before its __init__" in repr(unmade) and not hasattr(unmade, "weight")
+    for use in (lambda: unmade(taut.ones(1)), lambda: list(unmade.parameters()), unmade.eval, lambda: unmade.apply(print)):
+        with pytest.raises(AttributeError, match=r"Linear: call super"):
+            use()

@@ -37,6 +37,10 @@ using ForwardPreHook = Callback<std::optional<Tensors>(Module& module, TensorLis
 using ForwardHook =
     Callback<std::optional<Tensors>(Module& module, TensorList inputs, TensorList outputs)>;
 
+/// Stands around forward: returns the outputs for `inputs`, for which it calls proceed.
+using Proceed = Callback<Tensors(TensorList inputs)>;
+using ForwardWrapper = Callback<Tensors(Module& module, TensorList inputs, const Proceed& proceed)>;
+
 /// What load_state_dict(strict = false) left out.
 struct LoadReport {
   std::vector<std::string> missing_keys;
@@ -75,16 +79,19 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   // Parts --------------------------------------------------------------------------------------
   /// All parameters, each once, those of this module first. recurse takes in the modules inside.
   Tensors parameters(bool recurse = true) const;
-  /// The same with names as in the state dict: "hidden.weight".
-  NamedTensors named_parameters(const std::string& prefix = "", bool recurse = true) const;
+  /// The same with names as in the state dict: "hidden.weight". Without remove_duplicate what is
+  /// shared comes under each of its names.
+  NamedTensors named_parameters(const std::string& prefix = "", bool recurse = true,
+                                bool remove_duplicate = true) const;
   Tensors buffers(bool recurse = true) const;
-  NamedTensors named_buffers(const std::string& prefix = "", bool recurse = true) const;
+  NamedTensors named_buffers(const std::string& prefix = "", bool recurse = true,
+                             bool remove_duplicate = true) const;
   std::vector<std::shared_ptr<Module>> children() const;
   const NamedModules& named_children() const { return children_; }
   /// This module and all inside it, each once, outer before inner. A module that no shared_ptr owns
   /// (one on the stack) stands in the list without being kept alive by it.
   std::vector<std::shared_ptr<Module>> modules() const;
-  NamedModules named_modules(const std::string& prefix = "") const;
+  NamedModules named_modules(const std::string& prefix = "", bool remove_duplicate = true) const;
   /// By dotted name, as in "layers.0.weight". @throws ValueError when there is none.
   Tensor get_parameter(std::string_view name) const;
   Tensor get_buffer(std::string_view name) const;
@@ -148,6 +155,9 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
 
   HookHandle register_forward_pre_hook(ForwardPreHook hook);
   HookHandle register_forward_hook(ForwardHook hook);
+  /// Has calls go through a function that also sees forward fail, in place of an earlier one. The
+  /// hooks lie outside it.
+  void wrap_forward(ForwardWrapper wrapper);
 
   // What it looks like -------------------------------------------------------------------------
   /// The name of the class, without namespaces.
@@ -174,7 +184,7 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   void check_name(const char* kind, const void* own_list, const std::string& name) const;
   const Tensor* find_part(const std::vector<Part>& parts, std::string_view name) const;
   NamedTensors named_parts(std::vector<Part> Module::*parts, const std::string& prefix,
-                           bool recurse) const;
+                           bool recurse, bool remove_duplicate) const;
   Hooks& ensure_hooks();
 
   std::vector<Part> parameters_;

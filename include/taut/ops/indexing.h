@@ -95,7 +95,7 @@ TAUT_API Tensor scatter_add(const Tensor& input, int64_t dim, const Tensor& inde
                             const Tensor& src);
 TAUT_API const Tensor& scatter_add_(const Tensor& input, int64_t dim, const Tensor& index,
                                     const Tensor& src);
-/// Combines by "sum", "prod", "mean", "amax" or "amin"; prod has no derivative.
+/// Combines by "sum", "prod", "mean", "amax" or "amin".
 TAUT_API Tensor scatter_reduce(const Tensor& input, int64_t dim, const Tensor& index,
                                const Tensor& src, std::string_view reduce,
                                bool include_self = true);

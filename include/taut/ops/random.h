@@ -45,8 +45,14 @@ TAUT_API const Tensor& normal_(const Tensor& self, double mean = 0, double std =
                                Generator* generator = nullptr);
 TAUT_API const Tensor& bernoulli_(const Tensor& self, double p = 0.5,
                                   Generator* generator = nullptr);
-TAUT_API const Tensor& random_(const Tensor& self, int64_t low, int64_t high,
+/// Integers in [low, high); without `high` up to the largest that the dtype holds. The largest of a
+/// float dtype is 2^24 for float32 (2^53, 2^11, 2^8 for float64, float16 and bfloat16), up to which
+/// it holds every integer. @throws ValueError for an empty range or one that the dtype does not
+/// hold.
+TAUT_API const Tensor& random_(const Tensor& self, int64_t low, std::optional<int64_t> high,
                                Generator* generator = nullptr);
+/// The same from 0 on.
+TAUT_API const Tensor& random_(const Tensor& self, Generator* generator = nullptr);
 TAUT_API const Tensor& exponential_(const Tensor& self, double lambd = 1,
                                     Generator* generator = nullptr);
 TAUT_API const Tensor& geometric_(const Tensor& self, double p, Generator* generator = nullptr);

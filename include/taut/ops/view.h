@@ -13,6 +13,10 @@ namespace taut {
 /// The same elements with other sizes, one of which may be -1.
 /// @throws ShapeError when the layout does not allow it without a copy; reshape copies then.
 TAUT_API Tensor view(const Tensor& input, const Dims& size);
+/// The same bytes as elements of another dtype, outside the tape. Where the sizes of elements
+/// differ, the last dim becomes longer or shorter.
+/// @throws ShapeError unless the last dim has stride 1 and sizes, strides and offset divide.
+TAUT_API Tensor view(const Tensor& input, DType dtype);
 TAUT_API Tensor reshape(const Tensor& input, const Dims& shape);
 TAUT_API Tensor view_as(const Tensor& input, const Tensor& other);
 TAUT_API Tensor reshape_as(const Tensor& input, const Tensor& other);
@@ -54,6 +58,8 @@ TAUT_API Tensor unfold(const Tensor& input, int64_t dimension, int64_t size, int
 /// Any strides over the storage. @throws ValueError when they leave it.
 TAUT_API Tensor as_strided(const Tensor& input, const Dims& size, const Dims& stride,
                            std::optional<int64_t> storage_offset = {});
+/// Views of the parts of a dim, at most 2^24 of them.
+/// @throws ValueError for more.
 TAUT_API Tensors split(const Tensor& input, int64_t split_size, int64_t dim = 0);
 TAUT_API Tensors split(const Tensor& input, const std::vector<int64_t>& split_sizes,
                        int64_t dim = 0);

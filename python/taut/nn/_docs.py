@@ -62,7 +62,7 @@ _SPATIAL = {
         "Mean 0 and variance 1 of each channel over the batch in training, by running statistics otherwise, then weight and bias.",
         ("(N, C) or (N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)"),
     ),
-    **_by_dims("InstanceNorm", "Mean 0 and variance 1 of each channel of each sample. Running statistics are not there."),
+    **_by_dims("InstanceNorm", "Mean 0 and variance 1 of each channel of each sample. With track_running_stats, eval mode uses running statistics."),
     "LayerNorm": "Mean 0 and variance 1 over the last dims, whose sizes are normalized_shape, then weight and bias.",
     "RMSNorm": "input / sqrt(mean(input^2) + eps) over the last dims, times weight.",
     "GroupNorm": "Mean 0 and variance 1 over num_groups groups of channels (dim 1) and what follows.",

@@ -38,16 +38,11 @@ class ModuleHooks:
 
     def __init__(self):
         self.before, self.after, self.backward_before, self.backward = [], [], [], []
-        self.walks = []  # of calls from C++ that have begun
 
     def add(self, hooks, prepend, *args, **kwargs):
         entry = _Hook(*args, **kwargs)
         hooks.insert(0 if prepend else len(hooks), entry)
         return RemovableHandle(hooks, entry)
-
-    def __getstate__(self):
-        return {**vars(self), "walks": []}
-
 
 def hooks_of(module):
     """The hooks of a module, made at first need."""
@@ -61,7 +56,7 @@ def hooks_of(module):
 
 def bridge(module):
     """Lets calls from C++ run the hooks of Python."""
-    module._bridge_hooks(_before_in_cpp, _after_in_cpp)
+    module._wrap_forward(call_with_hooks)
 
 
 def call_with_hooks(module, forward, args, kwargs):
@@ -103,21 +98,6 @@ def _run_before(module, hooks, args, kwargs):
 def _after(hook, module, args, kwargs, output):
     result = hook.function(module, args, kwargs, output) if hook.with_kwargs else hook.function(module, args, output)
     return output if result is None else result
-
-
-def _before_in_cpp(module, inputs):
-    hooks = module.__dict__["_hooks"]
-    args, _, walk = _run_before(module, hooks, inputs, {})
-    hooks.walks.append(walk)
-    return args
-
-
-def _after_in_cpp(module, inputs, output):
-    hooks = module.__dict__["_hooks"]
-    for hook in tuple(hooks.after):
-        output = _after(hook, module, inputs, {}, output)
-    walk = hooks.walks.pop() if hooks.walks else None
-    return output if walk is None else walk.watch_outputs(output)
 
 
 # Backward -------------------------------------------------------------------------------------------------------------------

@@ -133,9 +133,10 @@ class _ModuleMethods:
         return (parameter for _, parameter in self._named_parameters("", recurse))
 
     def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
-        """Pairs of name and parameter, as in the state dict: "hidden.weight"."""
-        _require_unique("named_parameters", remove_duplicate)
-        return iter(self._named_parameters(prefix, recurse))
+        """Pairs of name and parameter, as in the state dict: "hidden.weight".
+
+        Without `remove_duplicate` what is shared comes under each of its names."""
+        return iter(self._named_parameters(prefix, recurse, remove_duplicate))
 
     def buffers(self, recurse=True):
         """All buffers, each once."""
@@ -143,8 +144,7 @@ class _ModuleMethods:
 
     def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
         """Pairs of name and buffer."""
-        _require_unique("named_buffers", remove_duplicate)
-        return iter(self._named_buffers(prefix, recurse))
+        return iter(self._named_buffers(prefix, recurse, remove_duplicate))
 
     def children(self):
         """The modules right inside this one."""
@@ -159,9 +159,12 @@ class _ModuleMethods:
         return (module for _, module in self._named_modules(""))
 
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
-        """Pairs of dotted name and module, this one first."""
-        _require_unique("named_modules", remove_duplicate)
-        return iter(self._named_modules(prefix))
+        """Pairs of dotted name and module, this one first, without those in the set `memo`, which takes up what came.
+
+        Without `remove_duplicate` what is shared comes under each of its names."""
+        if memo is None:
+            return iter(self._named_modules(prefix, remove_duplicate))
+        return _modules_beside(memo, self, prefix, remove_duplicate)
 
     # State ----------------------------------------------------------------------------------------------------------------
 
@@ -232,7 +235,7 @@ class _ModuleMethods:
         tape."""
         state = self._state_dict(prefix)
         if keep_vars:
-            kept = dict(self._named_parameters(prefix, True))
+            kept = dict(self._named_parameters(prefix, True, False))
             state.update((name, kept[name]) for name in state if name in kept)
         return OrderedDict(state)
 
@@ -259,9 +262,14 @@ class _ModuleMethods:
         Module._train(self, bool(mode))
 
 
-def _require_unique(method, remove_duplicate):
-    if not remove_duplicate:
-        raise NotImplementedError(f"Module.{method}: remove_duplicate=False is not there yet; what is shared comes once")
+def _modules_beside(memo, module, name, remove_duplicate):
+    if module in memo:
+        return
+    if remove_duplicate:
+        memo.add(module)
+    yield name, module
+    for child_name, child in module.named_children():
+        yield from _modules_beside(memo, child, f"{name}.{child_name}" if name else child_name, remove_duplicate)
 
 
 def _note_absent(module, name, kind, tensor):

@@ -204,6 +204,38 @@ Tensor conv_nd(const char* op, int spatial, const Tensor& input, const Tensor& w
   return batched ? output : squeeze(output, 0);
 }
 
+// What does not halve lies after the input: convolve with the larger part on both sides and leave
+// out the first output.
+Tensor conv_same(const char* op, int spatial, const Tensor& input, const Tensor& weight,
+                 const Tensor& bias, const Dims& stride, const Dims& dilation, int64_t groups) {
+  check_tensors(op, input, weight, bias, spatial);
+  for (int64_t step : stride) {
+    TAUT_CHECK(step == 1, ValueError, op, ": padding \"same\" needs stride 1; got ", stride);
+  }
+  Dims total = for_each_dim(op, "dilation", dilation, spatial, 1);
+  Dims larger = total;
+  for (int i = 0; i < spatial; ++i) {
+    total[i] *= weight.shape()[i + 2] - 1;
+    larger[i] = total[i] - total[i] / 2;
+  }
+  Tensor output = conv_nd(op, spatial, input, weight, bias, stride, larger, dilation, groups);
+  for (int i = 0; i < spatial; ++i) {
+    if (total[i] % 2 == 0) continue;
+    const int dim = output.dim() - spatial + i;
+    output = narrow(output, dim, 1, output.size(dim) - 1);
+  }
+  return output;
+}
+
+Tensor conv_by_word(const char* op, int spatial, const Tensor& input, const Tensor& weight,
+                    const Tensor& bias, const Dims& stride, PaddingWord padding,
+                    const Dims& dilation, int64_t groups) {
+  if (padding == PaddingWord::valid) {
+    return conv_nd(op, spatial, input, weight, bias, stride, {0}, dilation, groups);
+  }
+  return conv_same(op, spatial, input, weight, bias, stride, dilation, groups);
+}
+
 Tensor conv_transpose_nd(const char* op, int spatial, const Tensor& input, const Tensor& weight,
                          const Tensor& bias, const Dims& stride, const Dims& padding,
                          const Dims& output_padding, int64_t groups, const Dims& dilation) {
@@ -315,6 +347,26 @@ Tensor conv3d(const Tensor& input, const Tensor& weight, const Tensor& bias, con
               const Dims& padding, const Dims& dilation, int64_t groups) {
   return conv_nd("conv3d", 3, input, weight, bias, stride, padding, dilation, groups);
 }
+PaddingWord parse_padding(std::string_view word) {
+  if (word == "same") return PaddingWord::same;
+  TAUT_CHECK(word == "valid", ValueError, "padding: unknown word \"", word,
+             "\"; expected same, valid or numbers");
+  return PaddingWord::valid;
+}
+
+Tensor conv1d(const Tensor& input, const Tensor& weight, const Tensor& bias, const Dims& stride,
+              PaddingWord padding, const Dims& dilation, int64_t groups) {
+  return conv_by_word("conv1d", 1, input, weight, bias, stride, padding, dilation, groups);
+}
+Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias, const Dims& stride,
+              PaddingWord padding, const Dims& dilation, int64_t groups) {
+  return conv_by_word("conv2d", 2, input, weight, bias, stride, padding, dilation, groups);
+}
+Tensor conv3d(const Tensor& input, const Tensor& weight, const Tensor& bias, const Dims& stride,
+              PaddingWord padding, const Dims& dilation, int64_t groups) {
+  return conv_by_word("conv3d", 3, input, weight, bias, stride, padding, dilation, groups);
+}
+
 Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const Tensor& bias,
                         const Dims& stride, const Dims& padding, const Dims& output_padding,
                         int64_t groups, const Dims& dilation) {

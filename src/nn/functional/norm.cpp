@@ -431,10 +431,48 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
                 batch_norm_backward, BatchNormAttributes{training, eps});
 }
 
-Tensor instance_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, double eps) {
+namespace {
+
+// The running statistics take up the means over the samples of each one's own.
+void move_statistics(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
+                     double momentum) {
+  const NoGradGuard no_grad;
+  const Tensor values = to(input.detach(), running_mean.dtype());
+  Dims within_sample;
+  for (int i = 2; i < input.dim(); ++i) within_sample.push_back(i);
+  lerp_(running_mean, mean(mean(values, within_sample), {0}), momentum);
+  lerp_(running_var, mean(var(values, within_sample), {0}), momentum);
+}
+
+}  // namespace
+
+Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
+                     const Tensor& weight, const Tensor& bias, bool use_input_stats,
+                     double momentum, double eps) {
+  check_floating("instance_norm", input);
   TAUT_CHECK(input.dim() >= 3, ShapeError, "instance_norm: expected at least 3 dims; got shape ",
              input.shape());
-  return group_norm(input, input.size(1), weight, bias, eps);
+  const int64_t channels = input.size(1);
+  TAUT_CHECK(running_mean.defined() == running_var.defined(), ValueError,
+             "instance_norm: running_mean and running_var come together; got only ",
+             running_mean.defined() ? "running_mean" : "running_var");
+  prepare_parameter("instance_norm", "running_mean", running_mean, input, {channels});
+  prepare_parameter("instance_norm", "running_var", running_var, input, {channels});
+  if (!use_input_stats) {
+    TAUT_CHECK(running_mean.defined(), ValueError,
+               "instance_norm: use_input_stats=False needs running_mean and running_var");
+    return batch_norm(input, running_mean, running_var, weight, bias, false, momentum, eps);
+  }
+  int64_t values = 1;
+  for (int i = 2; i < input.dim(); ++i) values *= input.shape()[i];
+  TAUT_CHECK(values != 1, ValueError,
+             "instance_norm: one value a channel and sample has no variance; got shape ",
+             input.shape());
+  const Tensor output = group_norm(input, channels, weight, bias, eps);
+  if (running_mean.defined() && input.numel() > 0) {
+    move_statistics(input, running_mean, running_var, momentum);
+  }
+  return output;
 }
 
 }  // namespace taut::nn::functional

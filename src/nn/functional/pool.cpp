@@ -254,8 +254,9 @@ Tensor adaptive_avg_pool_forward(const Tensor& input, const AdaptiveAttributes& 
   return record("adaptive_avg_pool", {source}, output, {}, adaptive_avg_pool_backward, at);
 }
 
-Dims adaptive_size(const char* op, const Tensor& input, int spatial, const Dims& output_size) {
-  Dims size = for_each_dim(op, "output_size", output_size, spatial, -1);
+Dims adaptive_size(const char* op, const Tensor& input, int spatial,
+                   const AdaptiveSize& output_size) {
+  Dims size = for_each_dim(op, "output_size", output_size.values(), spatial, -1);
   const Dims input_size = spatial_size(input, spatial);
   for (int i = 0; i < spatial; ++i) {
     TAUT_CHECK(input_size[i] > 0, ShapeError, op, ": spatial dim ", i,
@@ -268,7 +269,7 @@ Dims adaptive_size(const char* op, const Tensor& input, int spatial, const Dims&
 }
 
 Tensor adaptive_avg_pool_nd(const char* op, int spatial, const Tensor& input,
-                            const Dims& output_size) {
+                            const AdaptiveSize& output_size) {
   check_input(op, input, spatial);
   check_floating(op, input);
   return adaptive_avg_pool_forward(
@@ -325,18 +326,36 @@ Tensor avg_pool3d(const Tensor& input, const Dims& kernel_size, const std::optio
                      count_include_pad, divisor_override);
 }
 
-Tensor adaptive_avg_pool1d(const Tensor& input, const Dims& output_size) {
+void append(std::string& message, const AdaptiveSize& size) {
+  const auto append_one = [&](int64_t number) {
+    if (number < 0) {
+      taut::append(message, "None");
+    } else {
+      taut::append(message, number);
+    }
+  };
+  const Dims& sizes = size.values();
+  if (!size.is_list()) return append_one(sizes[0]);
+  message.push_back('(');
+  for (int i = 0; i < sizes.rank(); ++i) {
+    if (i > 0) message.append(", ");
+    append_one(sizes[i]);
+  }
+  message.push_back(')');
+}
+
+Tensor adaptive_avg_pool1d(const Tensor& input, const AdaptiveSize& output_size) {
   return adaptive_avg_pool_nd("adaptive_avg_pool1d", 1, input, output_size);
 }
-Tensor adaptive_avg_pool2d(const Tensor& input, const Dims& output_size) {
+Tensor adaptive_avg_pool2d(const Tensor& input, const AdaptiveSize& output_size) {
   return adaptive_avg_pool_nd("adaptive_avg_pool2d", 2, input, output_size);
 }
-Tensor adaptive_avg_pool3d(const Tensor& input, const Dims& output_size) {
+Tensor adaptive_avg_pool3d(const Tensor& input, const AdaptiveSize& output_size) {
   return adaptive_avg_pool_nd("adaptive_avg_pool3d", 3, input, output_size);
 }
 
 std::pair<Tensor, Tensor> adaptive_max_pool_with_indices(int spatial_dims, const Tensor& input,
-                                                         const Dims& output_size) {
+                                                         const AdaptiveSize& output_size) {
   const char* op = "adaptive_max_pool";
   TAUT_CHECK(spatial_dims >= 1 && spatial_dims <= 3, ValueError,
              "adaptive_max_pool: expected 1 to 3 spatial dims; got ", spatial_dims);
@@ -358,13 +377,13 @@ std::pair<Tensor, Tensor> adaptive_max_pool_with_indices(int spatial_dims, const
   return finish_max_pool(op, source, values, indices, spatial_dims);
 }
 
-Tensor adaptive_max_pool1d(const Tensor& input, const Dims& output_size) {
+Tensor adaptive_max_pool1d(const Tensor& input, const AdaptiveSize& output_size) {
   return adaptive_max_pool_with_indices(1, input, output_size).first;
 }
-Tensor adaptive_max_pool2d(const Tensor& input, const Dims& output_size) {
+Tensor adaptive_max_pool2d(const Tensor& input, const AdaptiveSize& output_size) {
   return adaptive_max_pool_with_indices(2, input, output_size).first;
 }
-Tensor adaptive_max_pool3d(const Tensor& input, const Dims& output_size) {
+Tensor adaptive_max_pool3d(const Tensor& input, const AdaptiveSize& output_size) {
   return adaptive_max_pool_with_indices(3, input, output_size).first;
 }
 

@@ -221,13 +221,37 @@ def test_integer_arithmetic_without_a_result():
     assert (i.float() ** -1).tolist() == pytest.approx([1 / 7, -1 / 7])
 
 
-def test_a_reduction_without_a_derivative_says_so():
-    x = taut.ones(3, requires_grad=True)
-    y = x.scatter_reduce(0, taut.tensor([0, 0]), taut.tensor([2.0, 3.0]), "prod")
-    assert y.tolist() == [6, 1, 1]
-    with pytest.raises(RuntimeError, match="scatter_reduce"):
-        y.sum().backward()
-    assert x.grad is None
+@pytest.mark.parametrize("include_self", [True, False])
+def test_the_derivative_of_a_product_knows_zeros(include_self):
+    # Elements 0 to 4 meet: no zero, one of src, two of src, one of self, one of each.
+    index = taut.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+    x = taut.tensor([2.0, 3.0, 5.0, 0.0, 0.0, 7.0], requires_grad=True)
+    src = taut.tensor([3.0, 5.0, 0.0, 4.0, 0.0, 0.0, 2.0, 3.0, 0.0, 6.0], requires_grad=True)
+    y = x.scatter_reduce(0, index, src, "prod", include_self=include_self)
+    (y * taut.tensor([1.0, 2.0, 1.0, 1.0, 1.0, 1.0])).sum().backward()
+    if include_self:
+        assert x.grad.tolist() == [15, 0, 0, 6, 0, 1]
+        assert src.grad.tolist() == [10, 6, 24, 0, 0, 0, 0, 0, 0, 0]
+    else:
+        assert x.grad.tolist() == [0, 0, 0, 0, 0, 1]
+        assert src.grad.tolist() == [5, 3, 8, 0, 0, 0, 3, 2, 6, 0]
+
+
+def test_the_second_derivative_of_a_product_with_zeros():
+    index, x = taut.tensor([0, 0]), taut.tensor([2.0], requires_grad=True)
+
+    def slope(values):
+        src = taut.tensor(values, requires_grad=True)
+        (grad,) = taut.autograd.grad(x.scatter_reduce(0, index, src, "prod").sum(), src, create_graph=True)
+        return src, grad
+
+    src, grad = slope([0.0, 3.0])
+    assert grad.tolist() == [6, 0]
+    assert taut.autograd.grad(grad.sum(), src)[0].tolist() == [2, 2]
+    src, grad = slope([0.0, 0.0])
+    assert grad.tolist() == [0, 0]
+    with pytest.raises(RuntimeError, match="scatter_reduce: the second derivative"):
+        grad.sum().backward()
 
 
 def test_devices_that_are_not_there():
@@ -239,3 +263,54 @@ def test_devices_that_are_not_there():
     with pytest.raises(RuntimeError, match="cuda"):
         nn.Linear(2, 2).to("cuda:99")
     assert x.device == taut.device("cpu") and x.tolist() == [1, 1]
+
+
+MOST = 2**63 - 1
+EXPANDED = taut.zeros(1).expand(2**62)
+HUGE = {
+    "tensor_split": lambda x: x.tensor_split(MOST),
+    "chunk of nothing": lambda x: x[:0].chunk(MOST),
+    "split": lambda x: EXPANDED.split(1),
+    "split into a sum that wraps": lambda x: x.split([2**62] * 4 + [6]),
+    "unbind": lambda x: EXPANDED.unbind(),
+    "repeat": lambda x: x.repeat(MOST),
+    "repeat twice": lambda x: x.repeat(2**40, 2**40),
+    "repeat_interleave": lambda x: x.repeat_interleave(2**62),
+    "expand": lambda x: x.expand(MOST, 6),
+    "an expanded tensor": lambda x: EXPANDED + 1,
+    "cat": lambda x: taut.cat([EXPANDED] * 3),
+    "arange": lambda x: taut.arange(MOST),
+    "arange of all": lambda x: taut.arange(-MOST - 1, MOST),
+    "arange of floats": lambda x: taut.arange(0.0, 1e300),
+    "linspace": lambda x: taut.linspace(0, 1, MOST),
+    "eye": lambda x: taut.eye(MOST),
+    "one_hot": lambda x: taut.nn.functional.one_hot(taut.tensor([MOST])),
+    "one_hot of few": lambda x: taut.nn.functional.one_hot(taut.tensor([0]), MOST),
+    "bincount": lambda x: taut.bincount(taut.tensor([MOST])),
+    "bincount of few": lambda x: taut.bincount(taut.tensor([0]), minlength=MOST),
+    "histc": lambda x: taut.histc(x, MOST),
+    "tril_indices": lambda x: taut.tril_indices(MOST, MOST),
+    "triu_indices": lambda x: taut.triu_indices(1, MOST),
+    "diag_embed": lambda x: taut.diag_embed(x, -MOST - 1),
+    "pad": lambda x: taut.nn.functional.pad(x, (2**62, 2**62)),
+    "narrow": lambda x: x.narrow(0, 1, MOST),
+    "as_strided": lambda x: x.as_strided((2,), (MOST,)),
+    "cartesian_prod": lambda x: taut.cartesian_prod(EXPANDED, x),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_huge_counts_are_refused_at_once(name):
+    with pytest.raises((RuntimeError, MemoryError), match=r"\d{10}|e\+\d\d|overflows"):
+        HUGE[name](taut.arange(6.0))
+
+
+def test_huge_counts_that_are_few():
+    x = taut.arange(6.0)
+    assert [part.tolist() for part in x.split(MOST)] == [x.tolist()] and len(x.chunk(MOST)) == 6
+    assert [part.shape[0] for part in EXPANDED.split(2**62 - 1)] == [2**62 - 1, 1]
+    assert x[1::MOST].tolist() == [1] and x.unfold(0, 2, MOST).tolist() == [[0, 1]]
+    assert taut.arange(-MOST - 1, MOST, MOST).tolist() == [-MOST - 1, -1, MOST - 1]
+    assert x[:0].repeat(MOST).shape == (0,) and taut.triu_indices(MOST, 0).shape == (2, 0)
+    assert taut.tril_indices(3, 3, MOST).shape == (2, 9) and taut.tril_indices(3, 2, -1).tolist() == [[1, 2, 2], [0, 0, 1]]
+    assert taut.Size([MOST, MOST]).numel() == MOST**2

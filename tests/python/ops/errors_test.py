@@ -139,7 +139,6 @@ ROWS = [
     (lambda: F.elu(taut.tensor([-1, 2]), inplace=True), TypeError, ["inplace", "float32", "int64"]),
     (lambda: taut.searchsorted(taut.arange(3.0), taut.ones(1), side="middle"), ValueError, ["side", "middle"]),
     (lambda: taut.searchsorted(taut.arange(3.0), 1.0, side="left", right=True), ValueError, ["side", "left"]),
-    (lambda: next(taut.nn.Linear(1, 1).named_parameters(remove_duplicate=False)), NotImplementedError, ["remove_duplicate"]),
     # Numbers that make no sense.
     (lambda: taut.zeros(-1), (RuntimeError, ValueError), ["zeros", "-1"]),
     (lambda: taut.zeros(2**62, 2**62), (RuntimeError, ValueError), ["zeros"]),
@@ -163,8 +162,12 @@ ROWS = [
     (lambda: taut.normal(0.0, -1.0, (2,)), (RuntimeError, ValueError), ["normal", "-1"]),
     (lambda: taut.bernoulli(taut.tensor([1.5])), (RuntimeError, ValueError), ["bernoulli", "1.5"]),
     (lambda: taut.bernoulli(taut.tensor([NAN])), (RuntimeError, ValueError), ["bernoulli", "nan"]),
-    (lambda: taut.multinomial(taut.tensor([-1.0, 2.0]), 1), (RuntimeError, ValueError), ["multinomial", "negative"]),
-    (lambda: taut.multinomial(taut.tensor([0.0, 0.0]), 1), (RuntimeError, ValueError), ["multinomial"]),
+    (lambda: taut.multinomial(taut.tensor([1.0, -1.5]), 1), ValueError, ["multinomial", "negative", "-1.5", "(1,)"]),
+    (lambda: taut.multinomial(taut.tensor([[1.0, 2.0], [NAN, 1.0]]), 1), ValueError, ["finite", "nan", "(1, 0)"]),
+    (lambda: taut.multinomial(taut.tensor([1.0, float("inf")]), 1), ValueError, ["finite", "inf", "(1,)"]),
+    (lambda: taut.multinomial(taut.tensor([[1.0, 2.0], [0.0, 0.0]]), 1), ValueError, ["row 1", "all 0"]),
+    (lambda: taut.multinomial(taut.tensor([0.0, 0.0]), 1), ValueError, ["multinomial", "2 weights", "all 0"]),
+    (lambda: taut.multinomial(taut.zeros(2, 0), 1, True), ValueError, ["multinomial", "(2, 0)"]),
     (lambda: taut.multinomial(taut.tensor([1.0, 2.0]), 3), (RuntimeError, ValueError), ["multinomial", "3", "2"]),
     (lambda: F.dropout(x, 1.5), (RuntimeError, ValueError), ["dropout", "1.5"]),
     (lambda: F.dropout(x, NAN), (RuntimeError, ValueError), ["dropout", "nan"]),
@@ -248,6 +251,102 @@ ROWS = [
     (lambda: taut.zeros(3).copy_(taut.zeros(2)), RuntimeError, ["copy_", "(2,)", "(3,)"]),
     (lambda: taut.zeros(3, requires_grad=True).add_(1), RuntimeError, ["add", "leaf", "in place"]),
 ]
+
+
+small = taut.zeros(2, dtype=taut.int8)
+yes = taut.tensor([True, False])
+# A number that the dtype does not hold: the op is named first, then the number and the dtype.
+NUMBERS = [
+    ("full", 300, "int8", lambda: taut.full((2,), 300, dtype=taut.int8)),
+    ("full", -129, "int8", lambda: taut.full((0,), -129, dtype=taut.int8)),
+    ("full", 127.5 + 0.5, "int8", lambda: taut.full((2,), 128.0, dtype=taut.int8)),
+    ("full", -256, "uint8", lambda: taut.full((2,), -256, dtype=taut.uint8)),
+    ("full", -1.5, "uint8", lambda: taut.full((2,), -1.5, dtype=taut.uint8)),
+    ("full", "nan", "int64", lambda: taut.full((2,), NAN, dtype=taut.int64)),
+    ("full", "9223372036854775808.0", "int64", lambda: taut.full((2,), 2.0**63, dtype=taut.int64)),
+    ("full", 70000, "float16", lambda: taut.full((2,), 70000, dtype=taut.float16)),
+    ("full", "1e+300", "float32", lambda: taut.full((2,), 1e300, dtype=taut.float32)),
+    ("full_like", 300, "int8", lambda: taut.full_like(small, 300)),
+    ("fill", 300, "int8", lambda: taut.fill(small, 300)),
+    ("fill_", 300, "int8", lambda: small.fill_(300)),
+    ("fill_", 300, "int8", lambda: small.__setitem__(0, 300)),
+    ("tensor", 300, "int8", lambda: small.__setitem__(taut.tensor([0]), 300)),
+    ("tensor", 300, "int8", lambda: taut.tensor(300, dtype=taut.int8)),
+    ("tensor", 300, "int8", lambda: taut.tensor([[1, 300]], dtype=taut.int8)),
+    ("tensor", "nan", "int8", lambda: taut.tensor([NAN], dtype=taut.int8)),
+    ("linspace", 300, "int8", lambda: taut.linspace(0, 300, 2, dtype=taut.int8)),
+    ("masked_fill", 300, "int8", lambda: small.masked_fill(yes, 300)),
+    ("masked_fill_", 300, "int8", lambda: small.masked_fill_(yes, taut.tensor(300))),
+    ("where", 300, "int8", lambda: taut.where(yes, small, 300)),
+    ("scatter", 300, "int8", lambda: small.scatter(0, i, 300)),
+    ("index_fill_", 300, "int8", lambda: small.index_fill_(0, i, 300)),
+    ("constant_pad_nd", "300.0", "int8", lambda: F.pad(small, (1, 1), value=300)),
+]
+
+
+@pytest.mark.parametrize("number", range(len(NUMBERS)))
+def test_numbers_that_a_dtype_does_not_hold(number):
+    op, value, dtype, wrong = NUMBERS[number]
+    with pytest.raises(ValueError, match=re.escape(f"{op}: {value} does not fit {dtype}")):
+        wrong()
+    assert small.tolist() == [0, 0]
+
+
+def test_numbers_that_a_dtype_holds_after_all():
+    assert taut.full((1,), 127.9, dtype=taut.int8).item() == 127
+    assert taut.full((1,), -255, dtype=taut.uint8).item() == 1  # as in PyTorch
+    assert taut.full((1,), 2, dtype=taut.bool).item() is True
+    assert taut.full((1,), float("-inf"), dtype=taut.float16).item() == float("-inf")
+    assert taut.tensor([1e6, 1.0], dtype=taut.float16).tolist() == [float("inf"), 1]
+    assert small.masked_fill(yes, 1.5).tolist() == [1, 0]
+    assert taut.zeros(1, dtype=taut.int8).fill_(taut.tensor(300)).item() == 44  # tensors are cast
+    # Asked for, not stored: no element is 300, and all of these lie below it.
+    assert taut.isin(small, 300).tolist() == [False, False] and taut.searchsorted(small, 300).item() == 2
+    assert taut.searchsorted(taut.tensor([1, 2, 3]), 2.5).item() == 2
+
+
+far = taut.tensor([7])
+# Wrong calls of ops that index: the op that was called is named.
+INDEXING = {
+    "take": lambda: taut.take(x, far),
+    "take_along_dim": lambda: taut.take_along_dim(x, far.view(1, 1), 1),
+    "gather": lambda: taut.gather(x, 1, far.view(1, 1)),
+    "index_select": lambda: taut.index_select(x, 1, far),
+    "index_add": lambda: taut.index_add(v, 0, far, taut.ones(1)),
+    "index_add_": lambda: v.index_add_(0, far, taut.ones(1)),
+    "index_copy": lambda: taut.index_copy(v, 0, far, taut.ones(1)),
+    "index_copy_": lambda: v.index_copy_(0, far, taut.ones(1)),
+    "index_fill": lambda: taut.index_fill(v, 0, far, 1.0),
+    "index_fill_": lambda: v.index_fill_(0, far, 1.0),
+    "index_put": lambda: taut.index_put(v, (far,), taut.ones(1)),
+    "index_put_": lambda: v.index_put_((far,), taut.ones(1)),
+    "scatter": lambda: taut.scatter(v, 0, far, taut.ones(1)),
+    "scatter_": lambda: v.scatter_(0, far, 1.0),
+    "scatter_add": lambda: taut.scatter_add(v, 0, far, taut.ones(1)),
+    "scatter_add_": lambda: v.scatter_add_(0, far, taut.ones(1)),
+    "scatter_reduce": lambda: taut.scatter_reduce(v, 0, far, taut.ones(1), "sum"),
+    "scatter_reduce_": lambda: v.scatter_reduce_(0, far, taut.ones(1), "sum"),
+    "index": lambda: v[far],
+}
+MASKING = {
+    "masked_select": lambda: taut.masked_select(v, yes),
+    "masked_fill": lambda: taut.masked_fill(v, yes, 1.0),
+    "masked_fill_": lambda: v.masked_fill_(yes, 1.0),
+    "masked_scatter": lambda: taut.masked_scatter(v, yes, v),
+}
+
+
+@pytest.mark.parametrize("op", INDEXING)
+def test_an_index_out_of_range_names_the_op(op):
+    with pytest.raises(IndexError, match=rf"^{op}: index 7 "):
+        INDEXING[op]()
+    assert v.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("op", MASKING)
+def test_a_mask_that_does_not_fit_names_the_op(op):
+    with pytest.raises(RuntimeError, match=rf"^{op}: .*\(2,\)"):
+        MASKING[op]()
 
 
 @pytest.mark.parametrize("number", range(len(ROWS)))

@@ -115,6 +115,45 @@ def test_ranges_of_integers():
     assert (taut.randint(5, 6, (100,)) == 5).all()
 
 
+def test_integers_without_bounds_fill_the_dtype():
+    largest = {taut.float32: 2**24, taut.float64: 2**53, taut.float16: 2**11, taut.bfloat16: 2**8, taut.bool: 1}
+    for dtype in (taut.int8, taut.uint8, taut.int16, taut.int32, taut.int64):
+        largest[dtype] = taut.iinfo(dtype).max
+    for dtype, last in largest.items():
+        for numbers in (taut.empty(N, dtype=dtype).random_(), taut.empty(N, dtype=dtype).random_(0, None)):
+            low, high = numbers.min().item(), numbers.max().item()
+            assert 0 <= low <= last * 0.02 and last * 0.98 <= high <= last, dtype
+    wide = taut.empty(N, dtype=taut.int64).random_(-(2**63), None)
+    assert wide.min().item() < -0.99 * 2**63 and wide.max().item() > 0.99 * 2**63
+    assert taut.empty(N, dtype=taut.int8).random_(to=3).unique().tolist() == [0, 1, 2]
+    assert taut.empty(N, dtype=taut.int8).random_(126, None).unique().tolist() == [126, 127]
+
+
+def test_integers_in_floats_stay_in_their_range():
+    # 4099 and 4101 would round to 4100 and 4104 in float16.
+    numbers = taut.empty(N, dtype=taut.float16).random_(4097, 4102)
+    assert numbers.unique().tolist() == [4100]
+    assert taut.empty(N, dtype=taut.float16).random_(-4099, -4093).unique().tolist() == [-4096, -4094]
+    with pytest.raises(ValueError, match="float16 holds no integer from 4097 to 4099"):
+        taut.empty(1, dtype=taut.float16).random_(4097, 4100)
+
+
+@pytest.mark.parametrize(
+    "wrong, bounds",
+    [
+        (lambda: taut.empty(2, dtype=taut.int8).random_(129), "0 to 128 do not fit int8"),
+        (lambda: taut.empty(2, dtype=taut.uint8).random_(-1, 3), "-1 to 2 do not fit uint8"),
+        (lambda: taut.empty(2, dtype=taut.bool).random_(3), "0 to 2 do not fit bool"),
+        (lambda: taut.empty(2, dtype=taut.float16).random_(70000), "69999 does not fit float16"),
+        (lambda: taut.randint(300, (2,), dtype=taut.int8), "randint: numbers from 0 to 299 do not fit int8"),
+        (lambda: taut.empty(2, dtype=taut.float16).random_(4096, None), "low 4096 is above 2048"),
+    ],
+)
+def test_bounds_that_a_dtype_does_not_hold(wrong, bounds):
+    with pytest.raises(ValueError, match=bounds):
+        wrong()
+
+
 def test_permutations():
     p = taut.randperm(1000)
     assert p.sort().values.tolist() == list(range(1000)) and p.tolist() != list(range(1000))

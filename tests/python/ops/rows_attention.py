@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from table import ALL, call, draw, mask, row
+from table import ALL, FLOATS, INTS, call, draw, mask, row
 
 F = "nn.functional."
 
@@ -43,5 +43,6 @@ def pad(x, widths, mode="constant", value=None):
 X = draw(2, 3, 4)
 row(
     F + "pad", pad, call(X, [1, 2]), call(X, [1, 2, 0, 3]), call(X, (1, 0, 2, 0, 0, 1), value=2.0), call(X, [-1, 2]), call(X, [0, -3]),
-    call(X, [1, 1], "constant", -1.0), call(draw(0, 2), [1, 1]), call(X, [0, 0]), dtypes=ALL,
+    call(X, [1, 1], "constant", 5.0), call(draw(0, 2), [1, 1]), call(X, [0, 0]), dtypes=ALL,
 )  # fmt: skip
+row(F + "pad", pad, call(X, [1, 1], "constant", -1.0), dtypes=FLOATS + INTS[:-1])

@@ -138,8 +138,10 @@ one_tensor("abs", np.abs, dtypes=NUMBERS, also=["absolute"])
 one_tensor("neg", np.negative, dtypes=NUMBERS, also=["negative"])
 one_tensor("positive", np.positive, dtypes=NUMBERS)
 one_tensor("square", np.square, dtypes=NUMBERS)
-one_tensor("sign", lambda x: np.sign(x.astype(float)), dtypes=ALL)
-one_tensor("sgn", lambda x: np.sign(x.astype(float)), dtypes=ALL)
+for name in ("sign", "sgn"):
+    one_tensor(name, lambda x: np.sign(x.astype(float)), dtypes=ALL)
+    # NumPy gives nan for nan, PyTorch and Taut 0.
+    row(name, lambda x: np.nan_to_num(np.sign(x)), call(np.array([np.nan, -0.0, np.inf, -np.inf, 2.0])))
 one_tensor("floor", np.floor, dtypes=NUMBERS)
 one_tensor("ceil", np.ceil, dtypes=NUMBERS)
 one_tensor("trunc", np.trunc, dtypes=NUMBERS, also=["fix"])
@@ -273,7 +275,8 @@ two("atan2", lambda a, b: np.arctan2(a * 1.0, b), call(X, 2.0), dtypes=NUMBERS, 
 two("hypot", np.hypot, call(X, 2.0))
 two("copysign", np.copysign, call(X, -1.0), call(X, -0.0), call(SPECIAL[:6], draw(6)))
 two("copysign", np.copysign, dtypes=INTS, gives=FLOAT)
-two("heaviside", np.heaviside, call(np.zeros(3), draw(3)), call(SPECIAL[:6], 0.5))
+two("heaviside", np.heaviside, call(np.zeros(3), draw(3)), call(SPECIAL[:6], 0.5), call(np.zeros(2), np.array([np.nan, 1])))
+row("heaviside", lambda a, b: np.nan_to_num(np.heaviside(a, b)), call(SPECIAL, draw(7)))
 two("heaviside", np.heaviside, dtypes=INTS)
 two(
     "xlogy",

@@ -10,7 +10,7 @@ F = "nn.functional."
 
 
 def each(value, count):
-    return (value,) * count if isinstance(value, int) else tuple(value)
+    return (value,) * count if value is None or isinstance(value, int) else tuple(value)
 
 
 def padded(x, padding, fill=0.0):
@@ -190,6 +190,8 @@ C1 = [
     call(draw(3, 8), draw(4, 3, 1), draw(4)),
     call(draw(1, 4, 9), draw(6, 2, 3), draw(6), 2, 1, 2, 2),
     call(draw(2, 3, 8), draw(4, 3, 5), padding="same"),
+    call(draw(2, 3, 8), draw(4, 3, 2), draw(4), padding="same"),
+    call(draw(3, 8), draw(4, 3, 4), padding="same", dilation=3),
     call(draw(2, 3, 8), draw(4, 3, 3), padding="valid", stride=3),
     call(draw(2, 4, 5), draw(4, 1, 2), groups=4),
     call(draw(0, 3, 8), draw(4, 3, 3)),
@@ -201,6 +203,7 @@ C2 = [
     call(draw(3, 6, 5), draw(2, 3, 1, 1), draw(2)),
     call(draw(1, 4, 7, 7), draw(6, 2, 3, 3), draw(6), (2, 1), (1, 2), (1, 2), 2),
     call(draw(2, 3, 5, 5), draw(4, 3, 3, 1), padding="same", dilation=2),
+    call(draw(2, 4, 5, 5), draw(4, 2, 2, 4), padding="same", dilation=(1, 3), groups=2),
     call(draw(2, 6, 4, 4), draw(12, 1, 3, 3), draw(12), groups=6, padding=1),
     call(draw(2, 3, 9, 9), draw(2, 3, 4, 4), stride=4),
     call(draw(0, 3, 6, 5), draw(4, 3, 3, 2), draw(4)),
@@ -255,6 +258,7 @@ for dims, size in SIZES.items():
         **LOOSE,
     )
     targets = [call(x, 1), call(x, 3), call(sample, 2), call(x, (4,) * dims), call(x, size)]
+    targets += [call(x, (None,) * (dims - 1) + (2,)), call(sample, None), call(x, [None] * dims)]
     row(f"{F}adaptive_avg_pool{dims}d", of(dims, adaptive_avg_pool), *targets, **LOOSE)
     row(f"{F}adaptive_max_pool{dims}d", of(dims, adaptive_max_pool), *targets)
     row(

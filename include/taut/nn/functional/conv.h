@@ -2,6 +2,8 @@
 // Convolutions (cross-correlations) and their transposes, over one to three spatial dims. Tensors
 // are (batch, channels, size...), or (channels, size...) without a batch.
 
+#include <string_view>
+
 #include "taut/core/tensor.h"
 
 namespace taut::nn::functional {
@@ -19,6 +21,21 @@ TAUT_API Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& 
 TAUT_API Tensor conv3d(const Tensor& input, const Tensor& weight, const Tensor& bias = Tensor(),
                        const Dims& stride = {1}, const Dims& padding = {0},
                        const Dims& dilation = {1}, int64_t groups = 1);
+/// How much padding a convolution needs, in a word: none, or so much that the size stays.
+enum class PaddingWord : uint8_t { valid, same };
+/// "valid" or "same". @throws ValueError for any other word.
+TAUT_API PaddingWord parse_padding(std::string_view word);
+/// With padding by word. An odd number of zeros lies with the larger part after the input.
+/// @throws ValueError for PaddingWord::same and a stride other than 1.
+TAUT_API Tensor conv1d(const Tensor& input, const Tensor& weight, const Tensor& bias,
+                       const Dims& stride, PaddingWord padding, const Dims& dilation = {1},
+                       int64_t groups = 1);
+TAUT_API Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias,
+                       const Dims& stride, PaddingWord padding, const Dims& dilation = {1},
+                       int64_t groups = 1);
+TAUT_API Tensor conv3d(const Tensor& input, const Tensor& weight, const Tensor& bias,
+                       const Dims& stride, PaddingWord padding, const Dims& dilation = {1},
+                       int64_t groups = 1);
 /// The derivative of a convolution by its input, as an op: weight is (in, out / groups, kernel...).
 /// output_padding adds to the size of the output at its end.
 TAUT_API Tensor conv_transpose1d(const Tensor& input, const Tensor& weight,

@@ -27,8 +27,13 @@ TAUT_API Tensor batch_norm(const Tensor& input, const Tensor& running_mean,
                            const Tensor& running_var, const Tensor& weight = Tensor(),
                            const Tensor& bias = Tensor(), bool training = false,
                            double momentum = 0.1, double eps = 1e-5);
-/// Over what follows the channels, for each sample alone.
-TAUT_API Tensor instance_norm(const Tensor& input, const Tensor& weight = Tensor(),
-                              const Tensor& bias = Tensor(), double eps = 1e-5);
+/// Over what follows the channels, for each sample alone. The means of the samples' statistics move
+/// running_mean and running_var by `momentum`; without use_input_stats those are used instead, and
+/// stay.
+/// @throws ValueError for one value a channel and sample.
+TAUT_API Tensor instance_norm(const Tensor& input, const Tensor& running_mean = Tensor(),
+                              const Tensor& running_var = Tensor(), const Tensor& weight = Tensor(),
+                              const Tensor& bias = Tensor(), bool use_input_stats = true,
+                              double momentum = 0.1, double eps = 1e-5);
 
 }  // namespace taut::nn::functional

@@ -3,6 +3,7 @@
 //   nn::Conv2d layer(3, 16, 3, {.stride = 2, .padding = 1});
 // The functions and their shapes: taut/nn/functional/conv.h.
 
+#include "taut/nn/functional/conv.h"
 #include "taut/nn/module.h"
 #include "taut/nn/modules/size_arg.h"
 
@@ -77,11 +78,12 @@ class TAUT_API ConvBase : public Module {
   ConvBase(const char* op, int spatial, int64_t in_channels, int64_t out_channels,
            const SizeArg& kernel_size, const ConvTransposeOptions& options);
   void make_parameters(const char* op, bool with_bias, const TensorOptions& options);
-  /// Runs a convolution of taut/nn/functional/conv.h; padding "same" may need one zero more after
-  /// the input than before it.
-  Tensor convolve(const Tensor& input,
-                  Tensor (*function)(const Tensor&, const Tensor&, const Tensor&, const Dims&,
-                                     const Dims&, const Dims&, int64_t)) const;
+  using ByNumbers = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, const Dims&,
+                               const Dims&, const Dims&, int64_t);
+  using ByWord = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, const Dims&,
+                            functional::PaddingWord, const Dims&, int64_t);
+  /// Runs a convolution of taut/nn/functional/conv.h, in the form that the padding asks for.
+  Tensor convolve(const Tensor& input, ByNumbers by_numbers, ByWord by_word) const;
 };
 
 /// (batch, in_channels, length) to (batch, out_channels, length').

@@ -8,13 +8,9 @@
 
 namespace taut::nn {
 
-/// What batch norm layers have in common: in training they normalise with the batch's statistics
-/// and move running_mean and running_var by `momentum` (by 1 / number of batches when it is empty,
-/// so that they are plain averages); in eval mode they use those, or the batch's without
-/// track_running_stats.
-class TAUT_API BatchNormBase : public Module {
+/// What norms with running statistics have in common.
+class TAUT_API NormBase : public Module {
  public:
-  Tensor forward(const Tensor& input) override;
   std::string extra_repr() const override;
   void reset_running_stats();
   void reset_parameters();
@@ -31,8 +27,19 @@ class TAUT_API BatchNormBase : public Module {
   Tensor num_batches_tracked;  // int64, without dims; undefined unless track_running_stats
 
  protected:
-  BatchNormBase(int64_t num_features, double eps, std::optional<double> momentum, bool affine,
-                bool track_running_stats, const TensorOptions& options);
+  NormBase(int64_t num_features, double eps, std::optional<double> momentum, bool affine,
+           bool track_running_stats, const TensorOptions& options);
+};
+
+/// In training with the batch's statistics, which move running_mean and running_var by `momentum`
+/// (by 1 / number of batches when it is empty, so that they are plain averages); in eval mode with
+/// those, or the batch's without track_running_stats.
+class TAUT_API BatchNormBase : public NormBase {
+ public:
+  Tensor forward(const Tensor& input) override;
+
+ protected:
+  using NormBase::NormBase;
   /// @throws ShapeError unless the input's rank is one that the layer takes.
   virtual void check_input(const Tensor& input) const = 0;
 };
@@ -126,23 +133,16 @@ class TAUT_API GroupNorm : public Module {
   Tensor bias;
 };
 
-/// Each channel of each sample by itself. Running statistics are not there: to ask for them is a
-/// NotImplementedError.
-class TAUT_API InstanceNormBase : public Module {
+/// Each channel of each sample by itself. With track_running_stats, training moves running_mean and
+/// running_var by `momentum` (not at all when it is empty) and eval mode uses them;
+/// num_batches_tracked stays 0, as in PyTorch.
+class TAUT_API InstanceNormBase : public NormBase {
  public:
   Tensor forward(const Tensor& input) override;
-  std::string extra_repr() const override;
-
-  int64_t num_features;
-  double eps;
-  double momentum;  // without use, as there are no running statistics
-  bool affine;
-  Tensor weight;
-  Tensor bias;
 
  protected:
-  InstanceNormBase(int spatial, int64_t num_features, double eps, double momentum, bool affine,
-                   bool track_running_stats, const TensorOptions& options);
+  InstanceNormBase(int spatial, int64_t num_features, double eps, std::optional<double> momentum,
+                   bool affine, bool track_running_stats, const TensorOptions& options);
 
  private:
   int spatial_;
@@ -150,23 +150,23 @@ class TAUT_API InstanceNormBase : public Module {
 
 class TAUT_API InstanceNorm1d : public InstanceNormBase {
  public:
-  explicit InstanceNorm1d(int64_t num_features, double eps = 1e-5, double momentum = 0.1,
-                          bool affine = false, bool track_running_stats = false,
-                          const TensorOptions& options = {});
+  explicit InstanceNorm1d(int64_t num_features, double eps = 1e-5,
+                          std::optional<double> momentum = 0.1, bool affine = false,
+                          bool track_running_stats = false, const TensorOptions& options = {});
 };
 
 class TAUT_API InstanceNorm2d : public InstanceNormBase {
  public:
-  explicit InstanceNorm2d(int64_t num_features, double eps = 1e-5, double momentum = 0.1,
-                          bool affine = false, bool track_running_stats = false,
-                          const TensorOptions& options = {});
+  explicit InstanceNorm2d(int64_t num_features, double eps = 1e-5,
+                          std::optional<double> momentum = 0.1, bool affine = false,
+                          bool track_running_stats = false, const TensorOptions& options = {});
 };
 
 class TAUT_API InstanceNorm3d : public InstanceNormBase {
  public:
-  explicit InstanceNorm3d(int64_t num_features, double eps = 1e-5, double momentum = 0.1,
-                          bool affine = false, bool track_running_stats = false,
-                          const TensorOptions& options = {});
+  explicit InstanceNorm3d(int64_t num_features, double eps = 1e-5,
+                          std::optional<double> momentum = 0.1, bool affine = false,
+                          bool track_running_stats = false, const TensorOptions& options = {});
 };
 
 }  // namespace taut::nn

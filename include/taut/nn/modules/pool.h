@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "taut/nn/functional/pool.h"
 #include "taut/nn/module.h"
 #include "taut/nn/modules/size_arg.h"
 
@@ -93,45 +94,46 @@ class TAUT_API AvgPool3d : public AvgPoolBase {
       : AvgPoolBase(3, kernel, options) {}
 };
 
-/// As many windows as output_size says; -1 (None) keeps a size.
+/// As many windows as output_size says; nullopt (None) keeps the input's.
 class TAUT_API AdaptivePoolBase : public Module {
  public:
   Tensor forward(const Tensor& input) override;
   std::string extra_repr() const override;
 
-  SizeArg output_size;
+  functional::AdaptiveSize output_size;
 
  protected:
-  AdaptivePoolBase(const SizeArg& size, Tensor (*function)(const Tensor&, const Dims&))
+  AdaptivePoolBase(const functional::AdaptiveSize& size,
+                   Tensor (*function)(const Tensor&, const functional::AdaptiveSize&))
       : output_size(size), function_(function) {}
 
  private:
-  Tensor (*function_)(const Tensor&, const Dims&);
+  Tensor (*function_)(const Tensor&, const functional::AdaptiveSize&);
 };
 
 class TAUT_API AdaptiveAvgPool1d : public AdaptivePoolBase {
  public:
-  explicit AdaptiveAvgPool1d(const SizeArg& size);
+  explicit AdaptiveAvgPool1d(const functional::AdaptiveSize& size);
 };
 class TAUT_API AdaptiveAvgPool2d : public AdaptivePoolBase {
  public:
-  explicit AdaptiveAvgPool2d(const SizeArg& size);
+  explicit AdaptiveAvgPool2d(const functional::AdaptiveSize& size);
 };
 class TAUT_API AdaptiveAvgPool3d : public AdaptivePoolBase {
  public:
-  explicit AdaptiveAvgPool3d(const SizeArg& size);
+  explicit AdaptiveAvgPool3d(const functional::AdaptiveSize& size);
 };
 class TAUT_API AdaptiveMaxPool1d : public AdaptivePoolBase {
  public:
-  explicit AdaptiveMaxPool1d(const SizeArg& size);
+  explicit AdaptiveMaxPool1d(const functional::AdaptiveSize& size);
 };
 class TAUT_API AdaptiveMaxPool2d : public AdaptivePoolBase {
  public:
-  explicit AdaptiveMaxPool2d(const SizeArg& size);
+  explicit AdaptiveMaxPool2d(const functional::AdaptiveSize& size);
 };
 class TAUT_API AdaptiveMaxPool3d : public AdaptivePoolBase {
  public:
-  explicit AdaptiveMaxPool3d(const SizeArg& size);
+  explicit AdaptiveMaxPool3d(const functional::AdaptiveSize& size);
 };
 
 }  // namespace taut::nn
