@@ -161,8 +161,11 @@ class BatchIterator {
   BatchIterator(const BatchIterator&) = delete;
   BatchIterator& operator=(const BatchIterator&) = delete;
   ~BatchIterator() {
-    living().erase(this);
-    stop();
+    try {
+      living().erase(this);
+      stop();
+    } catch (...) {  // no thread was to be had that ends the workers: they have ended here
+    }
   }
 
   py::object next() {

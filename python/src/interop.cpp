@@ -515,7 +515,7 @@ void add_interop_rows(Rows& rows) {
                   if (PyBytes_AsStringAndSize(data.ptr(), &bytes, &count) < 0) {
                     throw py::error_already_set();
                   }
-                  const Tensor result = empty(shape, dtype);
+                  Tensor result = empty(shape, dtype);
                   TAUT_CHECK(static_cast<size_t>(count) == result.nbytes(), ValueError,
                              "unpickling: ", static_cast<int64_t>(count), " bytes for a tensor of ",
                              result.nbytes());

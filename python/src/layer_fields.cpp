@@ -28,15 +28,17 @@ template <class M>
 class Fields {
  public:
   Fields(py::module_& module, const char* name)
-      : type_(py::reinterpret_borrow<py::class_<M>>(module.attr(name))) {}
+      : type_(py::reinterpret_borrow<py::class_<M>>(module.attr(name))) {
+    type_.attr("_fields") = py::tuple(0);
+  }
   Fields(const Fields&) = delete;
   Fields& operator=(const Fields&) = delete;
-  ~Fields() { type_.attr("_fields") = py::tuple(names_); }
 
   template <class T, class Owner>
   Fields& add(const char* name, T Owner::*member) {
     type_.def_readwrite(name, static_cast<T M::*>(member), kDoc);
     names_.append(name);
+    type_.attr("_fields") = py::tuple(names_);
     return *this;
   }
   /// One that only tells.

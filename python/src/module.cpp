@@ -231,6 +231,7 @@ PYBIND11_MODULE(taut_bindings, module) {
 
 /// The module's entry. The types and rows are global, so that there can be one interpreter only;
 /// another one is refused before pybind11 waits for the first one's lock.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): CPython asks for this name.
 extern "C" PYBIND11_EXPORT PyObject* PyInit__C() {
   if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
     PyErr_SetString(PyExc_ImportError,

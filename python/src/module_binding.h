@@ -30,6 +30,7 @@ auto without_lock(Work work) {
 template <class M>
 class Hosted final : public M, public pybind11::trampoline_self_life_support {
  public:
+  using M::forward;
   using M::M;
 
   Tensor forward(const Tensor& input) override {

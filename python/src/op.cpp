@@ -122,7 +122,7 @@ std::string parse_signature(std::string_view signature, Overload& overload) {
   const size_t open = signature.find('(');
   const size_t arrow = signature.find(" -> ");
   const size_t close = signature.substr(0, arrow).rfind(')');
-  const std::string name(signature.substr(0, open));
+  std::string name(signature.substr(0, open));
   bool named_only = false;
   for (std::string_view part : split_parameters(signature.substr(open + 1, close - open - 1))) {
     if (part == "*") {
