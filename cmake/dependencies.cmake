@@ -15,14 +15,8 @@ macro(taut_settle name found missing)
   endif()
 endmacro()
 
-# ---- OpenMP -------------------------------------------------------------------------------------
-find_package(OpenMP COMPONENTS CXX)
-if(NOT OpenMP_CXX_FOUND)
-  message(FATAL_ERROR "OpenMP was not found; it comes with g++ (apt install g++), and with clang as libomp-dev.")
-endif()
-
 # ---- OpenBLAS -----------------------------------------------------------------------------------
-# The OpenMP variant shares its threads with Taut's kernels; the pthread variant would fight them for the cores.
+# What products are measured against. The OpenMP variant can be told its number of threads.
 # Debian keeps each variant in a folder of its own and hides the choice behind a link, so look for the folder first.
 find_library(TAUT_OPENBLAS_LIBRARY
   NAMES openblas openblaso openblasp

@@ -50,7 +50,6 @@ target_link_libraries(taut PRIVATE
   taut_openblas
   taut_highway
   nlohmann_json::nlohmann_json
-  OpenMP::OpenMP_CXX
   Threads::Threads
   ${CMAKE_DL_LIBS}
 )

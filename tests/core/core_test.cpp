@@ -193,23 +193,6 @@ TEST(Allocator, SaysWhatItCouldNotGive) {
   EXPECT_EQ(ones({2}).sum().item<double>(), 2);
 }
 
-TEST(Parallel, CoversTheRangeOnceAndForwardsExceptions) {
-  const int before = get_num_threads();
-  set_num_threads(3);
-  std::vector<std::atomic<int>> hits(1000);
-  parallel_for(1000, 10, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
-  });
-  for (const auto& hit : hits) EXPECT_EQ(hit.load(), 1);
-  EXPECT_THROW(parallel_for(100, 1,
-                            [](int64_t begin, int64_t) {
-                              if (begin > 0) throw ValueError("from a thread");
-                            }),
-               ValueError);
-  EXPECT_THROW(set_num_threads(0), ValueError);
-  set_num_threads(before);
-}
-
 TEST(Ops, RunOnManyThreadsAtOnce) {
   std::vector<std::thread> threads;
   std::atomic<int> wrong{0};

@@ -23,9 +23,9 @@ DEVICE = re.compile(
 
 # A third party and the places that may include it.
 DOORS = [
-    (r"cblas(_\w+)?\.h|openblas\w*\.h|lapacke?\w*\.h", r"kernels/(matmul|linalg)/|src/base/parallel\.cpp|benchmarks/", "OpenBLAS"),
+    (r"cblas(_\w+)?\.h|openblas\w*\.h|lapacke?\w*\.h", r"kernels/(matmul|linalg)/|benchmarks/", "OpenBLAS"),
     (r"hwy/", r"kernels/|tests/kernels/", "Highway"),
-    (r"omp\.h", r"src/base/parallel\.cpp|benchmarks/", "OpenMP (use taut/base/parallel.h)"),
+    (r"omp\.h", r"benchmarks/", "OpenMP (use taut/base/parallel.h)"),
     (r"cudnn\w*(\.h|/)", r"kernels/.*_cuda\.cpp|kernels/cudnn/", "cuDNN"),
     (r"cublas\w*\.h", r"kernels/.*_cuda\.(cpp|cu)", "cuBLAS"),
     (r"nccl\.h", r"src/distributed/|kernels/.*_cuda\.cpp", "NCCL"),

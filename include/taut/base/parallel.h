@@ -1,8 +1,8 @@
 #pragma once
-// The one pool of CPU threads (OpenMP's).
+// The one pool of CPU threads.
 //   parallel_for(n, 4096, [&](int64_t begin, int64_t end) { ... });
-// A call from inside a parallel region runs serially, and so does one in a forked child.
-// The chunks depend on n, grain and the number of threads only.
+// A call from inside a parallel region runs serially, and so does one while the threads work for
+// another caller. A forked child has one thread until set_num_threads says otherwise.
 
 #include <cstdint>
 #include <type_traits>
@@ -11,7 +11,8 @@
 
 namespace taut {
 
-/// The number of threads that a CPU op may use.
+/// The number of threads that a CPU op may use: at first what OMP_NUM_THREADS says, or one for each
+/// core that the process may use.
 TAUT_API int get_num_threads();
 
 /// Sets the number of threads that CPU ops use.
