@@ -12,11 +12,23 @@ if(NOT benchmark_FOUND)
   message(STATUS "Google Benchmark was not found (apt install libbenchmark-dev): the benchmarks are left out")
   return()
 endif()
+# What products are measured against, in the variant that can be told its number of threads. Debian keeps each variant in
+# a folder of its own and hides the choice behind a link, so look for the folder first.
 find_package(OpenMP QUIET COMPONENTS CXX)
-if(NOT OpenMP_CXX_FOUND)
-  message(STATUS "OpenMP was not found, which the peers of the benchmarks run on: the benchmarks are left out")
+find_library(TAUT_OPENBLAS_LIBRARY
+  NAMES openblas openblaso
+  PATH_SUFFIXES openblas-openmp openblas)
+find_path(TAUT_OPENBLAS_INCLUDE_DIR
+  NAMES cblas.h
+  PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp openblas-openmp openblas ${CMAKE_LIBRARY_ARCHITECTURE})
+mark_as_advanced(TAUT_OPENBLAS_LIBRARY TAUT_OPENBLAS_INCLUDE_DIR)
+if(NOT OpenMP_CXX_FOUND OR NOT TAUT_OPENBLAS_LIBRARY OR NOT TAUT_OPENBLAS_INCLUDE_DIR)
+  message(STATUS "The peers of the benchmarks were not found (apt install g++ libopenblas-openmp-dev): they are left out")
   return()
 endif()
+add_library(taut_openblas INTERFACE IMPORTED)
+target_link_libraries(taut_openblas INTERFACE "${TAUT_OPENBLAS_LIBRARY}")
+target_include_directories(taut_openblas SYSTEM INTERFACE "${TAUT_OPENBLAS_INCLUDE_DIR}")
 foreach(source IN LISTS taut_benchmark_sources)
   string(REGEX REPLACE "\\.cpp$" "" name "${source}")
   string(REPLACE "/" "_" name "${name}")

@@ -15,26 +15,6 @@ macro(taut_settle name found missing)
   endif()
 endmacro()
 
-# ---- OpenBLAS -----------------------------------------------------------------------------------
-# What products are measured against. The OpenMP variant can be told its number of threads.
-# Debian keeps each variant in a folder of its own and hides the choice behind a link, so look for the folder first.
-find_library(TAUT_OPENBLAS_LIBRARY
-  NAMES openblas openblaso openblasp
-  PATH_SUFFIXES openblas-openmp openblas)
-find_path(TAUT_OPENBLAS_INCLUDE_DIR
-  NAMES cblas.h
-  PATH_SUFFIXES
-    ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp openblas-openmp
-    ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-pthread openblas ${CMAKE_LIBRARY_ARCHITECTURE})
-mark_as_advanced(TAUT_OPENBLAS_LIBRARY TAUT_OPENBLAS_INCLUDE_DIR)
-if(NOT TAUT_OPENBLAS_LIBRARY OR NOT TAUT_OPENBLAS_INCLUDE_DIR)
-  message(FATAL_ERROR "OpenBLAS was not found. Install it (apt install libopenblas-openmp-dev, or run cmake/setup.sh), "
-    "or point to one with -DTAUT_OPENBLAS_LIBRARY=.../libopenblas.so -DTAUT_OPENBLAS_INCLUDE_DIR=.../include.")
-endif()
-add_library(taut_openblas INTERFACE IMPORTED)
-target_link_libraries(taut_openblas INTERFACE "${TAUT_OPENBLAS_LIBRARY}")
-target_include_directories(taut_openblas SYSTEM INTERFACE "${TAUT_OPENBLAS_INCLUDE_DIR}")
-
 # ---- Highway ------------------------------------------------------------------------------------
 find_path(TAUT_HIGHWAY_INCLUDE_DIR NAMES hwy/highway.h)
 find_library(TAUT_HIGHWAY_LIBRARY NAMES hwy)

@@ -47,7 +47,6 @@ target_include_directories(taut
 )
 target_link_libraries(taut PRIVATE
   taut_build_flags
-  taut_openblas
   taut_highway
   nlohmann_json::nlohmann_json
   Threads::Threads
@@ -59,11 +58,10 @@ if(ZLIB_FOUND)
   target_compile_definitions(taut PRIVATE TAUT_HAS_ZLIB=1)
 endif()
 
-# An installed libtaut looks beside itself, and in the folders that the loader would not search by itself: that of the
-# chosen OpenBLAS variant and that of the CUDA runtime.
-get_filename_component(taut_openblas_dir "${TAUT_OPENBLAS_LIBRARY}" DIRECTORY)
+# An installed libtaut looks beside itself, and in the folder of the CUDA runtime where the loader would not search it
+# by itself.
 set(taut_install_rpath "$ORIGIN")
-foreach(directory IN ITEMS ${taut_openblas_dir} ${CUDAToolkit_LIBRARY_DIR})
+foreach(directory IN ITEMS ${CUDAToolkit_LIBRARY_DIR})
   if(NOT directory IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
     list(APPEND taut_install_rpath "${directory}")
   endif()

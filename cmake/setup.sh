@@ -20,7 +20,7 @@ requirements=(
   'pkg-config|pkg-config|helpful'
   'ccache|ccache|helpful'
   'ld.lld|lld|helpful'
-  # Another OpenBLAS works too, but its threads and Taut's would fight for the cores.
+  # What the benchmarks measure products against.
   '/usr/lib/*/openblas-openmp/libopenblas.so|libopenblas-openmp-dev|helpful'
   '/usr/include/hwy/highway.h|libhwy-dev|needed'
   '/usr/include/nlohmann/json.hpp|nlohmann-json3-dev|needed'
