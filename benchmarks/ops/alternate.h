@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <thread>
 
 namespace taut::bench {
 
@@ -14,6 +15,22 @@ inline double seconds_of(auto&& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The best of the calls of one turn. Threads of a library watch for more work for a while after a
+/// call, on the cores that the next turn needs: a turn begins with a pause, and then takes long
+/// enough for its own threads and caches to be warm.
+double turn(auto&& work) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  constexpr double kLeast = 0.02;
+  double best = std::numeric_limits<double>::infinity();
+  double total = 0;
+  for (int calls = 0; calls < 2 || total < kLeast; ++calls) {
+    const double seconds = seconds_of(work);
+    best = std::min(best, seconds);
+    total += seconds;
+  }
+  return best;
 }
 
 /// Runs `ours` and `theirs` by turns. `amount` is what each moves or computes, in bytes or in
@@ -25,9 +42,9 @@ void alternate(benchmark::State& state, double amount, const char* unit, auto&& 
   ours();
   theirs();
   for (auto _ : state) {
-    const double elapsed = seconds_of(ours);
+    const double elapsed = turn(ours);
     best_ours = std::min(best_ours, elapsed);
-    best_theirs = std::min(best_theirs, seconds_of(theirs));
+    best_theirs = std::min(best_theirs, turn(theirs));
     state.SetIterationTime(elapsed);
   }
   state.counters[unit] = amount / best_ours / 1e9;

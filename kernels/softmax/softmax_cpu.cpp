@@ -2,12 +2,13 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax/softmax_cpu.cpp"
+#include <hwy/aligned_allocator.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <new>
 
 #include "kernels/api/streaming.h"
 #include "kernels/softmax/softmax_parts.h"
@@ -39,12 +40,18 @@ void for_tiles(int64_t outer, int64_t dim, int64_t inner, Tile&& tile) {
   });
 }
 
-// A row of compute_t<T> that belongs to this thread.
+// A row of compute_t<T> that belongs to this thread, at the start of a line: registers that
+// straddle two lines would halve the speed.
 template <class A>
 A* scratch_row(int64_t n) {
-  static thread_local std::vector<A> scratch;
-  if (static_cast<int64_t>(scratch.size()) < n) scratch.resize(static_cast<size_t>(n));
-  return scratch.data();
+  static thread_local hwy::AlignedFreeUniquePtr<A[]> scratch;
+  static thread_local int64_t size = 0;
+  if (size < n) {
+    scratch = hwy::AllocateAligned<A>(static_cast<size_t>(n));
+    size = scratch ? n : 0;
+    if (!scratch) throw std::bad_alloc();
+  }
+  return scratch.get();
 }
 
 // Whether rows of n results, one after another from y on, are written past the caches by the last
