@@ -10,7 +10,6 @@
 #define TAUT_KERNELS_API_SIMD_ROWS_INL_H_
 #endif
 
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <cstdint>
@@ -139,17 +138,6 @@ HWY_INLINE void for_vectors(D d, int64_t n, Body&& body) {
   if (i < n) {
     body([&](const auto* x) HWY_ATTR { return load_first(d, x + i, n - i, LaneOf<D>{0}); },
          [&](hn::Vec<D> value, auto* y) HWY_ATTR { store_first(d, value, y + i, n - i); });
-  }
-}
-
-/// for_vectors, but store() writes past the caches: the rows written are of D's lanes, start at a
-/// line and are whole registers long. See Note [Streaming stores].
-template <class D, class Body>
-HWY_INLINE void for_streamed_vectors(D d, int64_t n, Body&& body) {
-  const int64_t step = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t i = 0; i < n; i += step) {
-    body([&](const auto* x) HWY_ATTR { return load_as(d, x + i); },
-         [&](hn::Vec<D> value, LaneOf<D>* y) HWY_ATTR { hn::Stream(value, d, y + i); });
   }
 }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <utility>
 
 #include "kernels/api/streaming.h"
 #include "kernels/softmax/softmax_parts.h"
@@ -54,8 +55,8 @@ A* scratch_row(int64_t n) {
   return scratch.get();
 }
 
-// Whether rows of n results, one after another from y on, are written past the caches by the last
-// pass over each: such rows start at a line.
+// Whether rows of n results, one after another from y on, are written past the caches: such rows
+// start at a line and are of whole lines.
 template <class T>
 bool streams_rows(const T* y, int64_t rows, int64_t n) {
   const int64_t bytes = n * static_cast<int64_t>(sizeof(T));
@@ -63,41 +64,68 @@ bool streams_rows(const T* y, int64_t rows, int64_t n) {
          reinterpret_cast<uintptr_t>(y) % 64 == 0;
 }
 
-// y = term(load) of each vector.
-template <class T, class Term>
-HWY_INLINE void write_row(int64_t n, T* y, bool streams, Term&& term) {
-  const Lanes<T> d;
-  if constexpr (std::is_same_v<T, compute_t<T>>) {
-    if (streams) {
-      return for_streamed_vectors(d, n, [&](auto load, auto store) { store(term(load), y); });
-    }
-  }
-  for_vectors(d, n, [&](auto load, auto store) { store(term(load), y); });
-}
-
 template <class T>
-HWY_NOINLINE void softmax_row(const T* x, int64_t n, T* y, bool streams) {
+HWY_NOINLINE void softmax_row(const T* x, int64_t n, T* y) {
   using A = compute_t<T>;
   A* terms;
   if constexpr (std::is_same_v<T, A>) {
-    terms = streams ? scratch_row<A>(n) : y;
+    terms = y;
   } else {
     terms = scratch_row<A>(n);
   }
   const A sum = row_sum_exp<true>(x, n, row_max(x, n), terms);
   const Lanes<T> d;
   const auto scale = hn::Set(d, A(1) / sum);
-  write_row(n, y, streams, [&](auto load) HWY_ATTR { return hn::Mul(load(terms), scale); });
+  for_vectors(d, n, [&](auto load, auto store) { store(hn::Mul(load(terms), scale), y); });
 }
 
 template <class T>
-HWY_NOINLINE void log_softmax_row(const T* x, int64_t n, T* y, bool streams) {
+HWY_NOINLINE void log_softmax_row(const T* x, int64_t n, T* y) {
   const auto m = row_max(x, n);
   const auto shift = std::log(row_sum_exp<false>(x, n, m, static_cast<compute_t<T>*>(nullptr)));
   const Lanes<T> d;
   const auto high = hn::Set(d, m), low = hn::Set(d, shift);
-  write_row(n, y, streams,
-            [&](auto load) HWY_ATTR { return hn::Sub(hn::Sub(load(x), high), low); });
+  for_vectors(d, n, [&](auto load, auto store) { store(hn::Sub(hn::Sub(load(x), high), low), y); });
+}
+
+// Rows of log_softmax that are written past the caches.
+template <class T>
+HWY_NOINLINE void stream_log_softmax(const T* x, int64_t rows, int64_t n, T* y) {
+  const Lanes<T> d;
+  const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    const T m = row_max(x, n);
+    const auto high = hn::Set(d, m);
+    const auto low = hn::Set(d, std::log(row_sum_exp<false>(x, n, m, static_cast<T*>(nullptr))));
+    for (int64_t i = 0; i < n; i += step) {
+      hn::Stream(hn::Sub(hn::Sub(hn::LoadU(d, x + i), high), low), d, y + i);
+    }
+  }
+  finish_streams();
+}
+
+// Rows of softmax that are written past the caches: while the exponentials of one keep the
+// multipliers busy, the row before is written, which keeps memory busy.
+template <class T>
+HWY_NOINLINE void stream_softmax(const T* x, int64_t rows, int64_t n, T* y) {
+  const Lanes<T> d;
+  const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+  T* terms = scratch_row<T>(2 * n);
+  T* terms_before = terms + n;
+  T sum = row_sum_exp<true>(x, n, row_max(x, n), terms);
+  for (int64_t r = 1;; ++r) {
+    std::swap(terms, terms_before);
+    const auto scale = hn::Set(d, T(1) / sum);
+    T* const to = y + (r - 1) * n;
+    const auto write = [&](int64_t i) HWY_ATTR {
+      hn::Stream(hn::Mul(hn::Load(d, terms_before + i), scale), d, to + i);
+    };
+    if (r == rows) {
+      for (int64_t i = 0; i < n; i += step) write(i);
+      return finish_streams();
+    }
+    sum = row_sum_exp<true>(x + r * n, n, row_max(x + r * n, n), terms, write);
+  }
 }
 
 template <class T, bool kIsLog>
@@ -152,11 +180,13 @@ void softmax_forward(const SoftmaxArgs& args) {
     if (inner == 1) {
       const bool streams = streams_rows(y, args.outer, n);
       return parallel_for(args.outer, row_grain(n), [=](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          kIsLog ? log_softmax_row(x + r * n, n, y + r * n, streams)
-                 : softmax_row(x + r * n, n, y + r * n, streams);
+        if constexpr (std::is_same_v<T, compute_t<T>>) {
+          constexpr auto kStream = kIsLog ? stream_log_softmax<T> : stream_softmax<T>;
+          if (streams) return kStream(x + begin * n, end - begin, n, y + begin * n);
         }
-        if (streams) finish_streams();
+        for (int64_t r = begin; r < end; ++r) {
+          kIsLog ? log_softmax_row(x + r * n, n, y + r * n) : softmax_row(x + r * n, n, y + r * n);
+        }
       });
     }
     for_tiles(args.outer, n, inner, [=](int64_t offset, int64_t cols) {

@@ -46,10 +46,16 @@ bool has_nan(const T* x, int64_t n) {
   return !hn::AllTrue(d, all);
 }
 
+struct NothingBeside {
+  HWY_INLINE void operator()(int64_t) const {}
+};
+
 /// sum(exp(x - shift)), NaN iff there is one among them; where kStores, the terms are written to
-/// `terms` as well, with any number for a NaN.
-template <bool kStores, class T>
-compute_t<T> row_sum_exp(const T* x, int64_t n, compute_t<T> shift, compute_t<T>* terms) {
+/// `terms` as well, with any number for a NaN. beside(i) is called for each whole register, of the
+/// elements from i on: there is time beside exponentials for work that waits for memory.
+template <bool kStores, class T, class Beside = NothingBeside>
+compute_t<T> row_sum_exp(const T* x, int64_t n, compute_t<T> shift, compute_t<T>* terms,
+                         const Beside& beside = {}) {
   using A = compute_t<T>;
   const Lanes<T> d;
   const int64_t step = static_cast<int64_t>(hn::Lanes(d));
@@ -74,6 +80,8 @@ compute_t<T> row_sum_exp(const T* x, int64_t n, compute_t<T> shift, compute_t<T>
       hwy::Prefetch(x + n + i);
       hwy::Prefetch(x + n + i + step);
     }
+    beside(i);
+    beside(i + step);
     const auto e0 = term(load_as(d, x + i));
     const auto e1 = term(load_as(d, x + i + step));
     s0 = hn::Add(s0, e0);
@@ -84,6 +92,7 @@ compute_t<T> row_sum_exp(const T* x, int64_t n, compute_t<T> shift, compute_t<T>
     }
   }
   for (; i + step <= n; i += step) {
+    beside(i);
     const auto e = term(load_as(d, x + i));
     s0 = hn::Add(s0, e);
     if constexpr (kStores) hn::StoreU(e, d, terms + i);
