@@ -22,8 +22,8 @@ bool integer_dtype_holds(DType dtype, const Scalar& value) {
   if (value.is_floating_point()) {
     const double number = value.to_double();
     // One above the highest is a power of two, and so exact where the highest itself is not.
-    return number >= static_cast<double>(lowest) &&
-           number < 2 * static_cast<double>(highest / 2 + 1);
+    const auto above = static_cast<double>(static_cast<uint64_t>(highest) + 1);
+    return number >= static_cast<double>(lowest) && number < above;
   }
   const int64_t number = value.to_int64();
   return number <= highest && number >= (dtype == DType::uint8 ? -highest : lowest);

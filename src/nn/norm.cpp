@@ -62,8 +62,8 @@ Tensor BatchNormBase::forward(const Tensor& input) {
   const bool tracks = is_training() && running_mean.defined();
   if (tracks && !momentum) factor = 1.0 / (num_batches_tracked.item<double>() + 1);
   const bool uses_batch = is_training() || !running_mean.defined();
-  const Tensor output = functional::batch_norm(input, running_mean, running_var, weight, bias,
-                                               uses_batch, factor, eps);
+  Tensor output = functional::batch_norm(input, running_mean, running_var, weight, bias, uses_batch,
+                                         factor, eps);
   if (tracks) num_batches_tracked.add_(1);  // only now: a batch that was refused is not counted
   return output;
 }

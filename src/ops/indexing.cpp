@@ -273,7 +273,7 @@ const Tensor& index_put_(const Tensor& input, TensorIndices indices, const Tenso
 }
 
 Tensor index_put(const Tensor& input, TensorIndices indices, const Tensor& value, bool accumulate) {
-  const Tensor result = clone(input);
+  Tensor result = clone(input);
   put_named("index_put", result, indices, value, accumulate);
   return result;
 }

@@ -468,7 +468,7 @@ Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tens
   TAUT_CHECK(values != 1, ValueError,
              "instance_norm: one value a channel and sample has no variance; got shape ",
              input.shape());
-  const Tensor output = group_norm(input, channels, weight, bias, eps);
+  Tensor output = group_norm(input, channels, weight, bias, eps);
   if (running_mean.defined() && input.numel() > 0) {
     move_statistics(input, running_mean, running_var, momentum);
   }
