@@ -173,11 +173,13 @@ def _as_tuple(value):
     return value if isinstance(value, tuple) else (value,)
 
 
+def _watch(ctx, walk, *tensors):
+    ctx.walk = walk
+    return tuple(tensor.view_as(tensor) for tensor in tensors)
+
+
 class _InputGrads(Function):
-    @staticmethod
-    def forward(ctx, walk, *tensors):
-        ctx.walk = walk
-        return tuple(tensor.view_as(tensor) for tensor in tensors)
+    forward = staticmethod(_watch)
 
     @staticmethod
     def backward(ctx, *grads):
@@ -185,10 +187,7 @@ class _InputGrads(Function):
 
 
 class _OutputGrads(Function):
-    @staticmethod
-    def forward(ctx, walk, *tensors):
-        ctx.walk = walk
-        return tuple(tensor.view_as(tensor) for tensor in tensors)
+    forward = staticmethod(_watch)
 
     @staticmethod
     def backward(ctx, *grads):
