@@ -50,6 +50,8 @@ struct IndexReducer {
   static HWY_NOINLINE Best row(const T* x, int64_t n, int64_t stride) {
     if constexpr (kHasVectors) {
       if (stride == 1 && n >= kShortest) return contiguous_row(x, n);
+    } else {
+      if (stride == 1) return narrow_row(x, n);
     }
     Best best{static_cast<A>(x[0]), 0};
     for (int64_t i = 1; i < n; ++i) {
@@ -102,6 +104,13 @@ struct IndexReducer {
       if (begin == 0 || is_better<kIsMax>(found.value, best.value)) best = found;
     }
     return best;
+  }
+
+  // The compiler vectorises the search for the value; its first place is found after.
+  static Best narrow_row(const T* x, int64_t n) {
+    T best = x[0];
+    for (int64_t i = 1; i < n; ++i) best = (kIsMax ? x[i] > best : x[i] < best) ? x[i] : best;
+    return {best, std::find(x, x + n, best) - x};
   }
 
   using D = Lanes<T>;

@@ -56,12 +56,13 @@ A* scratch_row(int64_t n) {
 }
 
 // Whether rows of n results, one after another from y on, are written past the caches: such rows
-// start at a line and are of whole lines.
+// start at a line, are of whole lines, and stay in the second cache while they are worked on.
 template <class T>
 bool streams_rows(const T* y, int64_t rows, int64_t n) {
   const int64_t bytes = n * static_cast<int64_t>(sizeof(T));
-  return std::is_same_v<T, compute_t<T>> && is_streamed(rows * bytes) && bytes % 64 == 0 &&
-         reinterpret_cast<uintptr_t>(y) % 64 == 0;
+  constexpr int64_t kLongest = 64 << 10;
+  return std::is_same_v<T, compute_t<T>> && is_streamed(rows * bytes) && bytes <= kLongest &&
+         bytes % 64 == 0 && reinterpret_cast<uintptr_t>(y) % 64 == 0;
 }
 
 template <class T>

@@ -65,7 +65,8 @@ TEST_P(Streamed, RowsOfNormsAndSoftmaxAreWhatTheirPartsAre) {
         return leaf.grad();
       },
   };
-  for (const Dims& shape : {Dims{9000, 1024}, Dims{9001, 999}, Dims{1500, 6007}}) {
+  for (const Dims& shape :
+       {Dims{9000, 1024}, Dims{9001, 999}, Dims{1500, 6007}, Dims{400, 22528}}) {
     const Tensor x = rand(shape);
     for (const RowOp op : ops) {
       set_num_threads(GetParam());
