@@ -41,7 +41,6 @@ struct ConvForwardArgs {
   const void* bias = nullptr;
   void* output = nullptr;
   Activation activation = Activation::none;
-  void* stream = nullptr;
 };
 
 /// grad_input[b][c][q] = bias[c] + sum of grad_output[b][o][p] * weight[o][c][t] over all o, p, t
@@ -54,7 +53,6 @@ struct ConvBackwardInputArgs {
   const void* weight = nullptr;
   const void* bias = nullptr;
   void* grad_input = nullptr;
-  void* stream = nullptr;
 };
 
 /// grad_weight[o][c][t] = sum over b, p of grad_output[b][o][p] * input[b][c][p*stride + t*dilation
@@ -67,7 +65,6 @@ struct ConvBackwardWeightArgs {
   const void* grad_output = nullptr;
   void* grad_weight = nullptr;
   void* grad_bias = nullptr;
-  void* stream = nullptr;
 };
 
 /// columns[b][c * taps + t][p] = input[b][c][p*stride + t*dilation - padding], with taps the number
@@ -77,7 +74,6 @@ struct UnfoldArgs {
   ConvShape shape;
   const void* input = nullptr;
   void* columns = nullptr;
-  void* stream = nullptr;
 };
 
 /// The transpose of unfold: output[b][c][q] = sum of columns[b][c * taps + t][p] over all t, p with
@@ -87,7 +83,6 @@ struct FoldArgs {
   ConvShape shape;  // input_size is the size of the output of fold
   const void* columns = nullptr;
   void* output = nullptr;
-  void* stream = nullptr;
 };
 
 struct ConvKernels {

@@ -21,7 +21,6 @@ struct CopyArgs {
   Dims shape;
   Dims target_strides;
   Dims source_strides;
-  void* stream = nullptr;
 };
 
 /// target[i] = value for all indices of `shape`.
@@ -31,7 +30,6 @@ struct FillArgs {
   Dims shape;
   Dims strides;
   Scalar value;
-  void* stream = nullptr;
 };
 
 /// target[i] = start + i * step for i in [0, n), contiguous; integers exactly, floats in double.
@@ -41,7 +39,6 @@ struct ArangeArgs {
   int64_t n;
   Scalar start;
   Scalar step;
-  void* stream = nullptr;
 };
 
 struct CopyKernels {

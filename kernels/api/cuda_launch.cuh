@@ -1,13 +1,15 @@
 #pragma once
-// What every CUDA kernel file shares: grid sizes, the check after a launch, loads and stores by
-// dtype.
+// What every CUDA kernel file shares: the stream, grid sizes, the check after a launch, number
+// types, loads and stores by dtype, and reports of indices out of range.
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
+#include "src/core/cuda/launch_context.h"
 #include "taut/base/check.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
@@ -24,11 +26,180 @@ inline unsigned blocks_for(int64_t n, int64_t per_thread = 1) {
   return static_cast<unsigned>(blocks < kMaxBlocks ? blocks : kMaxBlocks);
 }
 
+/// What kernels are launched on: see Note [Ambient stream].
+inline cudaStream_t stream() { return static_cast<cudaStream_t>(taut::cuda::launch_stream()); }
+
+/// @throws CudaError that names the op and the call that failed.
+inline void check(const char* op, cudaError_t status) {
+  TAUT_CHECK(status == cudaSuccess, CudaError, op, ": ", cudaGetErrorString(status));
+}
+
 /// @throws CudaError that names the op when its kernel could not be launched.
 inline void check_launch(const char* op) {
   const cudaError_t status = cudaGetLastError();
   TAUT_CHECK(status == cudaSuccess, CudaError, op,
              ": the kernel could not be launched: ", cudaGetErrorString(status));
+  taut::cuda::synchronize_when_debugging(op);
+}
+
+/// Multiprocessors of the current device: what a grid that fills the chip is counted in.
+inline int multiprocessors() {
+  static int counts[64] = {};
+  const int device = taut::cuda::launch_device();
+  if (counts[device] == 0) {
+    check("cuda", cudaDeviceGetAttribute(&counts[device], cudaDevAttrMultiProcessorCount, device));
+  }
+  return counts[device];
+}
+
+/// How a kernel tells of an index that is out of range; see Note [Index faults]. The op's name must
+/// never go away.
+struct FaultReport {
+  taut::cuda::IndexFault* fault;
+  const char* op;
+
+  explicit FaultReport(const char* name) : fault(taut::cuda::index_fault()), op(name) {}
+
+  __device__ void operator()(int64_t index, int64_t size, int64_t position, int operand = 0) const {
+    if (atomicCAS_system(&fault->claimed, 0u, 1u) != 0u) return;
+    fault->op = op;
+    fault->index = index;
+    fault->size = size;
+    fault->position = position;
+    fault->operand = operand;
+    __threadfence_system();
+    *static_cast<volatile unsigned int*>(&fault->complete) = 1u;
+  }
+};
+
+/// The C++ type of a dtype in CUDA kernels: __half and __nv_bfloat16 for the 16-bit floats.
+template <DType dtype>
+struct CudaType;
+template <>
+struct CudaType<DType::float32> {
+  using type = float;
+};
+template <>
+struct CudaType<DType::float64> {
+  using type = double;
+};
+template <>
+struct CudaType<DType::float16> {
+  using type = __half;
+};
+template <>
+struct CudaType<DType::bfloat16> {
+  using type = __nv_bfloat16;
+};
+template <>
+struct CudaType<DType::int8> {
+  using type = int8_t;
+};
+template <>
+struct CudaType<DType::int16> {
+  using type = int16_t;
+};
+template <>
+struct CudaType<DType::int32> {
+  using type = int32_t;
+};
+template <>
+struct CudaType<DType::int64> {
+  using type = int64_t;
+};
+template <>
+struct CudaType<DType::uint8> {
+  using type = uint8_t;
+};
+template <>
+struct CudaType<DType::bool_> {
+  using type = bool;
+};
+
+/// What a T is computed in: float for the 16-bit floats, T otherwise.
+template <class T>
+struct ComputeType {
+  using type = T;
+};
+template <>
+struct ComputeType<__half> {
+  using type = float;
+};
+template <>
+struct ComputeType<__nv_bfloat16> {
+  using type = float;
+};
+template <class T>
+using Compute = typename ComputeType<T>::type;
+
+template <class T>
+__host__ __device__ inline Compute<T> widen(T value) {
+  return value;
+}
+__host__ __device__ inline float widen(__half value) { return __half2float(value); }
+__host__ __device__ inline float widen(__nv_bfloat16 value) { return __bfloat162float(value); }
+
+/// Rounds to nearest, ties to even.
+template <class T>
+__host__ __device__ inline T narrow(Compute<T> value) {
+  if constexpr (std::is_same_v<T, __half>) {
+    return __float2half(value);
+  } else if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+    return __float2bfloat16(value);
+  } else {
+    return value;
+  }
+}
+
+/// A C++ type as a value: `using T = typename decltype(tag)::type`.
+template <class T>
+struct TypeTag {
+  using type = T;
+};
+
+/// Calls body(TypeTag<T>) with the CUDA type of a floating dtype. @throws DTypeError for others.
+template <class Body>
+void visit_floating(const char* op, DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::float32: return body(TypeTag<float>{});
+    case DType::float64: return body(TypeTag<double>{});
+    case DType::float16: return body(TypeTag<__half>{});
+    case DType::bfloat16: return body(TypeTag<__nv_bfloat16>{});
+    default: taut::detail::raise<DTypeError>(op, ": expected a floating dtype; got ", dtype);
+  }
+}
+
+/// Calls body(TypeTag<T>) with the CUDA type of any dtype but bool.
+template <class Body>
+void visit_numeric(const char* op, DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::int8: return body(TypeTag<int8_t>{});
+    case DType::int16: return body(TypeTag<int16_t>{});
+    case DType::int32: return body(TypeTag<int32_t>{});
+    case DType::int64: return body(TypeTag<int64_t>{});
+    case DType::uint8: return body(TypeTag<uint8_t>{});
+    case DType::bool_: taut::detail::raise<DTypeError>(op, ": bool is not a number here");
+    default: visit_floating(op, dtype, body);
+  }
+}
+
+/// Calls body(TypeTag<T>) with the CUDA type of any dtype.
+template <class Body>
+void visit_all(const char* op, DType dtype, const Body& body) {
+  if (dtype == DType::bool_) return body(TypeTag<bool>{});
+  visit_numeric(op, dtype, body);
+}
+
+/// Calls body(TypeTag<T>) with an unsigned integer as wide as the dtype: for kernels that only move
+/// elements, which need not be built for each dtype.
+template <class Body>
+void visit_width(DType dtype, const Body& body) {
+  switch (item_size(dtype)) {
+    case 1: return body(TypeTag<uint8_t>{});
+    case 2: return body(TypeTag<uint16_t>{});
+    case 4: return body(TypeTag<uint32_t>{});
+    default: return body(TypeTag<uint64_t>{});
+  }
 }
 
 /// Sizes and strides of a kernel's operands, by value.

@@ -48,7 +48,6 @@ struct IndexGetArgs {
   IndexedDim indices[kMaxRank];
   void* output = nullptr;
   Dims output_strides;
-  void* stream = nullptr;
 };
 
 enum class PutMode : uint8_t { assign, sum, prod, mean, amax, amin };
@@ -73,7 +72,6 @@ struct IndexPutArgs {
   IndexedDim indices[kMaxRank];
   const void* source = nullptr;
   Dims source_strides;
-  void* stream = nullptr;
 };
 
 /// grad_weight[v] = sum of grad_output[i] over the i with index[i] == v, in their order; rows that
@@ -91,7 +89,6 @@ struct EmbeddingBackwardArgs {
   const void* grad_output = nullptr;
   const void* index = nullptr;
   void* grad_weight = nullptr;
-  void* stream = nullptr;
 };
 
 /// Counts the elements of a contiguous tensor that are not zero (NaN is not). All dtypes.
@@ -99,7 +96,6 @@ struct CountNonzeroArgs {
   DType dtype = DType::float32;
   int64_t n = 0;
   const void* input = nullptr;
-  void* stream = nullptr;
 };
 
 /// Writes the coordinates of the elements that are not zero, in row-major order: coordinate d of
@@ -112,7 +108,6 @@ struct NonzeroArgs {
   int64_t* output = nullptr;
   int64_t row_stride = 0;
   int64_t col_stride = 1;
-  void* stream = nullptr;
 };
 
 /// output = the elements of input where mask is true, in order. input, mask (bool): contiguous, n
@@ -123,7 +118,6 @@ struct MaskedSelectArgs {
   const void* input = nullptr;
   const void* mask = nullptr;
   void* output = nullptr;
-  void* stream = nullptr;
 };
 
 /// Replaces the elements of self where mask is true by the next elements of source. self, mask
@@ -137,7 +131,6 @@ struct MaskedScatterArgs {
   const void* mask = nullptr;
   const void* source = nullptr;
   int64_t source_count = 0;
-  void* stream = nullptr;
 };
 
 struct IndexKernels {

@@ -44,7 +44,6 @@ struct GemmArgs {
   const void* bias = nullptr;  // (n), of `dtype`, added to each row; may be null
   int64_t bias_stride = 1;
   Activation activation = Activation::none;  // floating dtypes only
-  void* stream = nullptr;
 };
 
 /// *output = sum of a[i] * b[i] over i in [0, n). dtype: all but bool; the 16-bit floats accumulate
@@ -57,7 +56,6 @@ struct DotArgs {
   const void* b = nullptr;
   int64_t b_stride = 1;
   void* output = nullptr;
-  void* stream = nullptr;
 };
 
 struct MatmulKernels {

@@ -25,7 +25,6 @@ struct LayerNormArgs {
   int64_t rows = 0;
   int64_t cols = 0;
   double eps = 1e-5;
-  void* stream = nullptr;
 };
 
 /// With xhat = (x - mean) rstd and h = grad_y weight:
@@ -45,7 +44,6 @@ struct LayerNormBackwardArgs {
   DType parameter_dtype = kFloat32;
   int64_t rows = 0;
   int64_t cols = 0;
-  void* stream = nullptr;
 };
 
 /// Layer norm's formula over each group of channels / groups channels, with the affine part per
@@ -64,7 +62,6 @@ struct GroupNormArgs {
   int64_t spatial = 0;
   int64_t groups = 1;
   double eps = 1e-5;
-  void* stream = nullptr;
 };
 
 struct GroupNormBackwardArgs {
@@ -82,7 +79,6 @@ struct GroupNormBackwardArgs {
   int64_t channels = 0;
   int64_t spatial = 0;
   int64_t groups = 1;
-  void* stream = nullptr;
 };
 
 /// y = (x - mean) invstd weight + bias per channel. In training mean and var come from the batch (n
@@ -107,7 +103,6 @@ struct BatchNormArgs {
   bool is_training = true;
   double momentum = 0.1;
   double eps = 1e-5;
-  void* stream = nullptr;
 };
 
 /// In training layer norm's formula per channel; otherwise grad_x = grad_y weight invstd, where
@@ -130,7 +125,6 @@ struct BatchNormBackwardArgs {
   int64_t spatial = 0;
   bool is_training = true;
   double eps = 1e-5;
-  void* stream = nullptr;
 };
 
 /// Floating dtypes; the 16-bit ones are computed in float32.

@@ -21,7 +21,6 @@ struct ParamList {
   const int64_t* sizes = nullptr;
   int64_t count = 0;
   DType dtype = kFloat32;
-  void* stream = nullptr;
 };
 
 /// g = maximize ? -grad : grad;  g += weight_decay p
@@ -98,7 +97,6 @@ struct ScaleListArgs {
   double factor = 1.0;
   const float* factor_pointer = nullptr;  // device memory: clipping needs no synchronisation
   float* non_finite = nullptr;            // device memory
-  void* stream = nullptr;
 };
 
 /// *total = sum of x^2 over all elements of all tensors, in double.
@@ -108,7 +106,6 @@ struct SumSquaresArgs {
   int64_t count = 0;
   DType dtype = kFloat32;
   double* total = nullptr;  // device memory
-  void* stream = nullptr;
 };
 
 /// Floating dtypes.

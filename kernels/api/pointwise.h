@@ -62,7 +62,6 @@ struct PointwiseArgs {
   Dims shape;
   PointwiseOperand operands[kMaxPointwiseOperands];
   double parameters[kMaxPointwiseParameters];
-  void* stream = nullptr;
 };
 
 /// The common case of PointwiseArgs in fewer words: every operand is of the dtype `compute` (the

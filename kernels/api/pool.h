@@ -33,7 +33,6 @@ struct MaxPoolArgs {
   const void* input = nullptr;
   void* output = nullptr;
   int64_t* indices = nullptr;
-  void* stream = nullptr;
 };
 
 /// grad_input[plane][indices[plane][p]] += grad_output[plane][p], from a zeroed grad_input.
@@ -47,7 +46,6 @@ struct MaxPoolBackwardArgs {
   const void* grad_output = nullptr;
   const int64_t* indices = nullptr;
   void* grad_input = nullptr;
-  void* stream = nullptr;
 };
 
 /// output = the sum of each window over a divisor: divisor_override unless 0, else the number of
@@ -61,7 +59,6 @@ struct AvgPoolArgs {
   int64_t divisor_override = 0;
   const void* input = nullptr;
   void* output = nullptr;
-  void* stream = nullptr;
 };
 
 /// grad_input[q] = sum of grad_output[p] / divisor(p) over the windows p that cover q.
@@ -73,7 +70,6 @@ struct AvgPoolBackwardArgs {
   int64_t divisor_override = 0;
   const void* grad_output = nullptr;
   void* grad_input = nullptr;
-  void* stream = nullptr;
 };
 
 /// Adaptive windows: along each dim, output o of `out` covers the inputs from floor(o*in/out) to
@@ -85,7 +81,6 @@ struct AdaptiveAvgPoolArgs {
   Dims output_size;
   const void* input = nullptr;
   void* output = nullptr;
-  void* stream = nullptr;
 };
 
 struct AdaptiveAvgPoolBackwardArgs {
@@ -95,7 +90,6 @@ struct AdaptiveAvgPoolBackwardArgs {
   Dims output_size;
   const void* grad_output = nullptr;
   void* grad_input = nullptr;
-  void* stream = nullptr;
 };
 
 /// As MaxPoolArgs, over adaptive windows.
@@ -107,7 +101,6 @@ struct AdaptiveMaxPoolArgs {
   const void* input = nullptr;
   void* output = nullptr;
   int64_t* indices = nullptr;
-  void* stream = nullptr;
 };
 
 struct PoolKernels {

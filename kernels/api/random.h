@@ -27,7 +27,6 @@ struct RandomArgs {
   DType dtype = kFloat32;
   uint64_t seed = 0;
   uint64_t offset = 0;
-  void* stream = nullptr;
 };
 
 /// Bits of the stream that one element takes: 64 for float64, 32 otherwise.

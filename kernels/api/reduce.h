@@ -23,7 +23,6 @@ struct ReduceArgs {
   Dims shape = {};
   Dims strides = {};
   uint32_t reduced_dims = 0;  // bit i: dim i is reduced
-  void* stream = nullptr;
 };
 
 /// aminmax: `output` of the base takes the minima, `max_output` the maxima, both of the input's
@@ -56,7 +55,6 @@ struct IndexReduceArgs {
   Dims shape = {};
   Dims strides = {};
   int dim = -1;
-  void* stream = nullptr;
 };
 
 struct ReduceKernels {

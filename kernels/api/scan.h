@@ -21,7 +21,6 @@ struct ScanArgs {
   int64_t dim = 0;
   int64_t inner = 1;
   bool is_reversed = false;
-  void* stream = nullptr;
 };
 
 /// values[k] is the extremum of x[0..k], indices[k] where it stands: the last of equal ones, and
@@ -34,7 +33,6 @@ struct IndexScanArgs {
   int64_t outer = 0;
   int64_t dim = 0;
   int64_t inner = 1;
-  void* stream = nullptr;
 };
 
 struct ScanKernels {

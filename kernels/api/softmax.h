@@ -19,7 +19,6 @@ struct SoftmaxArgs {
   int64_t outer = 0;
   int64_t dim = 0;
   int64_t inner = 1;
-  void* stream = nullptr;
 };
 
 /// All pointers: contiguous (outer, dim, inner) of `dtype`; `output` is what the forward wrote.
@@ -32,7 +31,6 @@ struct SoftmaxBackwardArgs {
   int64_t outer = 0;
   int64_t dim = 0;
   int64_t inner = 1;
-  void* stream = nullptr;
 };
 
 /// With e = label_smoothing, y = targets[row], p = softmax(logits[row]), w = weight (1 when null):
@@ -51,7 +49,6 @@ struct CrossEntropyArgs {
   int64_t classes = 0;
   int64_t ignore_index = -100;
   double label_smoothing = 0.0;
-  void* stream = nullptr;
 };
 
 /// What a kernel that reads targets reports back. CUDA kernels, which cannot know yet, say -1.
@@ -75,7 +72,6 @@ struct CrossEntropyBackwardArgs {
   int64_t classes = 0;
   int64_t ignore_index = -100;
   double label_smoothing = 0.0;
-  void* stream = nullptr;
 };
 
 /// Floating dtypes; the 16-bit ones are computed in float32.

@@ -25,7 +25,6 @@ struct SortArgs {
   Dims values_strides;
   int64_t* indices = nullptr;
   Dims indices_strides;
-  void* stream = nullptr;
 };
 
 /// The k largest (or smallest) along `dim`, 0 <= k <= size[dim]; in order iff `sorted`. Of equals
@@ -44,7 +43,6 @@ struct TopKArgs {
   Dims values_strides;
   int64_t* indices = nullptr;
   Dims indices_strides;
-  void* stream = nullptr;
 };
 
 enum class PickMode : uint8_t {
@@ -68,7 +66,6 @@ struct PickArgs {
   Dims values_strides;
   int64_t* indices = nullptr;
   Dims indices_strides;
-  void* stream = nullptr;
 };
 
 /// For each value v of row r the number of elements of row r of `boundaries`, which ascends, that
@@ -88,7 +85,6 @@ struct SearchSortedArgs {
   const int64_t* sorter = nullptr;
   const void* values = nullptr;
   void* output = nullptr;
-  void* stream = nullptr;
 };
 
 /// Finds the distinct rows of a contiguous (n, width) tensor; width is 1 for flat unique. Returns
@@ -105,7 +101,6 @@ struct UniqueArgs {
   int64_t* first = nullptr;
   int64_t* inverse = nullptr;
   int64_t* counts = nullptr;
-  void* stream = nullptr;
 };
 
 /// output[v] = the number of i with input[i] == v, or the sum of their weights, in order.
@@ -120,7 +115,6 @@ struct BincountArgs {
   const void* input = nullptr;
   const void* weights = nullptr;
   void* output = nullptr;
-  void* stream = nullptr;
 };
 
 /// output[b] = the number (or the summed weight) of the inputs in bin b: [edges[b], edges[b+1]),
@@ -138,7 +132,6 @@ struct HistogramArgs {
   const void* edges = nullptr;
   const void* weights = nullptr;
   void* output = nullptr;
-  void* stream = nullptr;
 };
 
 struct SortKernels {

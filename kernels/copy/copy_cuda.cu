@@ -9,8 +9,6 @@ namespace {
 
 using cuda::StridedIndex;
 
-cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
-
 // Integers pass through int64 and floats through double, so that no value of either is lost.
 template <class Through>
 __global__ void copy_strided_kernel(void* target, DType target_dtype, const void* source,
@@ -62,7 +60,7 @@ void copy(const CopyArgs& given) {
   simplify(loop);
   const int64_t n = loop.shape.numel();
   if (n == 0) return;
-  const cudaStream_t stream = stream_of(args.stream);
+  const cudaStream_t stream = cuda::stream();
   const bool flat =
       loop.shape.rank() == 0 ||
       (loop.shape.rank() == 1 && args.target_strides[0] == 1 && args.source_strides[0] == 1);
@@ -94,7 +92,7 @@ void fill(const FillArgs& args) {
   if (n == 0) return;
   const StridedIndex<1> index = make_index<1>(loop.shape, {&strides});
   const unsigned blocks = cuda::blocks_for(n);
-  const cudaStream_t stream = stream_of(args.stream);
+  const cudaStream_t stream = cuda::stream();
   if (is_floating_point(args.dtype)) {
     fill_strided_kernel<double><<<blocks, cuda::kThreads, 0, stream>>>(
         args.target, args.dtype, args.value.to_double(), index, n);
@@ -110,7 +108,7 @@ void fill(const FillArgs& args) {
 void arange(const ArangeArgs& args) {
   if (args.n == 0) return;
   const unsigned blocks = cuda::blocks_for(args.n);
-  const cudaStream_t stream = stream_of(args.stream);
+  const cudaStream_t stream = cuda::stream();
   if (is_floating_point(args.dtype)) {
     arange_kernel<double><<<blocks, cuda::kThreads, 0, stream>>>(
         args.target, args.dtype, args.start.to_double(), args.step.to_double(), args.n);

@@ -176,7 +176,7 @@ void launch(const PointwiseArgs& args) {
   }
   for (int i = 0; i < loop.shape.rank(); ++i) index.shape[i] = loop.shape[i];
 
-  const cudaStream_t stream = static_cast<cudaStream_t>(args.stream);
+  const cudaStream_t stream = cuda::stream();
   int64_t done = 0;
   if (packed) {
     const int64_t packs = n / Pack<T>::kCount;
