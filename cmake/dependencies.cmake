@@ -82,8 +82,10 @@ set(taut_cudnn_found FALSE)
 set(taut_nccl_found FALSE)
 if(TAUT_HAS_CUDA)
   find_path(TAUT_CUDNN_INCLUDE_DIR NAMES cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
+  # Where cmake/setup.sh puts it, from its Python wheel.
+  file(GLOB taut_venv_packages "${PROJECT_SOURCE_DIR}/build/venv/lib/python3*/site-packages")
   find_path(TAUT_CUDNN_FRONTEND_INCLUDE_DIR NAMES cudnn_frontend.h
-    HINTS ${CUDAToolkit_INCLUDE_DIRS} /opt/cudnn-frontend PATH_SUFFIXES include)
+    HINTS ${CUDAToolkit_INCLUDE_DIRS} /opt/cudnn-frontend ${taut_venv_packages} PATH_SUFFIXES include)
   find_path(TAUT_NCCL_INCLUDE_DIR NAMES nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
   mark_as_advanced(TAUT_CUDNN_INCLUDE_DIR TAUT_CUDNN_FRONTEND_INCLUDE_DIR TAUT_NCCL_INCLUDE_DIR)
   if(TAUT_CUDNN_INCLUDE_DIR AND TAUT_CUDNN_FRONTEND_INCLUDE_DIR)

@@ -133,6 +133,16 @@ it the C++ parts still build: cmake --preset release -DTAUT_WITH_PYTHON=OFF"
   say "build/venv is ready after $((SECONDS - start)) s"
 fi
 
+# With a CUDA toolkit: the headers by which the library talks to cuDNN, which come as a wheel.
+has_cuda() { command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; }
+if has_cuda && ! compgen -G 'build/venv/lib/python3*/site-packages/include/cudnn_frontend.h' >/dev/null &&
+   ! [ -e build/venv/.taut-without-cudnn ]; then
+  say "installing the headers of cudnn-frontend in build/venv ..."
+  build/venv/bin/python -m pip install -q --disable-pip-version-check --retries 1 --no-deps nvidia-cudnn-frontend \
+    >/dev/null 2>&1 || { say "pip could not install nvidia-cudnn-frontend; convolutions on GPUs go without cuDNN"
+                         touch build/venv/.taut-without-cudnn; }
+fi
+
 if [[ " $* " == *" docs "* ]] && [ ! -x build/venv/bin/pdoc ]; then
   say "installing pdoc in build/venv ..."
   build/venv/bin/python -m pip install -q --disable-pip-version-check pdoc || fail "pip could not install pdoc"

@@ -34,8 +34,6 @@ void complete_table(KernelTable& table) {
   complete(table.reduce.vector_norm);
   complete(table.reduce.max);
   complete(table.reduce.min);
-  complete(table.matmul.gemm);
-  complete(table.matmul.dot);
   complete(table.softmax.softmax);
   complete(table.softmax.log_softmax);
   complete(table.softmax.softmax_backward);
@@ -73,11 +71,6 @@ void complete_table(KernelTable& table) {
   complete(table.index.nonzero);
   complete(table.index.masked_select);
   complete(table.index.masked_scatter);
-  complete(table.conv.forward);
-  complete(table.conv.backward_input);
-  complete(table.conv.backward_weight);
-  complete(table.conv.unfold);
-  complete(table.conv.fold);
   complete(table.pool.max_pool);
   complete(table.pool.max_pool_backward);
   complete(table.pool.avg_pool);
@@ -106,6 +99,8 @@ const KernelTable& cuda_table() {
     KernelTable result{};
     result.pointwise = pointwise_kernels_cuda();
     result.copy = copy_kernels_cuda();
+    result.matmul = matmul_kernels_cuda();
+    result.conv = conv_kernels_cuda();
     complete_table(result);
     return result;
   }();

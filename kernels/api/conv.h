@@ -1,10 +1,12 @@
 #pragma once
 // Convolutions (cross-correlations, as in PyTorch) over 1 to 3 spatial dims, channels first and
-// contiguous. A transposed convolution is backward_input with its own input as grad_output.
+// contiguous unless `channels_last` says otherwise. A transposed convolution is backward_input with
+// its own input as grad_output.
 
 #include <cstdint>
 
 #include "kernels/api/epilogue.h"
+#include "kernels/api/precision.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
@@ -36,6 +38,8 @@ struct ConvShape {
 struct ConvForwardArgs {
   DType dtype = DType::float32;
   ConvShape shape;
+  bool channels_last = false;                              // all of the tensors; GPUs only
+  Float32Precision precision = Float32Precision::highest;  // GPUs only
   const void* input = nullptr;
   const void* weight = nullptr;
   const void* bias = nullptr;
@@ -49,6 +53,8 @@ struct ConvForwardArgs {
 struct ConvBackwardInputArgs {
   DType dtype = DType::float32;
   ConvShape shape;
+  bool channels_last = false;                              // all of the tensors; GPUs only
+  Float32Precision precision = Float32Precision::highest;  // GPUs only
   const void* grad_output = nullptr;
   const void* weight = nullptr;
   const void* bias = nullptr;
@@ -61,6 +67,8 @@ struct ConvBackwardInputArgs {
 struct ConvBackwardWeightArgs {
   DType dtype = DType::float32;
   ConvShape shape;
+  bool channels_last = false;                              // all of the tensors; GPUs only
+  Float32Precision precision = Float32Precision::highest;  // GPUs only
   const void* input = nullptr;
   const void* grad_output = nullptr;
   void* grad_weight = nullptr;
@@ -94,5 +102,6 @@ struct ConvKernels {
 };
 
 TAUT_API ConvKernels conv_kernels_cpu();
+ConvKernels conv_kernels_cuda();
 
 }  // namespace taut::kernels

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/api/epilogue.h"
+#include "kernels/api/precision.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
@@ -43,7 +44,8 @@ struct GemmArgs {
   double beta = 0.0;
   const void* bias = nullptr;  // (n), of `dtype`, added to each row; may be null
   int64_t bias_stride = 1;
-  Activation activation = Activation::none;  // floating dtypes only
+  Activation activation = Activation::none;                // floating dtypes only
+  Float32Precision precision = Float32Precision::highest;  // of float32; GPUs only
 };
 
 /// *output = sum of a[i] * b[i] over i in [0, n). dtype: all but bool; the 16-bit floats accumulate
@@ -64,5 +66,6 @@ struct MatmulKernels {
 };
 
 TAUT_API MatmulKernels matmul_kernels_cpu();
+MatmulKernels matmul_kernels_cuda();
 
 }  // namespace taut::kernels

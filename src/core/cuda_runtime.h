@@ -1,23 +1,31 @@
 #pragma once
-// What the core needs of CUDA: memory, copies, the current stream. One file implements it with the
-// CUDA runtime (kernels/table_cuda.cpp's build) and one without, which throws DeviceError.
+// What the rest of Taut needs of CUDA beyond the public headers: memory for storages, copies, and
+// the device that kernels run on. src/core/cuda implements it in a build with CUDA, cuda_none.cpp
+// in one without, where it throws DeviceError.
 
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
 
 namespace taut::cuda {
 
+/// Memory for use on the current stream of `device`.
 Block allocate(Device device, size_t bytes);
 MemoryStats memory_stats(Device device);
 void reset_peak_memory_stats(Device device);
 void empty_cache(Device device);
 
-/// Copies between host and device or between devices, ordered after the work queued before it; the
-/// host sees the bytes when the call returns.
-void copy_bytes(void* target, Device target_device, const void* source, Device source_device,
-                size_t bytes);
+/// Copies between host and device or between devices, ordered after the work queued before it.
+/// Without `non_blocking` the bytes are there, and the source may change, when the call returns;
+/// with it only work on the current streams waits for them, where the host's memory is pinned.
+void copy_bytes(const Storage& target, void* to, const Storage& source, const void* from,
+                size_t bytes, bool non_blocking);
 
-/// The stream that new work on the current thread goes to.
-void* current_stream(Device device);
+/// Makes a device the one that kernels are launched on. @throws DeviceError without the device.
+void enter(Device device);
+
+/// Which allocations of this thread share the memory of a captured graph; 0: of none.
+uint64_t new_memory_pool();
+uint64_t set_memory_pool(uint64_t pool);  // returns the one before
+void release_memory_pool(Device device, uint64_t pool);
 
 }  // namespace taut::cuda

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "taut/base/check.h"
+#include "taut/core/stream.h"
 
 namespace taut {
 namespace {
@@ -24,6 +25,7 @@ Device::Device(std::string_view text) {
   TAUT_CHECK(kind == "cpu" || kind == "cuda", DeviceError, "device: cannot read \"", text,
              "\"; expected \"cpu\", \"cuda\" or \"cuda:N\"");
   type_ = kind == "cpu" ? DeviceType::cpu : DeviceType::cuda;
+  if (type_ == DeviceType::cuda) index_ = static_cast<int8_t>(cuda::current_device());
   if (colon != std::string_view::npos) {
     index_ = static_cast<int8_t>(parse_index(text.substr(colon + 1), text));
     TAUT_CHECK(type_ == DeviceType::cuda || index_ == 0, DeviceError,

@@ -24,23 +24,23 @@ void copy_on_device(const Tensor& target, const Tensor& source, const Dims& sour
 }
 
 // Bytes cross between devices only between two contiguous tensors of one dtype.
-void copy_between_devices(const Tensor& target, const Tensor& source) {
+void copy_between_devices(const Tensor& target, const Tensor& source, bool non_blocking) {
   const Tensor ready = contiguous(to(source, target.dtype()).expand(target.shape()));
   const Tensor landing = target.is_contiguous()
                              ? target
                              : ops::allocate(target.shape(), target.dtype(), target.device());
-  cuda::copy_bytes(landing.data_ptr(), landing.device(), ready.data_ptr(), ready.device(),
-                   ready.nbytes());
+  cuda::copy_bytes(landing.storage(), landing.data_ptr(), ready.storage(), ready.data_ptr(),
+                   static_cast<size_t>(ready.nbytes()), non_blocking);
   if (!landing.is_same(target)) copy_on_device(target, landing, landing.strides());
 }
 
-void copy_elements(const Tensor& target, const Tensor& source) {
+void copy_elements(const Tensor& target, const Tensor& source, bool non_blocking = false) {
   if (target.numel() == 0) return;
   if (target.device() == source.device()) {
     copy_on_device(target, source, source.layout().broadcast_to("copy_", target.shape()).strides);
   } else {
     const NoGradGuard no_grad;
-    copy_between_devices(target, source);
+    copy_between_devices(target, source, non_blocking);
   }
 }
 
@@ -94,13 +94,13 @@ Tensor contiguous(const Tensor& input, MemoryFormat format) {
   return clone(input, format);
 }
 
-Tensor to(const Tensor& input, const TensorOptions& options, bool copy) {
+Tensor to(const Tensor& input, const TensorOptions& options, bool copy, bool non_blocking) {
   ops::check_defined("to", "input", input);
   const DType dtype = options.dtype_opt().value_or(input.dtype());
   const Device device = options.device_opt().value_or(input.device());
   if (dtype == input.dtype() && device == input.device()) return copy ? clone(input) : input;
   Tensor output = ops::allocate_layout(ops::preserved_layout(input), dtype, device);
-  copy_elements(output, input);
+  copy_elements(output, input, non_blocking);
   return autograd::record("to", {input}, output, {}, copy_backward);
 }
 
@@ -108,11 +108,27 @@ Tensor to(const Tensor& input, DType dtype, bool copy) {
   return to(input, TensorOptions(dtype), copy);
 }
 
-Tensor to(const Tensor& input, Device device, bool, bool copy) {
-  return to(input, TensorOptions(device), copy);
+Tensor to(const Tensor& input, Device device, bool non_blocking, bool copy) {
+  return to(input, TensorOptions(device), copy, non_blocking);
 }
 
-const Tensor& copy_(const Tensor& self, const Tensor& source, bool) {
+Tensor pin_memory(const Tensor& input) {
+  ops::check_defined("pin_memory", "input", input);
+  TAUT_CHECK(input.is_cpu(), DeviceError, "pin_memory: expected a tensor on the CPU; got one on ",
+             input.device());
+  if (is_pinned(input)) return input;
+  const Layout layout = ops::preserved_layout(input);
+  const size_t bytes = static_cast<size_t>(layout.extent_end()) * item_size(input.dtype());
+  Tensor output(TensorImpl::make(cuda::make_pinned_storage(bytes), layout, input.dtype()));
+  copy_elements(output, input);
+  return autograd::record("pin_memory", {input}, output, {}, copy_backward);
+}
+
+bool is_pinned(const Tensor& input) {
+  return input.defined() && input.is_cpu() && cuda::is_pinned(input.storage());
+}
+
+const Tensor& copy_(const Tensor& self, const Tensor& source, bool non_blocking) {
   ops::check_defined("copy_", "self", self);
   ops::check_defined("copy_", "source", source);
   source.layout().broadcast_to("copy_", self.shape());  // throws unless it fits
@@ -121,7 +137,7 @@ const Tensor& copy_(const Tensor& self, const Tensor& source, bool) {
   if (must_not_alias(self, source)) {
     copy_elements(self, clone(source));
   } else {
-    copy_elements(self, source);
+    copy_elements(self, source, non_blocking);
   }
   return autograd::record_in_place("copy_", {self, source}, self, {}, copy_in_place_backward);
 }

@@ -2,12 +2,16 @@
 // The kernels of a tensor's device.
 
 #include "kernels/api/table.h"
+#include "src/core/cuda_runtime.h"
 #include "taut/core/tensor.h"
 
 namespace taut::ops {
 
+/// A GPU becomes the one that its kernels are launched on; see Note [Ambient stream].
 inline const kernels::KernelTable& kernels_of(Device device) {
-  return TAUT_LIKELY(device.is_cpu()) ? kernels::cpu_table() : kernels::cuda_table();
+  if (TAUT_LIKELY(device.is_cpu())) return kernels::cpu_table();
+  cuda::enter(device);
+  return kernels::cuda_table();
 }
 inline const kernels::KernelTable& kernels_of(const Tensor& tensor) {
   return kernels_of(tensor.device());

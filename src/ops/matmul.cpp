@@ -4,6 +4,7 @@
 
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
+#include "src/ops/precision.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
 
@@ -67,6 +68,7 @@ Tensor multiply_matrices(const Tensor& a, const Tensor& b, const Dims& batch,
   args.c.batch_strides = output.strides();
   args.c.batch_strides.erase(args.c.batch_strides.rank() - 1);
   args.c.batch_strides.erase(args.c.batch_strides.rank() - 1);
+  args.precision = ops::float32_precision();
   if (bias.defined()) {
     args.bias = bias.data_ptr();
     args.bias_stride = bias.strides()[0];

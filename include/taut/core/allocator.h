@@ -18,6 +18,11 @@ struct MemoryStats {
   int64_t allocations = 0;         // blocks handed out since the start
   int64_t live_allocations = 0;    // blocks handed out and not yet given back
   int64_t system_allocations = 0;  // blocks asked of the system since the start
+  // Of GPUs only:
+  int64_t requested = 0;      // what live tensors asked for
+  int64_t max_reserved = 0;   // the highest `reserved` since the last reset
+  int64_t retries = 0;        // requests that had to take memory from free blocks first
+  int64_t out_of_memory = 0;  // requests that failed
 };
 
 TAUT_API MemoryStats memory_stats(Device device = kCPU);

@@ -17,7 +17,8 @@ class TAUT_API Device {
   constexpr Device() = default;
   constexpr Device(DeviceType type, int index = 0)
       : type_(type), index_(static_cast<int8_t>(index)) {}
-  /// Parses "cpu", "cuda" (the first GPU) or "cuda:N". @throws DeviceError for anything else.
+  /// Parses "cpu", "cuda" (this thread's current GPU, the first unless set_device chose another) or
+  /// "cuda:N". @throws DeviceError for anything else.
   Device(std::string_view text);
   Device(const char* text) : Device(std::string_view(text)) {}
   Device(const std::string& text) : Device(std::string_view(text)) {}

@@ -19,6 +19,8 @@ class TAUT_API StorageImpl final : public RefCounted {
   void* data() const { return block_.data; }
   size_t bytes() const { return block_.bytes; }
   Device device() const { return device_; }
+  /// What it is made of, for the allocators.
+  const Block& block() const { return block_; }
 
   uint32_t version() const { return version_.load(std::memory_order_acquire); }
   void bump_version() { version_.fetch_add(1, std::memory_order_release); }

@@ -3,6 +3,7 @@
 #include "src/nn/functional/spatial.h"
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
+#include "src/ops/precision.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
 
@@ -41,13 +42,16 @@ void convolution_backward(BackwardContext& context) {
   const bool wants_bias = context.inputs() > 2 && context.needs(2);
   if (context.needs(1) && wants_bias && !is_grad_enabled()) {
     // Both in one pass over the gradient.
-    const Tensor input = contiguous(context.saved(0));
-    const Tensor grad_output = contiguous(grad);
-    Tensor grad_weight = empty_like(context.saved(1), {}, MemoryFormat::contiguous);
+    const bool last = is_channels_last(context.saved(0), grad);
+    const Tensor input = contiguous(context.saved(0), format_of(last));
+    const Tensor grad_output = contiguous(grad, format_of(last));
+    Tensor grad_weight = empty_like(context.saved(1), {}, format_of(last));
     Tensor grad_bias = empty({shape.out_channels}, grad.options());
     kernels::ConvBackwardWeightArgs args;
     args.dtype = input.dtype();
     args.shape = shape;
+    args.channels_last = last;
+    args.precision = ops::float32_precision();
     args.input = input.data_ptr();
     args.grad_output = grad_output.data_ptr();
     args.grad_weight = grad_weight.data_ptr();
@@ -82,6 +86,24 @@ void backward_weight_backward(BackwardContext& context) {
   if (context.needs(1)) context.set(1, convolve(context.saved(0), grad, Tensor(), shape));
 }
 
+// GPUs convolve tensors with channels last where they lie.
+bool is_channels_last(const Tensor& a, const Tensor& b) {
+  if (!a.is_cuda() || a.dim() < 4) return false;
+  const auto lies_last = [](const Tensor& tensor) {
+    return !tensor.is_contiguous() && tensor.is_contiguous(MemoryFormat::channels_last);
+  };
+  return lies_last(a) || lies_last(b);
+}
+
+MemoryFormat format_of(bool channels_last) {
+  return channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+}
+
+Tensor allocate_images(const Dims& shape, bool channels_last, const Tensor& like) {
+  if (!channels_last) return ops::allocate(shape, like.dtype(), like.device());
+  return ops::allocate_layout(Layout::channels_last(shape), like.dtype(), like.device());
+}
+
 Dims channels_first(int64_t batch, int64_t channels, const Dims& size) {
   Dims shape{batch, channels};
   for (int64_t n : size) shape.push_back(n);
@@ -90,14 +112,17 @@ Dims channels_first(int64_t batch, int64_t channels, const Dims& size) {
 
 Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
                 const ConvShape& shape) {
-  const Tensor source = contiguous(input);
-  const Tensor filter = contiguous(weight);
+  const bool last = is_channels_last(input, weight);
+  const Tensor source = contiguous(input, format_of(last));
+  const Tensor filter = contiguous(weight, format_of(last));
   const Tensor shift = bias.defined() ? contiguous(bias) : bias;
-  Tensor output = ops::allocate(channels_first(shape.batch, shape.out_channels, shape.output_size),
-                                source.dtype(), source.device());
+  Tensor output = allocate_images(
+      channels_first(shape.batch, shape.out_channels, shape.output_size), last, source);
   kernels::ConvForwardArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
+  args.channels_last = last;
+  args.precision = ops::float32_precision();
   args.input = source.data_ptr();
   args.weight = filter.data_ptr();
   args.bias = shift.defined() ? shift.data_ptr() : nullptr;
@@ -109,14 +134,17 @@ Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
 
 Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const Tensor& bias,
                                const ConvShape& shape) {
-  const Tensor source = contiguous(grad);
-  const Tensor filter = contiguous(weight);
+  const bool last = is_channels_last(grad, weight);
+  const Tensor source = contiguous(grad, format_of(last));
+  const Tensor filter = contiguous(weight, format_of(last));
   const Tensor shift = bias.defined() ? contiguous(bias) : bias;
-  Tensor output = ops::allocate(channels_first(shape.batch, shape.in_channels, shape.input_size),
-                                source.dtype(), source.device());
+  Tensor output = allocate_images(channels_first(shape.batch, shape.in_channels, shape.input_size),
+                                  last, source);
   kernels::ConvBackwardInputArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
+  args.channels_last = last;
+  args.precision = ops::float32_precision();
   args.grad_output = source.data_ptr();
   args.weight = filter.data_ptr();
   args.bias = shift.defined() ? shift.data_ptr() : nullptr;
@@ -127,14 +155,17 @@ Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const T
 }
 
 Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad, const ConvShape& shape) {
-  const Tensor source = contiguous(input);
-  const Tensor grad_output = contiguous(grad);
-  Tensor output = ops::allocate(
-      channels_first(shape.out_channels, shape.in_channels / shape.groups, shape.kernel_size),
-      source.dtype(), source.device());
+  const bool last = is_channels_last(input, grad);
+  const Tensor source = contiguous(input, format_of(last));
+  const Tensor grad_output = contiguous(grad, format_of(last));
+  Tensor output = allocate_images(
+      channels_first(shape.out_channels, shape.in_channels / shape.groups, shape.kernel_size), last,
+      source);
   kernels::ConvBackwardWeightArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
+  args.channels_last = last;
+  args.precision = ops::float32_precision();
   args.input = source.data_ptr();
   args.grad_output = grad_output.data_ptr();
   args.grad_weight = output.data_ptr();

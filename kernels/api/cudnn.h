@@ -1,0 +1,44 @@
+#pragma once
+// The one door to cuDNN: a handle, and graphs of cudnn-frontend made into plans.
+// https://docs.nvidia.com/deeplearning/cudnn: "Graph API"
+
+#include <memory>
+#include <unordered_map>
+
+// Its functions are found in the library that is opened at first use.
+#define NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING
+#include <cudnn_frontend.h>
+
+#include "kernels/api/precision.h"
+#include "taut/core/dtype.h"
+
+namespace taut::kernels::cuda {
+
+namespace fe = cudnn_frontend;
+
+/// This thread's handle for the current device, set to the current stream. @throws DeviceError
+/// without the library.
+cudnnHandle_t cudnn_handle();
+
+/// The version of the library, as in 91900.
+size_t cudnn_version();
+
+fe::DataType_t cudnn_type(DType dtype);
+
+/// A graph that was compiled for one device.
+struct CudnnPlan {
+  std::shared_ptr<fe::graph::Graph> graph;
+  int64_t workspace_bytes = 0;
+};
+
+/// Compiles a graph by cuDNN's first choice among the kernels that give the same bits in every run
+/// and, of float32, keep to the precision. The plan is empty when there is none.
+CudnnPlan make_cudnn_plan(const std::shared_ptr<fe::graph::Graph>& graph, DType dtype,
+                          Float32Precision precision);
+
+/// Runs a plan on the current stream; `tensors` are pointers by the uids of the graph.
+/// @throws CudaError in the name of `op`.
+void run_cudnn_plan(const char* op, const CudnnPlan& plan,
+                    std::unordered_map<int64_t, void*>& tensors);
+
+}  // namespace taut::kernels::cuda
