@@ -194,11 +194,6 @@ void bind_settings(py::module_& module) {
   features["oneDNN"] = TAUT_HAS_ONEDNN != 0;
   module.attr("_features") = features;
   module.def("_live_storages", &live_storages);
-  module.def("_cuda_device_count", &cuda::device_count);
-  module.def("_cuda_is_available", &cuda::is_available);
-  module.def("_cuda_is_built", &cuda::is_built);
-  module.def("_cuda_synchronize", &cuda::synchronize, py::arg("device") = kCUDA,
-             py::call_guard<py::gil_scoped_release>());
   module.def("_print_options", [] {
     const PrintOptions options = print_options();
     return py::make_tuple(options.precision, options.threshold, options.edge_items,
@@ -225,6 +220,7 @@ PYBIND11_MODULE(taut_bindings, module) {
   bind_optim(module);
   bind_data(module);
   bind_io(module);
+  bind_cuda(module);
   bind_settings(module);
   taut::set_interrupt_check(run_signal_handlers);
 }

@@ -7,6 +7,7 @@
 #include "interop.h"
 #include "op.h"
 #include "op_rows.h"
+#include "taut/core/cuda.h"
 
 namespace py = pybind11;
 
@@ -164,14 +165,16 @@ void add_copy_rows(Rows& rows) {
               });
   rows.method(
       "to(input, device=None, dtype=None, non_blocking=False, copy=False, *, memory_format=None)",
-      [](T x, DeviceOpt device, DTypeOpt dtype, bool, bool copy,
+      [](T x, DeviceOpt device, DTypeOpt dtype, bool non_blocking, bool copy,
          std::optional<MemoryFormat> format) {
-        Tensor result =
-            to(x, make_options(dtype.value_or(x.dtype()), device.value_or(x.device())), copy);
+        Tensor result = to(x, make_options(dtype.value_or(x.dtype()), device.value_or(x.device())),
+                           copy, non_blocking);
         return format ? contiguous(result, *format) : result;
       });
   rows.method("to(input, other, non_blocking=False, copy=False)",
-              [](T x, T other, bool, bool copy) { return to(x, other.options(), copy); });
+              [](T x, T other, bool non_blocking, bool copy) {
+                return to(x, other.options(), copy, non_blocking);
+              });
   rows.method("type(input, dtype=None)", [](const py::handle& self, const py::handle& dtype) {
     const Tensor& x = tensor_of(self.ptr());
     if (dtype.is_none()) return py::str("taut." + std::string(name(x.dtype()))).cast<py::object>();
@@ -179,8 +182,17 @@ void add_copy_rows(Rows& rows) {
   });
   rows.method("type_as(input, other)", [](T x, T other) { return to(x, other.options()); });
   rows.method("cpu(input)", [](T x) { return x.cpu(); });
-  rows.method("cuda(input, device=None)",
-              [](T x, DeviceOpt device) { return x.to(device.value_or(kCUDA)); });
+  rows.method("cuda(input, device=None, non_blocking=False)",
+              [](T x, DeviceOpt device, bool non_blocking) {
+                return x.to(device ? *device : Device("cuda"), non_blocking);
+              });
+  rows.method("pin_memory(input)", fn<Tensor(T)>(pin_memory));
+  rows.method("is_pinned(input)", [](T x) { return is_pinned(x); });
+  rows.method("record_stream(input, stream)",
+              [](const py::handle& self, const py::handle& stream) -> py::object {
+                cuda::record_stream(tensor_of(self.ptr()).storage(), stream.cast<cuda::Stream>());
+                return py::none();
+              });
 #define TAUT_CAST(method_name, dtype) \
   rows.method(#method_name "(input)", [](T x) { return to(x, dtype); });
   TAUT_CAST(float, kFloat32)

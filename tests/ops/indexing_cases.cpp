@@ -8,7 +8,7 @@ using indexing::None;
 using indexing::Slice;
 
 // A permutation, so that no element is written twice.
-Tensor rows() { return tensor({2, 0, 3}); }
+Tensor rows() { return here(tensor({2, 0, 3})); }
 
 }  // namespace
 
@@ -21,24 +21,27 @@ std::vector<OpCase> indexing_cases() {
   };
   add("index numbers", {4, 3, 2}, [](const Tensor& x) { return x.index({1, Slice(0, 3, 2)}); });
   add("index new dim", {4, 3}, [](const Tensor& x) { return x.index({Ellipsis, None, 1}); });
-  add("index tensor", {4, 3, 2}, [](const Tensor& x) { return x.index({tensor({3, -1, 0})}); });
+  add("index tensor", {4, 3, 2},
+      [](const Tensor& x) { return x.index({here(tensor({3, -1, 0}))}); });
   add("index two tensors", {4, 3, 2},
-      [](const Tensor& x) { return x.index({tensor({3, 1}), tensor({0, 2})}); });
-  add("index apart", {4, 3, 2},
-      [](const Tensor& x) { return x.index({tensor({3, 1}), Slice(), tensor({0, 1})}); });
-  add("index broadcast", {4, 3, 2}, [](const Tensor& x) {
-    return x.index({Slice(), tensor({0, 2}).view({2, 1}), tensor({0, 1, 1})});
+      [](const Tensor& x) { return x.index({here(tensor({3, 1})), here(tensor({0, 2}))}); });
+  add("index apart", {4, 3, 2}, [](const Tensor& x) {
+    return x.index({here(tensor({3, 1})), Slice(), here(tensor({0, 1}))});
   });
-  add("index mask", {2, 3},
-      [](const Tensor& x) { return x.index({tensor({1, 0, 0, 1, 1, 0}).view({2, 3}).to(kBool)}); });
+  add("index broadcast", {4, 3, 2}, [](const Tensor& x) {
+    return x.index({Slice(), here(tensor({0, 2})).view({2, 1}), here(tensor({0, 1, 1}))});
+  });
+  add("index mask", {2, 3}, [](const Tensor& x) {
+    return x.index({here(tensor({1, 0, 0, 1, 1, 0})).view({2, 3}).to(kBool)});
+  });
   cases.push_back({"index_put", [] { return Tensors{draw({4, 3}), draw({2, 3})}; },
                    [](TensorList in) {
-                     const TensorIndex at[] = {tensor({3, 1})};
+                     const TensorIndex at[] = {here(tensor({3, 1}))};
                      return Tensors{index_put(in[0], at, in[1])};
                    }});
   cases.push_back({"index_put accumulate", [] { return Tensors{draw({4, 3}), draw({3, 3})}; },
                    [](TensorList in) {
-                     const TensorIndex at[] = {tensor({3, 1, 3})};
+                     const TensorIndex at[] = {here(tensor({3, 1, 3}))};
                      return Tensors{index_put(in[0], at, in[1], true)};
                    }});
   cases.push_back({"index_put_ slice", [] { return Tensors{draw({4, 3}), draw({3})}; },

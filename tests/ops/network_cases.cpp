@@ -48,7 +48,8 @@ void add_losses(std::vector<OpCase>& cases) {
   add(
       "binary_cross_entropy_with_logits",
       [](const Tensor& a, const Tensor& b, Reduction r) {
-        return F::binary_cross_entropy_with_logits(a, b, Tensor(), r, tensor({1.5}, a.dtype()));
+        return F::binary_cross_entropy_with_logits(a, b, Tensor(), r,
+                                                   here(tensor({1.5}, a.dtype())));
       },
       0.2, 0.8);
   add(
@@ -73,14 +74,14 @@ void add_losses(std::vector<OpCase>& cases) {
   cases.push_back({"hinge_embedding_loss", [] { return Tensors{draw({4}, 0.2, 0.8)}; },
                    [](TensorList in) {
                      return Tensors{F::hinge_embedding_loss(
-                         in[0], tensor({1.0, -1.0, 1.0, -1.0}, in[0].dtype()))};
+                         in[0], here(tensor({1.0, -1.0, 1.0, -1.0}, in[0].dtype())))};
                    }});
   cases.push_back({"cosine_similarity", [] { return Tensors{draw({3, 4}), draw({3, 4})}; },
                    [](TensorList in) { return Tensors{F::cosine_similarity(in[0], in[1])}; }});
   cases.push_back({"cosine_embedding_loss", [] { return Tensors{draw({2, 4}), draw({2, 4})}; },
                    [](TensorList in) {
-                     return Tensors{
-                         F::cosine_embedding_loss(in[0], in[1], tensor({1.0, 1.0}, in[0].dtype()))};
+                     return Tensors{F::cosine_embedding_loss(
+                         in[0], in[1], here(tensor({1.0, 1.0}, in[0].dtype())))};
                    }});
   cases.push_back({"pairwise_distance", [] { return Tensors{draw({3, 4}), draw({3, 4}, 3, 5)}; },
                    [](TensorList in) { return Tensors{F::pairwise_distance(in[0], in[1])}; }});
@@ -90,18 +91,18 @@ void add_losses(std::vector<OpCase>& cases) {
        [](TensorList in) { return Tensors{F::triplet_margin_loss(in[0], in[1], in[2])}; }});
   for (Reduction reduction : {Reduction::none, Reduction::mean, Reduction::sum}) {
     for (double smoothing : {0.0, 0.2}) {
-      cases.push_back({concat("cross_entropy ", static_cast<int>(reduction), " ", smoothing),
-                       [] { return Tensors{draw({3, 5, 2}), draw_indices({3, 2}, 5)}; },
-                       [=](TensorList in) {
-                         const Tensor weight = tensor({0.5, 1.0, 2.0, 1.5, 0.7}, in[0].dtype());
-                         return Tensors{
-                             F::cross_entropy(in[0], in[1], weight, 3, reduction, smoothing)};
-                       }});
+      cases.push_back(
+          {concat("cross_entropy ", static_cast<int>(reduction), " ", smoothing),
+           [] { return Tensors{draw({3, 5, 2}), draw_indices({3, 2}, 5)}; },
+           [=](TensorList in) {
+             const Tensor weight = here(tensor({0.5, 1.0, 2.0, 1.5, 0.7}, in[0].dtype()));
+             return Tensors{F::cross_entropy(in[0], in[1], weight, 3, reduction, smoothing)};
+           }});
     }
     cases.push_back({concat("nll_loss ", static_cast<int>(reduction)),
                      [] { return Tensors{draw({3, 5}), draw_indices({3}, 5)}; },
                      [=](TensorList in) {
-                       const Tensor weight = tensor({0.5, 1.0, 2.0, 1.5, 0.7}, in[0].dtype());
+                       const Tensor weight = here(tensor({0.5, 1.0, 2.0, 1.5, 0.7}, in[0].dtype()));
                        return Tensors{F::nll_loss(in[0], in[1], weight, -100, reduction)};
                      }});
   }
@@ -135,8 +136,8 @@ void add_norms(std::vector<OpCase>& cases) {
                    [] { return Tensors{draw({3, 2, 4}), draw({2}), draw({2})}; },
                    [](TensorList in) {
                      const DType dtype = in[0].dtype();
-                     return Tensors{F::batch_norm(in[0], tensor({0.5, -0.5}, dtype),
-                                                  tensor({1.5, 0.5}, dtype), in[1], in[2])};
+                     return Tensors{F::batch_norm(in[0], here(tensor({0.5, -0.5}, dtype)),
+                                                  here(tensor({1.5, 0.5}, dtype)), in[1], in[2])};
                    }});
 }
 

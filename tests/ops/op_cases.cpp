@@ -15,6 +15,14 @@ uint64_t seed() {
   return value;
 }
 
+Device test_device() {
+  static const Device device = [] {
+    const char* given = std::getenv("TAUT_TEST_DEVICE");
+    return Device(given == nullptr ? "cpu" : given);
+  }();
+  return device;
+}
+
 namespace {
 
 std::mt19937_64& random_engine() {
@@ -23,7 +31,7 @@ std::mt19937_64& random_engine() {
 }
 
 Tensor from_values(const std::vector<double>& values, const Dims& shape) {
-  return tensor(values, kFloat64).view(shape).clone().requires_grad_();
+  return here(tensor(values, kFloat64)).view(shape).clone().requires_grad_();
 }
 
 }  // namespace
@@ -52,7 +60,7 @@ Tensor draw_indices(const Dims& shape, int64_t bound) {
   std::uniform_int_distribution<int64_t> uniform(0, bound - 1);
   std::vector<int64_t> values(static_cast<size_t>(shape.numel()));
   for (int64_t& value : values) value = uniform(random_engine());
-  return tensor(values).view(shape);
+  return here(tensor(values)).view(shape);
 }
 
 const std::vector<OpCase>& all_cases() {

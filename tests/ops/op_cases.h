@@ -24,6 +24,11 @@ struct OpCase {
 /// Named in test output, so that a failing draw can be repeated.
 uint64_t seed();
 
+/// Where the inputs lie: "cpu", or what TAUT_TEST_DEVICE says, as in "cuda".
+Device test_device();
+/// The tensor on that device.
+inline Tensor here(const Tensor& tensor) { return tensor.to(test_device()); }
+
 /// Draws that keep clear of kinks: numbers in [low, high], at least `apart` from 0 when asked for.
 Tensor draw(const Dims& shape, double low = -2, double high = 2, double away_from_zero = 0);
 /// Numbers of distinct magnitudes in random order, so that sorting and extremes are stable under

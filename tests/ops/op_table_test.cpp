@@ -103,6 +103,52 @@ TEST_P(OpTable, EveryFloatingDtypeAgreesWithFloat64) {
   }
 }
 
+// A GPU gives the CPU's numbers and derivatives, up to the order of sums.
+TEST_P(OpTable, GpuAgreesWithTheCpu) {
+  if (test_device().is_cpu()) GTEST_SKIP() << "TAUT_TEST_DEVICE names no GPU";
+  const auto run = [&](const Tensors& inputs, Tensors& outputs, Tensors& grads) {
+    outputs = op().call(inputs);
+    Tensor total;
+    for (const Tensor& output : outputs) {
+      if (!output.requires_grad()) continue;
+      const Tensor weights = cos(arange(output.numel(), TensorOptions(kFloat64)))
+                                 .view(output.shape())
+                                 .to(output.options().requires_grad(false));
+      const Tensor part = sum(mul(output, weights));
+      total = total.defined() ? add(total, part) : part;
+    }
+    if (!total.defined()) return;
+    total.backward();
+    for (const Tensor& input : inputs) grads.push_back(input.grad());
+  };
+  const Tensors on_gpu = op().inputs();
+  Tensors on_cpu;
+  for (const Tensor& input : on_gpu) {
+    on_cpu.push_back(input.defined() ? input.detach().cpu().requires_grad_(input.requires_grad())
+                                     : input);
+  }
+  Tensors gpu_outputs, gpu_grads, cpu_outputs, cpu_grads;
+  run(on_gpu, gpu_outputs, gpu_grads);
+  try {
+    run(on_cpu, cpu_outputs, cpu_grads);
+  } catch (const DeviceError&) {
+    GTEST_SKIP() << "the case holds tensors of its own on the device";
+  }
+  ASSERT_EQ(gpu_outputs.size(), cpu_outputs.size()) << context();
+  for (size_t i = 0; i < gpu_outputs.size(); ++i) {
+    EXPECT_TRUE(gpu_outputs[i].is_cuda()) << context();
+    ASSERT_EQ(gpu_outputs[i].dtype(), cpu_outputs[i].dtype()) << context();
+    expect_close(gpu_outputs[i].cpu(), cpu_outputs[i], 1e-9, 1e-11, context());
+  }
+  ASSERT_EQ(gpu_grads.size(), cpu_grads.size()) << context();
+  for (size_t i = 0; i < gpu_grads.size(); ++i) {
+    ASSERT_EQ(gpu_grads[i].defined(), cpu_grads[i].defined()) << context();
+    if (gpu_grads[i].defined()) {
+      expect_close(gpu_grads[i].cpu(), cpu_grads[i], 1e-9, 1e-11, context() + ", gradient");
+    }
+  }
+}
+
 std::string case_name(const ::testing::TestParamInfo<size_t>& info) {
   std::string name = all_cases()[info.param].name;
   for (char& c : name) {

@@ -46,11 +46,13 @@ std::vector<OpCase> order_cases() {
                    [](TensorList in) { return Tensors{trapezoid(in[0], in[1], 1)}; }});
   cases.push_back({"searchsorted", [] { return Tensors{draw({6})}; },
                    [](TensorList in) {
-                     return Tensors{searchsorted(tensor({-1.0, 0.0, 1.0}, in[0].dtype()), in[0])};
+                     return Tensors{
+                         searchsorted(here(tensor({-1.0, 0.0, 1.0}, in[0].dtype())), in[0])};
                    }});
   cases.push_back({"bucketize", [] { return Tensors{draw({2, 3})}; },
                    [](TensorList in) {
-                     return Tensors{bucketize(in[0], tensor({-1.0, 0.0, 1.0}, in[0].dtype()))};
+                     return Tensors{
+                         bucketize(in[0], here(tensor({-1.0, 0.0, 1.0}, in[0].dtype())))};
                    }});
   cases.push_back({"bincount", [] { return Tensors{draw_indices({9}, 4)}; },
                    [](TensorList in) { return Tensors{bincount(in[0], Tensor(), 6)}; }});
@@ -58,7 +60,7 @@ std::vector<OpCase> order_cases() {
                    [](TensorList in) { return Tensors{histc(in[0], 4, -2, 2)}; }});
   cases.back().all_floating_dtypes = false;
   cases.push_back({"isin", [] { return Tensors{draw_indices({2, 3}, 4)}; },
-                   [](TensorList in) { return Tensors{isin(in[0], tensor({1, 3}))}; }});
+                   [](TensorList in) { return Tensors{isin(in[0], here(tensor({1, 3})))}; }});
   cases.push_back({"unique", [] { return Tensors{draw_indices({8}, 4)}; },
                    [](TensorList in) {
                      auto [values, inverse, counts] = unique(in[0], true, true, true);

@@ -26,8 +26,9 @@ void add_views(std::vector<OpCase>& cases) {
   cases.push_back(
       one("reshape", [](const Tensor& x) { return x.permute({2, 0, 1}).reshape({4, 6}); }));
   cases.push_back(
-      one("view_as", [](const Tensor& x) { return view_as(contiguous(x), zeros({6, 4})); }));
-  cases.push_back(one("reshape_as", [](const Tensor& x) { return reshape_as(x, zeros({6, 4})); }));
+      one("view_as", [](const Tensor& x) { return view_as(contiguous(x), here(zeros({6, 4}))); }));
+  cases.push_back(
+      one("reshape_as", [](const Tensor& x) { return reshape_as(x, here(zeros({6, 4}))); }));
   cases.push_back(one("flatten", [](const Tensor& x) { return flatten(x, 1); }));
   cases.push_back(one("unflatten", [](const Tensor& x) { return unflatten(x, 1, {2, -1}); }));
   cases.push_back(one("ravel", [](const Tensor& x) { return ravel(x); }));
@@ -46,7 +47,7 @@ void add_views(std::vector<OpCase>& cases) {
   cases.push_back(one("unsqueeze", [](const Tensor& x) { return unsqueeze(x, -2); }));
   cases.push_back(one("expand", [](const Tensor& x) { return expand(x, {2, 3, -1}); }, {3, 1}));
   cases.push_back(
-      one("expand_as", [](const Tensor& x) { return expand_as(x, zeros({3, 4})); }, {3, 1}));
+      one("expand_as", [](const Tensor& x) { return expand_as(x, here(zeros({3, 4}))); }, {3, 1}));
   cases.push_back(
       one("broadcast_to", [](const Tensor& x) { return broadcast_to(x, {3, 4}); }, {4}));
   cases.push_back(one("narrow", [](const Tensor& x) { return narrow(x, 1, 1, 2); }));

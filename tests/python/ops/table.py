@@ -11,12 +11,15 @@ int64, so that tolerances speak of the op alone and not of the rounding of its i
 
 import functools
 import math
+import os
 import warnings
 
 import numpy as np
 
 import taut
 
+# Where the tensors of the calls lie; the references do not know.
+DEVICE = os.environ.get("TAUT_TEST_DEVICE", "cpu")
 HALVES = (taut.float16, taut.bfloat16)
 FLOATS = (taut.float64, taut.float32, *HALVES)
 INTS = (taut.int64, taut.int32, taut.int16, taut.int8, taut.uint8)
@@ -162,27 +165,27 @@ def over_arrays(function, value):
 
 
 def plain(array):
-    tensor = taut.tensor(array)
+    tensor = taut.tensor(array, device=DEVICE)
     return (
-        tensor if array.size else taut.empty(array.shape, dtype=tensor.dtype)
+        tensor if array.size else taut.empty(array.shape, dtype=tensor.dtype, device=DEVICE)
     )  # NumPy gives the strides 0 to empty arrays
 
 
 def transposed(array):
     order = tuple(reversed(range(array.ndim)))
-    return taut.tensor(array.transpose(order).copy()).permute(order) if array.size > 1 else plain(array)
+    return taut.tensor(array.transpose(order).copy(), device=DEVICE).permute(order) if array.size > 1 else plain(array)
 
 
 def spread(array):
     """A view with a step of 2 in each dim and an offset: between the numbers stand others that no op may read."""
-    store = taut.full([2 * size + 1 for size in array.shape], 77, dtype=taut.tensor(array).dtype)
+    store = taut.full([2 * size + 1 for size in array.shape], 77, dtype=taut.tensor(array).dtype, device=DEVICE)
     view = store[tuple(slice(1, None, 2) for _ in array.shape)] if array.ndim else store.reshape(1)[0]
     view.copy_(taut.tensor(array))
     return view
 
 
 def to_numpy(tensor):
-    tensor = tensor.detach()
+    tensor = tensor.detach().cpu()
     return tensor.to(taut.float64).numpy() if tensor.dtype in HALVES else tensor.numpy()
 
 

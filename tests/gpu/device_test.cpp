@@ -1,0 +1,181 @@
+// Streams, events, memory and copies of GPUs.
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "taut/autograd/memory_history.h"
+#include "taut/core/cuda.h"
+#include "taut/taut.h"
+
+namespace taut {
+namespace {
+
+class CudaDevice : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!cuda::is_available()) GTEST_SKIP() << "no GPU";
+  }
+  static TensorOptions gpu(DType dtype = kFloat32) { return TensorOptions(dtype).device(kCUDA); }
+};
+
+TEST_F(CudaDevice, TellsWhatItIs) {
+  const cuda::DeviceProperties properties = cuda::device_properties();
+  EXPECT_FALSE(properties.name.empty());
+  EXPECT_GE(properties.major, 7);
+  EXPECT_GT(properties.total_memory, 1 << 30);
+  EXPECT_GT(properties.multi_processor_count, 0);
+  EXPECT_GT(cuda::mem_get_info().free, 0);
+}
+
+TEST_F(CudaDevice, RefusesDevicesThatAreNotThere) {
+  const Device missing(DeviceType::cuda, cuda::device_count());
+  EXPECT_THROW(cuda::set_device(missing.index()), DeviceError);
+  EXPECT_THROW(cuda::synchronize(missing), DeviceError);
+  EXPECT_THROW(ones({2}, TensorOptions(missing)), DeviceError);
+  EXPECT_THROW(ones({2}).to(missing), DeviceError);
+  EXPECT_THROW(cuda::Stream::from_pool(missing), DeviceError);
+  EXPECT_THROW(memory_stats(missing), DeviceError);
+  EXPECT_EQ(exp(zeros({2}, gpu())).cpu().sum().item<float>(), 2.0f);
+}
+
+TEST_F(CudaDevice, StreamsOrderTheirWork) {
+  const cuda::Stream side = cuda::Stream::from_pool();
+  EXPECT_FALSE(side == cuda::Stream());
+  const Tensor x = full({1 << 20}, 0.5, gpu());
+  Tensor y;
+  side.wait(cuda::current_stream());
+  {
+    const cuda::StreamGuard guard(side);
+    EXPECT_TRUE(cuda::current_stream() == side);
+    y = exp(exp(x));
+  }
+  EXPECT_TRUE(cuda::current_stream() == cuda::Stream());
+  cuda::current_stream().wait(side);
+  EXPECT_TRUE(allclose(exp(y).cpu(), exp(exp(exp(x.cpu())))));
+  cuda::record_stream(y.storage(), cuda::Stream());
+  side.synchronize();
+  EXPECT_TRUE(side.query());
+}
+
+TEST_F(CudaDevice, PoolStreamsComeInTurnAndByPriority) {
+  const cuda::Stream first = cuda::Stream::from_pool();
+  for (int i = 1; i < 32; ++i) EXPECT_FALSE(cuda::Stream::from_pool() == first);
+  EXPECT_TRUE(cuda::Stream::from_pool() == first);
+  EXPECT_EQ(cuda::Stream::from_pool(kCUDA, -1).priority(), -1);
+  EXPECT_LE(cuda::Stream::from_pool(kCUDA, -100).priority(), -1);
+}
+
+TEST_F(CudaDevice, EventsMeasureTime) {
+  cuda::Event start(/*enable_timing=*/true);
+  cuda::Event end(/*enable_timing=*/true);
+  EXPECT_TRUE(start.query());
+  const Tensor x = full({1 << 24}, 0.5, gpu());
+  start.record();
+  for (int i = 0; i < 10; ++i) exp(x);
+  end.record();
+  end.synchronize();
+  EXPECT_GT(start.elapsed_time(end), 0.0);
+  EXPECT_THROW(start.elapsed_time(cuda::Event()), ValueError);
+}
+
+TEST_F(CudaDevice, ThreadsAndStreamsWorkAtOnce) {
+  std::vector<std::thread> threads;
+  std::atomic<int> right{0};
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      const cuda::StreamGuard guard(cuda::Stream::from_pool());
+      bool good = true;
+      for (int i = 0; i < 50; ++i) {
+        const Tensor x = full({1000 + 37 * t}, 0.01 * t, gpu());
+        const Tensor y = exp(exp(x));
+        good = good && allclose(y.cpu(), exp(exp(x.cpu())));
+      }
+      right += good ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, 8);
+}
+
+TEST_F(CudaDevice, CopiesFromPinnedMemoryWithoutWaiting) {
+  const Tensor host = pin_memory(arange(1 << 20, TensorOptions(kFloat32)));
+  EXPECT_TRUE(is_pinned(host));
+  EXPECT_FALSE(is_pinned(ones({3})));
+  EXPECT_THROW(pin_memory(ones({3}, gpu())), DeviceError);
+  const Tensor there = host.to(kCUDA, /*non_blocking=*/true);
+  const Tensor back = pin_memory(zeros({1 << 20}));
+  back.copy_(there, /*non_blocking=*/true);
+  cuda::synchronize();
+  EXPECT_TRUE(equal(back, host));
+  EXPECT_TRUE(is_pinned(pin_memory(empty({0}))));
+}
+
+TEST_F(CudaDevice, CountsItsMemory) {
+  empty_cache(kCUDA);
+  const int64_t before = memory_stats(kCUDA).allocated;
+  {
+    const Tensor x = empty({1 << 20}, gpu());
+    EXPECT_GE(memory_stats(kCUDA).allocated, before + (4 << 20));
+  }
+  EXPECT_EQ(memory_stats(kCUDA).allocated, before);
+  reset_peak_memory_stats(kCUDA);
+  EXPECT_EQ(memory_stats(kCUDA).max_allocated, before);
+  EXPECT_NE(cuda::memory_summary().find("held by tensors"), std::string::npos);
+}
+
+TEST_F(CudaDevice, SnapshotsNameTheHolders) {
+  const cuda::MemoryHistory history;
+  const Tensor y = exp(full({12345}, 0.5, gpu()));
+  bool found = false;
+  for (const cuda::MemoryBlockInfo& block : cuda::memory_snapshot()) {
+    found = found || (block.address == y.data_ptr() && block.holder == "exp" &&
+                      block.state == "used" && block.requested == 4 * 12345);
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(CudaDevice, GoesOnAfterRunningOutOfMemory) {
+  const int64_t total = cuda::mem_get_info().total;
+  const Tensor x = full({1000}, 0.5, gpu());
+  try {
+    empty({total}, gpu());
+    FAIL() << "four times the device's memory";
+  } catch (const OutOfMemoryError& error) {
+    EXPECT_NE(std::string(error.what()).find(concat(4 * total)), std::string::npos) << error.what();
+  }
+  EXPECT_TRUE(allclose(exp(x).cpu(), exp(x.cpu())));
+  cuda::set_per_process_memory_fraction(0.01);
+  EXPECT_THROW(empty({total / 20}, gpu()), OutOfMemoryError);
+  cuda::set_per_process_memory_fraction(1.0);
+  EXPECT_EQ(empty({total / 40}, gpu()).numel(), total / 40);
+  empty_cache(kCUDA);
+  EXPECT_THROW(cuda::set_per_process_memory_fraction(0.0), ValueError);
+  EXPECT_THROW(cuda::set_per_process_memory_fraction(1.5), ValueError);
+}
+
+TEST_F(CudaDevice, WaitsForEachOpWhenDebugging) {
+  cuda::set_sync_debug_mode(true);
+  const Tensor y = exp(full({1 << 22}, 0.5, gpu()));
+  EXPECT_TRUE(cuda::current_stream().query());
+  cuda::set_sync_debug_mode(false);
+}
+
+TEST_F(CudaDevice, SeveralDevicesWorkSideBySide) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "one GPU";
+  const Device second("cuda:1");
+  const Tensor x = rand({1000}, gpu());
+  const Tensor y = x.to(second);
+  EXPECT_EQ(y.device(), second);
+  EXPECT_TRUE(allclose(exp(y).cpu(), exp(x).cpu()));
+  EXPECT_TRUE(equal(exp(y).to(Device("cuda:0")).cpu(), exp(y).cpu()));
+  EXPECT_THROW(x + y, DeviceError);
+  {
+    const cuda::DeviceGuard guard(second);
+    EXPECT_EQ(ones({2}, TensorOptions(Device("cuda"))).device(), second);
+  }
+  EXPECT_EQ(cuda::current_device(), 0);
+}
+
+}  // namespace
+}  // namespace taut
