@@ -36,12 +36,6 @@ void complete_table(KernelTable& table) {
   complete(table.reduce.min);
   complete(table.matmul.gemm);
   complete(table.matmul.dot);
-  complete(table.softmax.softmax);
-  complete(table.softmax.log_softmax);
-  complete(table.softmax.softmax_backward);
-  complete(table.softmax.log_softmax_backward);
-  complete(table.softmax.cross_entropy);
-  complete(table.softmax.cross_entropy_backward);
   complete(table.norm.layer_norm);
   complete(table.norm.layer_norm_backward);
   complete(table.norm.rms_norm);
@@ -106,6 +100,7 @@ const KernelTable& cuda_table() {
     KernelTable result{};
     result.pointwise = pointwise_kernels_cuda();
     result.copy = copy_kernels_cuda();
+    result.softmax = softmax_kernels_cuda();
     complete_table(result);
     return result;
   }();
