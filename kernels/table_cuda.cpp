@@ -34,12 +34,6 @@ void complete_table(KernelTable& table) {
   complete(table.reduce.vector_norm);
   complete(table.reduce.max);
   complete(table.reduce.min);
-  complete(table.softmax.softmax);
-  complete(table.softmax.log_softmax);
-  complete(table.softmax.softmax_backward);
-  complete(table.softmax.log_softmax_backward);
-  complete(table.softmax.cross_entropy);
-  complete(table.softmax.cross_entropy_backward);
   complete(table.norm.layer_norm);
   complete(table.norm.layer_norm_backward);
   complete(table.norm.rms_norm);
@@ -101,6 +95,7 @@ const KernelTable& cuda_table() {
     result.copy = copy_kernels_cuda();
     result.matmul = matmul_kernels_cuda();
     result.conv = conv_kernels_cuda();
+    result.softmax = softmax_kernels_cuda();
     complete_table(result);
     return result;
   }();

@@ -42,6 +42,8 @@ inline constexpr int kMaxPointwiseParameters = 4;
 struct PointwiseOperand {
   void* data;
   DType dtype;
+  /// One element of dtype `compute` in host memory that stands for all; the strides are 0.
+  bool is_number;
   Dims strides;
 };
 

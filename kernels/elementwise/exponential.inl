@@ -131,6 +131,9 @@ struct Pow : Binary {
   template <class V>
   TAUT_HD static V power(V a, V b) {
     if constexpr (std::is_floating_point_v<V>) {
+      // The exponents that scripts write; pow itself rounds the square no better.
+      if (b == V(2)) return a * a;
+      if (b == V(1)) return a;
       return std::pow(a, b);
     } else {
       return pow(a, b);

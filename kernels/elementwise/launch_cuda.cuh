@@ -1,216 +1,126 @@
 #pragma once
-// From a functor to its CUDA kernels: the same functors as on the CPU, on scalars.
+// From a functor to its CUDA kernels: the same functors as on the CPU, on scalars. Each theme is a
+// file that adds its functors to the table; pointwise_cuda.cu launches what it finds there.
 
+#include <cstring>
 #include <type_traits>
 
-#include "kernels/api/cuda_launch.cuh"
-#include "kernels/api/functor.h"
 #include "kernels/api/pointwise.h"
-#include "kernels/api/scalar_math.h"
-#include "kernels/api/strided_loop.h"
+#include "kernels/elementwise/kernels_cuda.cuh"
 
 namespace taut::kernels {
 
-/// Launches one functor, or its derivative, on operands of any strides and dtypes.
-using CudaLaunch = void (*)(const PointwiseArgs& args);
-
-/// The launchers of one functor: [derivative][compute dtype], null where it has none.
-struct CudaFunctor {
-  CudaLaunch launches[1 + kMaxPointwiseInputs][kDTypeCount] = {};
+/// The kernels of one functor, or derivative of it, for one compute dtype; null where there is
+/// none. See Note [Four kernels for a functor].
+struct PointwiseKernelSet {
+  const void* flat = nullptr;    // operands of float32
+  const void* flat16 = nullptr;  // operands of one 16-bit float
+  const void* packed = nullptr;
+  const void* element = nullptr;
+  int packed_count = 1;  // elements of an item of `packed`
+  int inputs = 0;
+  bool gives_bool = false;
+  /// Makes the kernels' first argument, a functor with its parameters.
+  void (*make_body)(const double* parameters, void* body) = nullptr;
 };
-struct CudaFunctorTable {
-  CudaFunctor functors[kPointwiseCount];
+
+/// [derivative][compute dtype]; null where the functor has none.
+struct PointwiseFunctorSets {
+  const PointwiseKernelSet* sets[1 + kMaxPointwiseInputs][kDTypeCount] = {};
+};
+struct PointwiseTable {
+  PointwiseFunctorSets functors[kPointwiseCount];
 };
 
 /// One file for each theme adds its functors.
-void add_exponential_launches(CudaFunctorTable& table);
+void add_activation_kernels(PointwiseTable& table);
+void add_arithmetic_kernels(PointwiseTable& table);
+void add_bitwise_kernels(PointwiseTable& table);
+void add_compare_kernels(PointwiseTable& table);
+void add_exponential_kernels(PointwiseTable& table);
+void add_loss_kernels(PointwiseTable& table);
+void add_rounding_kernels(PointwiseTable& table);
+void add_special_kernels(PointwiseTable& table);
+void add_trigonometry_kernels(PointwiseTable& table);
 
 namespace cuda {
 
-template <class F>
-F make_functor(const double* parameters) {
-  if constexpr (requires { F::from(parameters); }) {
-    return F::from(parameters);
-  } else {
-    return F{};
-  }
+constexpr size_t kBodyBytes = kMaxPointwiseParameters * sizeof(double);
+
+template <class B, class F>
+void make_body(const double* parameters, void* body) {
+  static_assert(sizeof(B) <= kBodyBytes && std::is_trivially_copyable_v<B>);
+  const B made{make_functor<F>(parameters)};
+  std::memcpy(body, &made, sizeof(made));
 }
 
-constexpr int count_bits(unsigned bits) {
-  return static_cast<int>((bits & 1) + ((bits >> 1) & 1) + ((bits >> 2) & 1) + ((bits >> 3) & 1));
+template <class... Args>
+const void* address_of(void (*kernel)(Args...)) {
+  return reinterpret_cast<const void*>(kernel);
 }
 
-// What a kernel computes from its operands: the functor (kDerivative 0) or a derivative of it.
+// Elements of an item of the packed kernel, 1 where T has none.
+template <class F, class T>
+constexpr int packed_count() {
+  if (!F::vectorized) return 1;
+  if (std::is_same_v<T, float> || std::is_same_v<T, int32_t>) return 4;
+  return std::is_same_v<T, uint8_t> ? 8 : 1;
+}
+
+template <class F, int kDerivative, class T, bool kToBool>
+const PointwiseKernelSet* kernel_set() {
+  using B = Body<F, kDerivative, kToBool>;
+  static const PointwiseKernelSet set = [] {
+    constexpr int kCount = packed_count<F, T>();
+    PointwiseKernelSet result;
+    if constexpr (std::is_same_v<T, float> && F::vectorized) {
+      result.flat = address_of(&flat_kernel<B, true>);
+      result.flat16 = address_of(&flat_kernel<B, false>);
+    }
+    if constexpr (kCount > 1) result.packed = address_of(&packed_kernel<B, T, kCount>);
+    result.element = address_of(&element_kernel<B, T>);
+    result.packed_count = kCount;
+    result.inputs = B::operands();
+    result.gives_bool = B::gives_bool;
+    result.make_body = &make_body<B, F>;
+    return result;
+  }();
+  return &set;
+}
+
+template <class F, int kDerivative, class T, bool kToBool = false>
+void add_set(PointwiseFunctorSets& functor, DType dtype) {
+  functor.sets[kDerivative][static_cast<int>(dtype)] = kernel_set<F, kDerivative, T, kToBool>();
+}
+
 template <class F, int kDerivative>
-struct Body {
-  F functor;
-
-  static constexpr int operands() {
-    if constexpr (kDerivative == 0)
-      return F::arity;
-    else
-      return 1 + count_bits(F::needs[kDerivative - 1]);
+void add_derivative(PointwiseFunctorSets& functor) {
+  if constexpr (kDerivative <= F::arity) {
+    add_set<F, kDerivative, float>(functor, DType::float32);
+    add_set<F, kDerivative, double>(functor, DType::float64);
   }
-
-  template <class T>
-  __device__ auto operator()(const T* x) const {
-    if constexpr (kDerivative == 0) {
-      if constexpr (operands() == 1)
-        return functor(x[0]);
-      else if constexpr (operands() == 2)
-        return functor(x[0], x[1]);
-      else
-        return functor(x[0], x[1], x[2]);
-    } else if constexpr (kDerivative == 1) {
-      if constexpr (operands() == 1)
-        return functor.template vjp_a<T>(x[0]);
-      else if constexpr (operands() == 2)
-        return functor.template vjp_a<T>(x[0], x[1]);
-      else if constexpr (operands() == 3)
-        return functor.template vjp_a<T>(x[0], x[1], x[2]);
-      else
-        return functor.template vjp_a<T>(x[0], x[1], x[2], x[3]);
-    } else if constexpr (kDerivative == 2) {
-      if constexpr (operands() == 1)
-        return functor.template vjp_b<T>(x[0]);
-      else if constexpr (operands() == 2)
-        return functor.template vjp_b<T>(x[0], x[1]);
-      else if constexpr (operands() == 3)
-        return functor.template vjp_b<T>(x[0], x[1], x[2]);
-      else
-        return functor.template vjp_b<T>(x[0], x[1], x[2], x[3]);
-    } else {
-      if constexpr (operands() == 1)
-        return functor.template vjp_c<T>(x[0]);
-      else if constexpr (operands() == 2)
-        return functor.template vjp_c<T>(x[0], x[1]);
-      else if constexpr (operands() == 3)
-        return functor.template vjp_c<T>(x[0], x[1], x[2]);
-      else
-        return functor.template vjp_c<T>(x[0], x[1], x[2], x[3]);
-    }
-  }
-};
-
-template <int kOperands>
-struct Pointers {
-  void* out;
-  const void* in[kOperands];
-};
-
-// 16 bytes of consecutive elements, loaded and stored as one.
-template <class T>
-struct alignas(16) Pack {
-  static constexpr int kCount = 16 / static_cast<int>(sizeof(T));
-  T values[kCount];
-};
-
-// All operands contiguous, of T and aligned to 16 bytes.
-template <class B, class T>
-__global__ void pointwise_packed_kernel(B body, Pointers<B::operands()> pointers, int64_t packs) {
-  constexpr int kOperands = B::operands();
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < packs; i += step) {
-    Pack<T> in[kOperands];
-    for (int k = 0; k < kOperands; ++k) in[k] = static_cast<const Pack<T>*>(pointers.in[k])[i];
-    Pack<T> out;
-    for (int e = 0; e < Pack<T>::kCount; ++e) {
-      T x[kOperands];
-      for (int k = 0; k < kOperands; ++k) x[k] = in[k].values[e];
-      out.values[e] = static_cast<T>(body(x));
-    }
-    static_cast<Pack<T>*>(pointers.out)[i] = out;
-  }
-}
-
-template <int kOperands>
-struct Dtypes {
-  DType out;
-  DType in[kOperands];
-};
-
-// Any strides and dtypes; computes in T.
-template <class B, class T>
-__global__ void pointwise_strided_kernel(B body, Pointers<B::operands()> pointers,
-                                         Dtypes<B::operands()> dtypes,
-                                         StridedIndex<1 + B::operands()> index, int64_t begin,
-                                         int64_t n) {
-  constexpr int kOperands = B::operands();
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = begin + int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
-    int64_t at[1 + kOperands];
-    index.offsets(i, at);
-    T x[kOperands];
-    for (int k = 0; k < kOperands; ++k) x[k] = load_as<T>(pointers.in[k], dtypes.in[k], at[k + 1]);
-    store_as(pointers.out, dtypes.out, at[0], body(x));
-  }
-}
-
-inline bool is_aligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; }
-
-template <class F, int kDerivative, class T>
-void launch(const PointwiseArgs& args) {
-  using B = Body<F, kDerivative>;
-  constexpr int kOperands = B::operands();
-  const B body{make_functor<F>(args.parameters)};
-  PointwiseArgs plan = args;
-  StridedLoop loop{plan.shape, {}, 1 + kOperands};
-  for (int k = 0; k <= kOperands; ++k) loop.strides[k] = &plan.operands[k].strides;
-  simplify(loop);
-  const int64_t n = loop.shape.numel();
-  if (n == 0) return;
-
-  Pointers<kOperands> pointers{plan.operands[0].data, {}};
-  Dtypes<kOperands> dtypes{plan.operands[0].dtype, {}};
-  StridedIndex<1 + kOperands> index{loop.shape.rank(), {}, {}};
-  bool packed = loop.shape.rank() <= 1;
-  for (int k = 0; k <= kOperands; ++k) {
-    const PointwiseOperand& operand = plan.operands[k];
-    if (k > 0) {
-      pointers.in[k - 1] = operand.data;
-      dtypes.in[k - 1] = operand.dtype;
-    }
-    for (int i = 0; i < loop.shape.rank(); ++i) index.strides[k][i] = operand.strides[i];
-    packed = packed && operand.dtype == args.compute && is_aligned(operand.data) &&
-             (loop.shape.rank() == 0 || operand.strides[0] == 1);
-  }
-  for (int i = 0; i < loop.shape.rank(); ++i) index.shape[i] = loop.shape[i];
-
-  const cudaStream_t stream = cuda::stream();
-  int64_t done = 0;
-  if (packed) {
-    const int64_t packs = n / Pack<T>::kCount;
-    done = packs * Pack<T>::kCount;
-    if (packs > 0) {
-      pointwise_packed_kernel<B, T>
-          <<<blocks_for(packs), kThreads, 0, stream>>>(body, pointers, packs);
-    }
-  }
-  if (done < n) {
-    pointwise_strided_kernel<B, T>
-        <<<blocks_for(n - done), kThreads, 0, stream>>>(body, pointers, dtypes, index, done, n);
-  }
-  check_launch("pointwise");
 }
 
 template <class F>
-void add_functor(CudaFunctorTable& table, Pointwise op) {
-  CudaFunctor& functor = table.functors[static_cast<int>(op)];
-  constexpr int kSingle = static_cast<int>(DType::float32);
-  constexpr int kDouble = static_cast<int>(DType::float64);
-  functor.launches[0][kSingle] = &launch<F, 0, float>;
-  functor.launches[0][kDouble] = &launch<F, 0, double>;
-  if constexpr (F::domain == Domain::numeric || F::domain == Domain::arithmetic) {
-    functor.launches[0][static_cast<int>(DType::int32)] = &launch<F, 0, int32_t>;
-    functor.launches[0][static_cast<int>(DType::int64)] = &launch<F, 0, int64_t>;
+void add_functor(PointwiseTable& table, Pointwise op) {
+  PointwiseFunctorSets& functor = table.functors[static_cast<int>(op)];
+  constexpr bool kIntegers = F::domain != Domain::floating;
+  constexpr bool kFloats = F::domain != Domain::integral && F::domain != Domain::integer;
+  constexpr bool kBool = F::domain == Domain::arithmetic || F::domain == Domain::integral ||
+                         F::domain == Domain::compare;
+  if constexpr (kFloats) add_derivative<F, 0>(functor);
+  if constexpr (kIntegers) {
+    add_set<F, 0, int8_t>(functor, DType::int8);
+    add_set<F, 0, int16_t>(functor, DType::int16);
+    add_set<F, 0, int32_t>(functor, DType::int32);
+    add_set<F, 0, int64_t>(functor, DType::int64);
+    add_set<F, 0, uint8_t>(functor, DType::uint8);
   }
+  if constexpr (kBool) add_set<F, 0, uint8_t, true>(functor, DType::bool_);
   if constexpr (F::derivative == Derivative::given) {
-    functor.launches[1][kSingle] = &launch<F, 1, float>;
-    functor.launches[1][kDouble] = &launch<F, 1, double>;
-    if constexpr (F::arity > 1) {
-      functor.launches[2][kSingle] = &launch<F, 2, float>;
-      functor.launches[2][kDouble] = &launch<F, 2, double>;
-    }
+    add_derivative<F, 1>(functor);
+    add_derivative<F, 2>(functor);
+    add_derivative<F, 3>(functor);
   }
 }
 

@@ -182,6 +182,7 @@ void set_operand(PointwiseOperand& operand, const char* op, const Tensor& tensor
                  const Dims& shape) {
   operand.data = tensor.data_ptr();
   operand.dtype = tensor.dtype();
+  operand.is_number = false;
   operand.strides =
       tensor.shape() == shape ? tensor.strides() : tensor.layout().broadcast_to(op, shape).strides;
 }
@@ -192,6 +193,7 @@ void set_number(PointwiseOperand& operand, const Scalar& value, DType compute, i
   store_immediate(room, compute, value);
   operand.data = room;
   operand.dtype = compute;
+  operand.is_number = true;
   operand.strides = Dims::filled(rank, 0);
 }
 
