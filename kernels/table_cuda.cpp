@@ -20,20 +20,6 @@ void complete(Result (*&slot)(const Args&)) {
 }
 
 void complete_table(KernelTable& table) {
-  complete(table.reduce.sum);
-  complete(table.reduce.prod);
-  complete(table.reduce.mean);
-  complete(table.reduce.amax);
-  complete(table.reduce.amin);
-  complete(table.reduce.aminmax);
-  complete(table.reduce.any);
-  complete(table.reduce.all);
-  complete(table.reduce.count_nonzero);
-  complete(table.reduce.logsumexp);
-  complete(table.reduce.var);
-  complete(table.reduce.vector_norm);
-  complete(table.reduce.max);
-  complete(table.reduce.min);
   complete(table.matmul.gemm);
   complete(table.matmul.dot);
   complete(table.softmax.softmax);
@@ -106,6 +92,7 @@ const KernelTable& cuda_table() {
     KernelTable result{};
     result.pointwise = pointwise_kernels_cuda();
     result.copy = copy_kernels_cuda();
+    result.reduce = reduce_kernels_cuda();
     complete_table(result);
     return result;
   }();

@@ -91,5 +91,6 @@ struct ReduceKernels {
 
 /// The kernels for this machine's best instruction set.
 TAUT_API ReduceKernels reduce_kernels_cpu();
+ReduceKernels reduce_kernels_cuda();
 
 }  // namespace taut::kernels
