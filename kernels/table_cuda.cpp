@@ -52,13 +52,6 @@ void complete_table(KernelTable& table) {
   complete(table.random.randint);
   complete(table.random.randperm);
   complete(table.random.dropout);
-  complete(table.index.get);
-  complete(table.index.put);
-  complete(table.index.embedding_backward);
-  complete(table.index.count_nonzero);
-  complete(table.index.nonzero);
-  complete(table.index.masked_select);
-  complete(table.index.masked_scatter);
   complete(table.conv.forward);
   complete(table.conv.backward_input);
   complete(table.conv.backward_weight);
@@ -93,6 +86,7 @@ const KernelTable& cuda_table() {
     result.pointwise = pointwise_kernels_cuda();
     result.copy = copy_kernels_cuda();
     result.reduce = reduce_kernels_cuda();
+    result.index = index_kernels_cuda();
     complete_table(result);
     return result;
   }();

@@ -62,8 +62,6 @@ inline int power_of_two_below(int64_t n, int most) {
   return result;
 }
 
-inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 inline int64_t resident_blocks() { return int64_t{kResidentBlocks} * multiprocessors(); }
 
 /// In how many splits to cut `work`, the steps that a block has to take for each of its tiles. A
