@@ -20,20 +20,6 @@ void complete(Result (*&slot)(const Args&)) {
 }
 
 void complete_table(KernelTable& table) {
-  complete(table.reduce.sum);
-  complete(table.reduce.prod);
-  complete(table.reduce.mean);
-  complete(table.reduce.amax);
-  complete(table.reduce.amin);
-  complete(table.reduce.aminmax);
-  complete(table.reduce.any);
-  complete(table.reduce.all);
-  complete(table.reduce.count_nonzero);
-  complete(table.reduce.logsumexp);
-  complete(table.reduce.var);
-  complete(table.reduce.vector_norm);
-  complete(table.reduce.max);
-  complete(table.reduce.min);
   complete(table.norm.layer_norm);
   complete(table.norm.layer_norm_backward);
   complete(table.norm.rms_norm);
@@ -58,13 +44,6 @@ void complete_table(KernelTable& table) {
   complete(table.random.randint);
   complete(table.random.randperm);
   complete(table.random.dropout);
-  complete(table.index.get);
-  complete(table.index.put);
-  complete(table.index.embedding_backward);
-  complete(table.index.count_nonzero);
-  complete(table.index.nonzero);
-  complete(table.index.masked_select);
-  complete(table.index.masked_scatter);
   complete(table.pool.max_pool);
   complete(table.pool.max_pool_backward);
   complete(table.pool.avg_pool);
@@ -96,6 +75,8 @@ const KernelTable& cuda_table() {
     result.matmul = matmul_kernels_cuda();
     result.conv = conv_kernels_cuda();
     result.softmax = softmax_kernels_cuda();
+    result.reduce = reduce_kernels_cuda();
+    result.index = index_kernels_cuda();
     complete_table(result);
     return result;
   }();

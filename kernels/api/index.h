@@ -36,8 +36,10 @@ struct IndexedDim {
 };
 
 /// output[x] = self at the indexed address of x; see Note [Indexed addresses]. All dtypes.
-/// index_dtype, here and below: int32 or int64.
+/// index_dtype, here and below: int32 or int64. op, here and below: whom a report of an index out
+/// of range names where the device finds it only later, see Note [Index faults]; never goes away.
 struct IndexGetArgs {
+  const char* op = "";
   DType dtype = DType::float32;
   DType index_dtype = DType::int64;
   bool wrap_negative = false;  // whether -1 means the last; otherwise it is out of range
@@ -56,9 +58,11 @@ enum class PutMode : uint8_t { assign, sum, prod, mean, amax, amin };
 /// x stays; sum: self += alpha * source; prod, amax, amin (NaN wins), mean likewise, where mean
 /// divides (integers: floor) by the number of values. With include_self false, what the positions
 /// that are written to held before takes no part. assign: all dtypes; sum: all, bool as logical or;
-/// the others: all but bool. Nothing is written when an index is out of range. Self does not
-/// overlap itself, the source or the indices. Values are combined in row-major order of x.
+/// the others: all but bool. When an index is out of range nothing is written on the CPU; CUDA
+/// leaves out the elements that it is for. Self does not overlap itself, the source or the indices.
+/// Values are combined in row-major order of x.
 struct IndexPutArgs {
+  const char* op = "";
   DType dtype = DType::float32;
   DType index_dtype = DType::int64;
   bool wrap_negative = false;
@@ -79,6 +83,7 @@ struct IndexPutArgs {
 /// its number of terms. grad_output: (count, width), index: (count), grad_weight: (rows, width),
 /// all contiguous. dtype: floating.
 struct EmbeddingBackwardArgs {
+  const char* op = "";
   DType dtype = DType::float32;
   DType index_dtype = DType::int64;
   int64_t count = 0;
@@ -144,5 +149,6 @@ struct IndexKernels {
 };
 
 TAUT_API IndexKernels index_kernels_cpu();
+IndexKernels index_kernels_cuda();
 
 }  // namespace taut::kernels

@@ -49,5 +49,6 @@ struct ScanKernels {
 
 /// The kernels for this machine's best instruction set.
 TAUT_API ScanKernels scan_kernels_cpu();
+ScanKernels scan_kernels_cuda();
 
 }  // namespace taut::kernels

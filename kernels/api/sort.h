@@ -74,6 +74,7 @@ struct PickArgs {
 /// boundaries; may be null) names the ascending order of boundaries; it is bounds-checked.
 /// output: (rows, values_per_row), int64, or int32 iff out_int32.
 struct SearchSortedArgs {
+  const char* op = "";  // for reports of faults, as in IndexGetArgs
   DType dtype = DType::float32;
   int64_t rows = 0;
   int64_t values_per_row = 0;
@@ -108,6 +109,7 @@ struct UniqueArgs {
 /// not. weights: float32 or float64 (weights_dtype), or null. output: bins elements, of
 /// weights_dtype, or int64 without weights.
 struct BincountArgs {
+  const char* op = "";  // for reports of faults, as in IndexGetArgs
   DType dtype = DType::int64;
   DType weights_dtype = DType::float32;
   int64_t n = 0;
@@ -145,5 +147,6 @@ struct SortKernels {
 };
 
 TAUT_API SortKernels sort_kernels_cpu();
+SortKernels sort_kernels_cuda();
 
 }  // namespace taut::kernels

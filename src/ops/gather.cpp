@@ -544,6 +544,7 @@ void embedding_backward(BackwardContext& context) {
   const Tensor grad_output = contiguous(grad);
   Tensor grad_weight = empty(at.weight_shape, grad.options());
   kernels::EmbeddingBackwardArgs args;
+  args.op = "embedding";
   args.dtype = grad.dtype();
   args.index_dtype = kInt64;
   args.count = index.numel();

@@ -14,7 +14,8 @@ void check_result(const char* op, const kernels::IndexResult& result) {
 namespace {
 
 template <class Args>
-void set_access(Args& args, const Tensor& self, const Access& access) {
+void set_access(Args& args, const char* op, const Tensor& self, const Access& access) {
+  args.op = op;
   args.dtype = self.dtype();
   args.index_dtype = kInt64;
   args.wrap_negative = access.wrap_negative;
@@ -31,7 +32,7 @@ Tensor run_get(const char* op, const Tensor& self, const Access& access) {
   Tensor output = allocate(access.size, self.dtype(), self.device());
   if (output.numel() == 0) return output;
   kernels::IndexGetArgs args;
-  set_access(args, self, access);
+  set_access(args, op, self, access);
   args.output = output.data_ptr();
   args.output_strides = output.strides();
   check_result(op, kernels_of(self).index.get(args));
@@ -42,7 +43,7 @@ void run_put(const char* op, const Tensor& self, const Access& access, const voi
              const Dims& source_strides, kernels::PutMode mode, double alpha, bool include_self) {
   if (access.size.numel() == 0) return;
   kernels::IndexPutArgs args;
-  set_access(args, self, access);
+  set_access(args, op, self, access);
   args.mode = mode;
   args.include_self = include_self;
   args.alpha = alpha;

@@ -205,7 +205,8 @@ Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, bool ou
   if (output.numel() > 0) {
     ops::check_result("searchsorted",
                       ops::kernels_of(values).sort.searchsorted(
-                          {.dtype = dtype,
+                          {.op = "searchsorted",
+                           .dtype = dtype,
                            .rows = wanted.numel() / per_row,
                            .values_per_row = per_row,
                            .length = boundaries.shape().back(),
@@ -296,7 +297,8 @@ Tensor bincount(const Tensor& input, const Tensor& weights, int64_t minlength) {
       {bins}, TensorOptions(factors.defined() ? factors.dtype() : kInt64).device(input.device()));
   if (bins > 0 && source.numel() > 0) {
     ops::check_result("bincount", ops::kernels_of(input).sort.bincount(
-                                      {.dtype = source.dtype(),
+                                      {.op = "bincount",
+                                       .dtype = source.dtype(),
                                        .weights_dtype = output.dtype(),
                                        .n = source.numel(),
                                        .bins = bins,

@@ -3,14 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <cstring>
 #include <string>
 
 #include "taut/taut.h"
 
-namespace taut {
+namespace taut::testing {
 
-/// Relative and absolute tolerance of a dtype.
+inline constexpr DType kFloatingDTypes[] = {kFloat32, kFloat64, kFloat16, kBFloat16};
+inline constexpr DType kAllDTypes[] = {kFloat32, kFloat64, kFloat16, kBFloat16, kInt8,
+                                       kInt16,   kInt32,   kInt64,   kUInt8,    kBool};
+
+/// How far results in a dtype may lie from the CPU's, relative and absolute.
 inline double tolerance_of(DType dtype) {
   switch (dtype) {
     case DType::float64: return 1e-11;
@@ -21,22 +25,37 @@ inline double tolerance_of(DType dtype) {
   }
 }
 
+/// Within a relative and absolute tolerance; NaN equals NaN.
 inline void expect_close(const Tensor& gpu, const Tensor& cpu, double tolerance,
                          const std::string& what) {
   ASSERT_TRUE(gpu.is_cuda()) << what;
   ASSERT_EQ(gpu.dtype(), cpu.dtype()) << what;
-  ASSERT_TRUE(gpu.shape() == cpu.shape()) << what;
-  EXPECT_TRUE(allclose(gpu.cpu().to(kFloat64), cpu.to(kFloat64), tolerance, tolerance, true))
-      << what;
+  ASSERT_EQ(gpu.shape(), cpu.shape()) << what;
+  const Tensor actual = gpu.cpu().to(kFloat64);
+  const Tensor expected = cpu.to(kFloat64);
+  if (allclose(actual, expected, tolerance, tolerance, /*equal_nan=*/true)) return;
+  const Tensor difference = abs(sub(actual, expected)).nan_to_num(-1);
+  const Tensor at = argmax(difference.view({-1}));
+  ADD_FAILURE() << what << ": differs most at element " << at.item<int64_t>() << ", "
+                << actual.reshape({-1}).index({at}).item<double>() << " instead of "
+                << expected.reshape({-1}).index({at}).item<double>();
 }
 
 inline void expect_close(const Tensor& gpu, const Tensor& cpu, const std::string& what) {
   expect_close(gpu, cpu, tolerance_of(cpu.dtype()), what);
 }
 
-/// The same elements; where both are NaN too.
-inline void expect_same(const Tensor& gpu, const Tensor& cpu, const std::string& what) {
-  expect_close(gpu, cpu, 0, what);
+/// The same values; NaN equals NaN.
+inline void expect_equal(const Tensor& gpu, const Tensor& cpu, const std::string& what) {
+  expect_close(gpu, cpu, 0.0, what);
+}
+
+/// The same bits.
+inline void expect_same_bits(const Tensor& a, const Tensor& b, const std::string& what) {
+  ASSERT_EQ(a.shape(), b.shape()) << what;
+  const Tensor left = a.cpu().contiguous(), right = b.cpu().contiguous();
+  const size_t bytes = static_cast<size_t>(left.numel()) * item_size(left.dtype());
+  EXPECT_EQ(std::memcmp(left.data_ptr(), right.data_ptr(), bytes), 0) << what;
 }
 
 /// A test that needs a GPU; the generator starts anew in each.
@@ -49,6 +68,4 @@ class GpuTest : public ::testing::Test {
   }
 };
 
-inline const DType kFloatingDtypes[] = {kFloat32, kFloat64, kFloat16, kBFloat16};
-
-}  // namespace taut
+}  // namespace taut::testing

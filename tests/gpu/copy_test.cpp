@@ -5,7 +5,7 @@
 
 #include "tests/gpu/agreement.h"
 
-namespace taut {
+namespace taut::testing {
 namespace {
 
 const DType kAll[] = {kFloat32, kFloat64, kFloat16, kBFloat16, kInt8,
@@ -19,10 +19,10 @@ TEST_F(CudaCopy, ConvertsBetweenAllDtypes) {
     const Tensor x = (from == kUInt8 ? values.abs() : values).to(from);
     for (DType to : kAll) {
       const std::string what = concat(from, " to ", to, ", seed ", kSeed);
-      expect_same(x.cuda().to(to), x.to(to), what);
-      expect_same(x.cuda().t().to(to), x.t().to(to), what + " transposed");
-      expect_same(x.cuda().view({-1}).slice(0, 1).to(to), x.view({-1}).slice(0, 1).to(to),
-                  what + " misaligned");
+      expect_equal(x.cuda().to(to), x.to(to), what);
+      expect_equal(x.cuda().t().to(to), x.t().to(to), what + " transposed");
+      expect_equal(x.cuda().view({-1}).slice(0, 1).to(to), x.view({-1}).slice(0, 1).to(to),
+                   what + " misaligned");
     }
   }
 }
@@ -32,7 +32,7 @@ TEST_F(CudaCopy, ConvertsWhatDoesNotFitAsTheCpuDoes) {
   const Tensor x = tensor({std::numeric_limits<double>::quiet_NaN(), kInfinity, -kInfinity, 1e30,
                            -1e30, 300.7, -300.7, 65520.0, 1e-8, -0.0});
   for (DType from : {kFloat32, kFloat64}) {
-    for (DType to : kAll) expect_same(x.to(from).cuda().to(to), x.to(from).to(to), concat(to));
+    for (DType to : kAll) expect_equal(x.to(from).cuda().to(to), x.to(from).to(to), concat(to));
   }
 }
 
@@ -45,11 +45,11 @@ TEST_F(CudaCopy, KeepsEveryElementInEveryLayout) {
       for (const Dims& order : {Dims{0, 1, 2}, Dims{0, 2, 1}, Dims{1, 0, 2}, Dims{2, 1, 0},
                                 Dims{1, 2, 0}, Dims{2, 0, 1}}) {
         const std::string what = concat(dtype, " ", shape, " ", order);
-        expect_same(gpu.permute(order).contiguous(), x.permute(order).contiguous(), what);
+        expect_equal(gpu.permute(order).contiguous(), x.permute(order).contiguous(), what);
         const Tensor target = zeros(shape, TensorOptions(dtype)).cuda();
         const Tensor permuted = target.permute(order);
         permuted.copy_(gpu.permute(order));
-        expect_same(target, x, what + " back");
+        expect_equal(target, x, what + " back");
       }
     }
   }
@@ -60,12 +60,12 @@ TEST_F(CudaCopy, CopiesSlices) {
   const Tensor gpu = x.cuda();
   for (int64_t begin : {0, 1, 4}) {
     for (int64_t step : {1, 3}) {
-      expect_same(gpu.slice(2, begin, 44, step).contiguous(),
-                  x.slice(2, begin, 44, step).contiguous(), concat(begin, " ", step));
+      expect_equal(gpu.slice(2, begin, 44, step).contiguous(),
+                   x.slice(2, begin, 44, step).contiguous(), concat(begin, " ", step));
     }
   }
-  expect_same(gpu.slice(1, 0, 1).expand({6, 5, 48}).contiguous(),
-              x.slice(1, 0, 1).expand({6, 5, 48}).contiguous(), "expanded");
+  expect_equal(gpu.slice(1, 0, 1).expand({6, 5, 48}).contiguous(),
+               x.slice(1, 0, 1).expand({6, 5, 48}).contiguous(), "expanded");
 }
 
 TEST_F(CudaCopy, FillsWhatItShouldAndNothingElse) {
@@ -77,7 +77,7 @@ TEST_F(CudaCopy, FillsWhatItShouldAndNothingElse) {
           const Tensor gpu = cpu.cuda();
           cpu.slice(0, begin, begin + n).fill_(value);
           gpu.slice(0, begin, begin + n).fill_(value);
-          expect_same(gpu, cpu, concat(dtype, " ", begin, " ", n, " ", value));
+          expect_equal(gpu, cpu, concat(dtype, " ", begin, " ", n, " ", value));
         }
       }
     }
@@ -85,17 +85,17 @@ TEST_F(CudaCopy, FillsWhatItShouldAndNothingElse) {
     const Tensor gpu = cpu.cuda();
     cpu.slice(1, 2, 9, 3).fill_(1);
     gpu.slice(1, 2, 9, 3).fill_(1);
-    expect_same(gpu, cpu, concat(dtype, " strided"));
+    expect_equal(gpu, cpu, concat(dtype, " strided"));
   }
 }
 
 TEST_F(CudaCopy, CountsAsTheCpuDoes) {
   for (DType dtype : {kFloat32, kFloat64, kFloat16, kInt8, kInt32, kInt64}) {
     const TensorOptions on_gpu = TensorOptions(dtype).device(kCUDA);
-    expect_same(arange(-3, 97, 1, on_gpu), arange(-3, 97, 1, TensorOptions(dtype)), concat(dtype));
+    expect_equal(arange(-3, 97, 1, on_gpu), arange(-3, 97, 1, TensorOptions(dtype)), concat(dtype));
   }
-  expect_same(arange(0.1, 9.3, 0.07, TensorOptions(kCUDA)), arange(0.1, 9.3, 0.07), "steps");
+  expect_equal(arange(0.1, 9.3, 0.07, TensorOptions(kCUDA)), arange(0.1, 9.3, 0.07), "steps");
 }
 
 }  // namespace
-}  // namespace taut
+}  // namespace taut::testing

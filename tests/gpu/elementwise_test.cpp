@@ -5,7 +5,7 @@
 
 #include "tests/gpu/agreement.h"
 
-namespace taut {
+namespace taut::testing {
 namespace {
 
 namespace F = nn::functional;
@@ -86,7 +86,7 @@ class CudaUnary : public GpuTest, public ::testing::WithParamInterface<UnaryCase
 };
 
 TEST_P(CudaUnary, AgreesInEveryDtypeAndSize) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     for (int64_t n : {0, 1, 3, 4, 7, 8, 9, 255, 4097}) {
       const Tensor x = values({n}, dtype);
       compare(x.cuda(), x, concat(dtype, " ", n));
@@ -108,7 +108,7 @@ TEST_P(CudaUnary, TakesAnyLayout) {
 
 TEST_P(CudaUnary, HasTheCpusDerivative) {
   const UnaryCase& op = GetParam();
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     const Tensor x = values({9, 37}, dtype);
     const Tensor on_cpu = x.clone().requires_grad_(), on_gpu = x.cuda().requires_grad_();
     const Tensor y = op.function(on_cpu);
@@ -189,7 +189,7 @@ class CudaBinary : public GpuTest, public ::testing::WithParamInterface<BinaryCa
 
 TEST_P(CudaBinary, AgreesForFloats) {
   if (GetParam().integers_only) GTEST_SKIP() << "integers only";
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     for (int64_t n : {0, 1, 5, 8, 33, 4099}) {
       compare(positive({n}, dtype), positive({n}, dtype), concat(dtype, " ", n));
     }
@@ -228,7 +228,7 @@ TEST_P(CudaBinary, MixesDtypes) {
 TEST_P(CudaBinary, HasTheCpusDerivatives) {
   const BinaryCase& op = GetParam();
   if (op.integers_only) GTEST_SKIP() << "integers only";
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     Tensor on_cpu[2], on_gpu[2];
     for (int i = 0; i < 2; ++i) {
       const Tensor x = positive({13, 21}, dtype);
@@ -256,7 +256,7 @@ INSTANTIATE_TEST_SUITE_P(All, CudaBinary, ::testing::ValuesIn(binary_cases()),
 class CudaElementwise : public GpuTest {};
 
 TEST_F(CudaElementwise, TakesThreeInputs) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     const Tensor a = randn({7, 40}).to(dtype), b = randn({7, 40}).to(dtype);
     const Tensor c = rand({7, 40}).add(0.5).to(dtype);
     const Tensor mask = a > 0;
@@ -264,13 +264,13 @@ TEST_F(CudaElementwise, TakesThreeInputs) {
     expect_close(addcmul(a.cuda(), b.cuda(), c.cuda(), 0.5), addcmul(a, b, c, 0.5), what);
     expect_close(addcdiv(a.cuda(), b.cuda(), c.cuda(), 0.5), addcdiv(a, b, c, 0.5), what);
     expect_close(lerp(a.cuda(), b.cuda(), c.cuda()), lerp(a, b, c), what);
-    expect_same(where(mask.cuda(), b.cuda(), c.cuda()), where(mask, b, c), what);
-    expect_same(where(mask.cuda(), b.cuda(), 2.0), where(mask, b, 2.0), what);
-    expect_same(masked_fill(b.cuda(), mask.cuda(), -1), masked_fill(b, mask, -1), what);
-    expect_same(clamp(a.cuda(), b.cuda(), c.cuda()), clamp(a, b, c), what);
+    expect_equal(where(mask.cuda(), b.cuda(), c.cuda()), where(mask, b, c), what);
+    expect_equal(where(mask.cuda(), b.cuda(), 2.0), where(mask, b, 2.0), what);
+    expect_equal(masked_fill(b.cuda(), mask.cuda(), -1), masked_fill(b, mask, -1), what);
+    expect_equal(clamp(a.cuda(), b.cuda(), c.cuda()), clamp(a, b, c), what);
   }
   const Tensor i = arange(24).view({4, 6});
-  expect_same(masked_fill(i.cuda(), (i > 7).cuda(), 3), masked_fill(i, i > 7, 3), "int64");
+  expect_equal(masked_fill(i.cuda(), (i > 7).cuda(), 3), masked_fill(i, i > 7, 3), "int64");
 }
 
 TEST_F(CudaElementwise, WritesInPlaceAndToOtherDtypes) {
@@ -279,16 +279,16 @@ TEST_F(CudaElementwise, WritesInPlaceAndToOtherDtypes) {
   const Tensor cpu = x.clone();
   gpu.slice(1, 3, 9).mul_(2).add_(gpu.slice(1, 3, 9));
   cpu.slice(1, 3, 9).mul_(2).add_(cpu.slice(1, 3, 9));
-  expect_same(gpu, cpu, "a slice");
+  expect_equal(gpu, cpu, "a slice");
   const Tensor half = x.to(kFloat16);
   const Tensor half_gpu = half.cuda();
   half_gpu.add_(x.cuda());
-  expect_same(half_gpu, half.clone().add_(x), "float16 += float32");
+  expect_equal(half_gpu, half.clone().add_(x), "float16 += float32");
   const Tensor answers = x.clone();
   const Tensor answers_gpu = x.cuda();
   gt_(answers_gpu, 0.25);
   gt_(answers, 0.25);
-  expect_same(answers_gpu, answers, "a comparison in a float tensor");
+  expect_equal(answers_gpu, answers, "a comparison in a float tensor");
 }
 
 TEST_F(CudaElementwise, RepeatsBitForBit) {
@@ -303,4 +303,4 @@ TEST_F(CudaElementwise, NamesTheOpThatHasNoKernelForADtype) {
 }
 
 }  // namespace
-}  // namespace taut
+}  // namespace taut::testing
