@@ -34,7 +34,7 @@ inline void expect_close(const Tensor& gpu, const Tensor& cpu, double tolerance,
   const Tensor actual = gpu.cpu().to(kFloat64);
   const Tensor expected = cpu.to(kFloat64);
   if (allclose(actual, expected, tolerance, tolerance, /*equal_nan=*/true)) return;
-  const Tensor difference = abs(sub(actual, expected)).nan_to_num(-1);
+  const Tensor difference = nan_to_num(abs(sub(actual, expected)), -1.0);
   const Tensor at = argmax(difference.view({-1}));
   ADD_FAILURE() << what << ": differs most at element " << at.item<int64_t>() << ", "
                 << actual.reshape({-1}).index({at}).item<double>() << " instead of "
