@@ -40,6 +40,11 @@ Tensor as_index(const char* op, const Tensor& index, const Tensor& indexed) {
   return to(index.detach(), TensorOptions(kInt64).device(indexed.device()));
 }
 
+// What True and False pick of a new dim of size 1.
+Tensor truth_index(bool value, const Tensor& indexed) {
+  return zeros({value ? 1 : 0}, TensorOptions(kInt64).device(indexed.device()));
+}
+
 // A mask over some dims becomes one index tensor for each.
 void add_mask(const char* op, Resolved& result, const Tensor& mask, int dim) {
   for (int i = 0; i < mask.dim(); ++i) {
@@ -47,7 +52,7 @@ void add_mask(const char* op, Resolved& result, const Tensor& mask, int dim) {
                ": a mask of shape ", mask.shape(), " does not match the tensor's sizes ",
                result.view.shape(), " from dim ", dim, " on");
   }
-  const Tensor positions = nonzero(mask);
+  const Tensor positions = to(nonzero(mask), result.view.device());
   for (int i = 0; i < mask.dim(); ++i) result.indices.push_back(select(positions, 1, i));
 }
 
@@ -88,7 +93,7 @@ Resolved resolve(const char* op, const Tensor& input, TensorIndices indices) {
       case Kind::boolean:
         // A new dim of size 1, kept or dropped.
         result.view = unsqueeze(result.view, dim());
-        result.indices.push_back(index.boolean() ? zeros({1}, kInt64) : zeros({0}, kInt64));
+        result.indices.push_back(truth_index(index.boolean(), input));
         result.is_advanced = true;
         break;
       case Kind::tensor: {
@@ -96,8 +101,7 @@ Resolved resolve(const char* op, const Tensor& input, TensorIndices indices) {
         ops::check_defined(op, "an index", tensor);
         if (tensor.dtype() == kBool && tensor.dim() == 0) {
           result.view = unsqueeze(result.view, dim());
-          result.indices.push_back(tensor.item().to_bool() ? zeros({1}, kInt64)
-                                                           : zeros({0}, kInt64));
+          result.indices.push_back(truth_index(tensor.item().to_bool(), input));
         } else if (tensor.dtype() == kBool) {
           add_mask(op, result, tensor, dim());
         } else {
@@ -325,6 +329,7 @@ Tensors nonzero_as_tuple(const Tensor& input) {
 }
 
 Tensor masked_select(const Tensor& input, const Tensor& mask) {
+  ops::check_same_device("masked_select", input, mask);
   TAUT_CHECK(mask.dtype() == kBool, DTypeError, "masked_select: mask must be bool; got ",
              mask.dtype());
   const Dims shape = broadcast_shapes("masked_select", input.shape(), mask.shape());
@@ -352,6 +357,8 @@ void masked_scatter_backward(BackwardContext& context) {
 }  // namespace
 
 Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& source) {
+  ops::check_same_device("masked_scatter", input, mask);
+  ops::check_same_device("masked_scatter", input, source);
   TAUT_CHECK(mask.dtype() == kBool, DTypeError, "masked_scatter: mask must be bool; got ",
              mask.dtype());
   TAUT_CHECK(input.dtype() == source.dtype(), DTypeError, "masked_scatter: source is ",

@@ -288,6 +288,7 @@ Tensor bincount(const Tensor& input, const Tensor& weights, int64_t minlength) {
   }
   Tensor factors;
   if (weights.defined()) {
+    ops::check_same_device("bincount", input, weights);
     TAUT_CHECK(weights.shape() == input.shape(), ShapeError, "bincount: weights have shape ",
                weights.shape(), "; expected ", input.shape());
     factors =

@@ -33,6 +33,24 @@ Dims all_but_channels(const Tensor& tensor) {
   return dims;
 }
 
+// GPUs convolve tensors with channels last where they lie.
+bool is_channels_last(const Tensor& a, const Tensor& b) {
+  if (!a.is_cuda() || a.dim() < 4) return false;
+  const auto lies_last = [](const Tensor& tensor) {
+    return !tensor.is_contiguous() && tensor.is_contiguous(MemoryFormat::channels_last);
+  };
+  return lies_last(a) || lies_last(b);
+}
+
+MemoryFormat format_of(bool channels_last) {
+  return channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+}
+
+Tensor allocate_images(const Dims& shape, bool channels_last, const Tensor& like) {
+  if (!channels_last) return ops::allocate(shape, like.dtype(), like.device());
+  return ops::allocate_layout(Layout::channels_last(shape), like.dtype(), like.device());
+}
+
 void convolution_backward(BackwardContext& context) {
   const ConvShape& shape = context.attributes<ConvAttributes>().shape;
   const Tensor& grad = context.grad();
@@ -84,24 +102,6 @@ void backward_weight_backward(BackwardContext& context) {
     context.set(0, convolve_backward_input(context.saved(1), grad, Tensor(), shape));
   }
   if (context.needs(1)) context.set(1, convolve(context.saved(0), grad, Tensor(), shape));
-}
-
-// GPUs convolve tensors with channels last where they lie.
-bool is_channels_last(const Tensor& a, const Tensor& b) {
-  if (!a.is_cuda() || a.dim() < 4) return false;
-  const auto lies_last = [](const Tensor& tensor) {
-    return !tensor.is_contiguous() && tensor.is_contiguous(MemoryFormat::channels_last);
-  };
-  return lies_last(a) || lies_last(b);
-}
-
-MemoryFormat format_of(bool channels_last) {
-  return channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
-}
-
-Tensor allocate_images(const Dims& shape, bool channels_last, const Tensor& like) {
-  if (!channels_last) return ops::allocate(shape, like.dtype(), like.device());
-  return ops::allocate_layout(Layout::channels_last(shape), like.dtype(), like.device());
 }
 
 Dims channels_first(int64_t batch, int64_t channels, const Dims& size) {
@@ -179,6 +179,7 @@ void check_tensors(const char* op, const Tensor& input, const Tensor& weight, co
   ops::check_defined(op, "input", input);
   ops::check_defined(op, "weight", weight);
   ops::check_same_device(op, input, weight);
+  if (bias.defined()) ops::check_same_device(op, input, bias);
   TAUT_CHECK(input.is_floating_point(), DTypeError, op, ": input must be floating; got ",
              input.dtype());
   TAUT_CHECK(input.dtype() == weight.dtype() && (!bias.defined() || bias.dtype() == input.dtype()),

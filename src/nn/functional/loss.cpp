@@ -112,6 +112,7 @@ void check_classes(const char* op, const Tensor& input, const Tensor& target,
   TAUT_CHECK(target.shape() == expected, ShapeError, op, ": input of shape ", input.shape(),
              " takes a target of shape ", expected, "; got ", target.shape());
   if (weight.defined()) {
+    ops::check_same_device(op, input, weight);
     const int64_t classes = input.size(input.dim() == 1 ? 0 : 1);
     TAUT_CHECK(weight.dim() == 1 && weight.size(0) == classes, ShapeError, op,
                ": weight must have one entry for each of ", classes, " classes; got shape ",
