@@ -36,14 +36,6 @@ void complete_table(KernelTable& table) {
   complete(table.reduce.min);
   complete(table.matmul.gemm);
   complete(table.matmul.dot);
-  complete(table.norm.layer_norm);
-  complete(table.norm.layer_norm_backward);
-  complete(table.norm.rms_norm);
-  complete(table.norm.rms_norm_backward);
-  complete(table.norm.group_norm);
-  complete(table.norm.group_norm_backward);
-  complete(table.norm.batch_norm);
-  complete(table.norm.batch_norm_backward);
   complete(table.optim.sgd);
   complete(table.optim.adam);
   complete(table.optim.rmsprop);
@@ -101,6 +93,7 @@ const KernelTable& cuda_table() {
     result.pointwise = pointwise_kernels_cuda();
     result.copy = copy_kernels_cuda();
     result.softmax = softmax_kernels_cuda();
+    result.norm = norm_kernels_cuda();
     complete_table(result);
     return result;
   }();
