@@ -20,14 +20,6 @@ void complete(Result (*&slot)(const Args&)) {
 }
 
 void complete_table(KernelTable& table) {
-  complete(table.norm.layer_norm);
-  complete(table.norm.layer_norm_backward);
-  complete(table.norm.rms_norm);
-  complete(table.norm.rms_norm_backward);
-  complete(table.norm.group_norm);
-  complete(table.norm.group_norm_backward);
-  complete(table.norm.batch_norm);
-  complete(table.norm.batch_norm_backward);
   complete(table.optim.sgd);
   complete(table.optim.adam);
   complete(table.optim.rmsprop);
@@ -77,6 +69,7 @@ const KernelTable& cuda_table() {
     result.softmax = softmax_kernels_cuda();
     result.reduce = reduce_kernels_cuda();
     result.index = index_kernels_cuda();
+    result.norm = norm_kernels_cuda();
     complete_table(result);
     return result;
   }();

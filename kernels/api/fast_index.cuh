@@ -34,6 +34,24 @@ struct FastDivider {
 #endif
 };
 
+/// A FastDivider where numbers below `limit` allow it, a division otherwise.
+struct Divider {
+  FastDivider fast;
+  int64_t divisor;
+  bool is_fast;
+
+  Divider() = default;
+  Divider(int64_t d, int64_t limit) : divisor(d), is_fast(d <= kMaxItems && limit <= kMaxItems) {
+    fast = FastDivider(is_fast ? d : 1);
+  }
+
+#if defined(__CUDACC__)
+  __device__ int64_t quotient(int64_t n) const {
+    return is_fast ? int64_t{fast.quotient(static_cast<uint32_t>(n))} : n / divisor;
+  }
+#endif
+};
+
 /// Sizes and strides of kOperands operands; only the first `rank` entries are set.
 template <int kOperands>
 struct FastIndex {

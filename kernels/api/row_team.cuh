@@ -54,7 +54,8 @@ __device__ inline T shuffle_xor(T value, int mask) {
   return value;
 }
 
-/// `values` of `lanes` neighbours (a power of two up to 32) folded; the same bits in each of them.
+/// `values` of `lanes` neighbours (a power of two up to 32) folded; the same bits in each of them
+/// where op(a, b) is op(b, a).
 template <class T, class Op>
 __device__ inline T fold_lanes(T value, Op op, int lanes = kWarp) {
   for (int mask = lanes / 2; mask > 0; mask /= 2) value = op(value, shuffle_xor(value, mask));
