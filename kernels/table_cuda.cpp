@@ -57,13 +57,6 @@ void complete_table(KernelTable& table) {
   complete(table.conv.backward_weight);
   complete(table.conv.unfold);
   complete(table.conv.fold);
-  complete(table.pool.max_pool);
-  complete(table.pool.max_pool_backward);
-  complete(table.pool.avg_pool);
-  complete(table.pool.avg_pool_backward);
-  complete(table.pool.adaptive_avg_pool);
-  complete(table.pool.adaptive_avg_pool_backward);
-  complete(table.pool.adaptive_max_pool);
   complete(table.scan.cumsum);
   complete(table.scan.cumprod);
   complete(table.scan.logcumsumexp);
@@ -87,6 +80,7 @@ const KernelTable& cuda_table() {
     result.copy = copy_kernels_cuda();
     result.reduce = reduce_kernels_cuda();
     result.index = index_kernels_cuda();
+    result.pool = pool_kernels_cuda();
     complete_table(result);
     return result;
   }();
