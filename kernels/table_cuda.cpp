@@ -36,13 +36,6 @@ void complete_table(KernelTable& table) {
   complete(table.random.randint);
   complete(table.random.randperm);
   complete(table.random.dropout);
-  complete(table.pool.max_pool);
-  complete(table.pool.max_pool_backward);
-  complete(table.pool.avg_pool);
-  complete(table.pool.avg_pool_backward);
-  complete(table.pool.adaptive_avg_pool);
-  complete(table.pool.adaptive_avg_pool_backward);
-  complete(table.pool.adaptive_max_pool);
   complete(table.scan.cumsum);
   complete(table.scan.cumprod);
   complete(table.scan.logcumsumexp);
@@ -70,6 +63,7 @@ const KernelTable& cuda_table() {
     result.reduce = reduce_kernels_cuda();
     result.index = index_kernels_cuda();
     result.norm = norm_kernels_cuda();
+    result.pool = pool_kernels_cuda();
     complete_table(result);
     return result;
   }();

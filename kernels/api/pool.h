@@ -36,13 +36,15 @@ struct MaxPoolArgs {
 };
 
 /// grad_input[plane][indices[plane][p]] += grad_output[plane][p], from a zeroed grad_input.
-/// Serves max_pool and adaptive_max_pool. The index -1 is skipped. dtype, here and in the kernels
-/// below: floating.
+/// Serves max_pool and adaptive_max_pool. The index -1 is skipped. `shape` are the windows that the
+/// indices were found in, of which CUDA asks each for its index; without a kernel_size they are
+/// adaptive. dtype, here and in the kernels below: floating.
 struct MaxPoolBackwardArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
   int64_t input_plane = 0;   // elements of a plane of grad_input
   int64_t output_plane = 0;  // elements of a plane of grad_output and indices
+  PoolShape shape;
   const void* grad_output = nullptr;
   const int64_t* indices = nullptr;
   void* grad_input = nullptr;
@@ -114,5 +116,6 @@ struct PoolKernels {
 };
 
 TAUT_API PoolKernels pool_kernels_cpu();
+PoolKernels pool_kernels_cuda();
 
 }  // namespace taut::kernels

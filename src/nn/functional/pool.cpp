@@ -73,6 +73,7 @@ PoolShape pool_shape(const char* op, const Tensor& input, int spatial, const Dim
 struct MaxPoolAttributes {
   Dims input_shape;
   int spatial;
+  PoolShape shape;
 };
 
 void max_pool_backward(BackwardContext& context) {
@@ -100,6 +101,7 @@ void max_pool_backward(BackwardContext& context) {
   args.planes = planes;
   args.input_plane = input_plane;
   args.output_plane = indices.numel() / std::max<int64_t>(planes, 1);
+  args.shape = at.shape;
   args.grad_output = grad_output.data_ptr();
   args.indices = indices.data_ptr<int64_t>();
   args.grad_input = grad_input.data_ptr();
@@ -108,12 +110,12 @@ void max_pool_backward(BackwardContext& context) {
 }
 
 std::pair<Tensor, Tensor> finish_max_pool(const char* op, const Tensor& input, const Tensor& values,
-                                          const Tensor& indices, int spatial) {
+                                          const Tensor& indices, const PoolShape& shape) {
   const autograd::TensorRef inputs[] = {input};
   const autograd::TensorRef outputs[] = {values, indices};
   const autograd::TensorRef saved[] = {indices};
   autograd::record_all(op, inputs, outputs, saved, max_pool_backward,
-                       MaxPoolAttributes{input.shape(), spatial});
+                       MaxPoolAttributes{input.shape(), shape.input_size.rank(), shape});
   return {values, indices};
 }
 
@@ -142,7 +144,7 @@ std::pair<Tensor, Tensor> max_pool_nd(const char* op, int spatial, const Tensor&
     autograd::record_constant(op, {source}, values);
     return {values, indices};
   }
-  return finish_max_pool(op, source, values, indices, spatial);
+  return finish_max_pool(op, source, values, indices, shape);
 }
 
 struct AvgPoolAttributes {
@@ -374,7 +376,10 @@ std::pair<Tensor, Tensor> adaptive_max_pool_with_indices(int spatial_dims, const
   args.output = values.data_ptr();
   args.indices = indices.data_ptr<int64_t>();
   if (values.numel() > 0) ops::kernels_of(source).pool.adaptive_max_pool(args);
-  return finish_max_pool(op, source, values, indices, spatial_dims);
+  PoolShape shape;
+  shape.input_size = args.input_size;
+  shape.output_size = args.output_size;
+  return finish_max_pool(op, source, values, indices, shape);
 }
 
 Tensor adaptive_max_pool1d(const Tensor& input, const AdaptiveSize& output_size) {

@@ -1,0 +1,94 @@
+// Average pooling: a thread for each output. Backward, of adaptive windows too, a thread for each
+// input adds up what the windows that cover it pass on.
+
+#include "kernels/pool/pool_cuda.h"
+#include "kernels/pool/windows.cuh"
+
+namespace taut::kernels::cuda {
+namespace {
+
+struct Divisor {
+  bool include_padding;
+  int64_t override;  // unless 0
+
+  template <class C, class Windows, class Point>
+  __device__ C of(const Windows& w, const Point& out) const {
+    if (override != 0) return static_cast<C>(override);
+    return static_cast<C>(w.depth.window_size(out.z, include_padding) *
+                          w.height.window_size(out.y, include_padding) *
+                          w.width.window_size(out.x, include_padding));
+  }
+};
+
+template <class T, class Windows>
+__global__ void __launch_bounds__(kThreads)
+    avg_pool_kernel(Windows w, Divisor divisor, const T* input, T* output, int64_t n) {
+  using Int = typename Windows::Index;
+  const int64_t step = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
+    const PlanePoint<Int> out = w.output_point(i);
+    const T* plane = input + out.plane * w.input_plane();
+    Compute<T> sum = 0;
+    visit_window(w, out, [&](Int position) { sum += widen(plane[position]); });
+    output[i] = narrow<T>(sum / divisor.of<Compute<T>>(w, out));
+  }
+}
+
+template <class T, class Windows>
+__global__ void __launch_bounds__(kThreads)
+    avg_pool_backward_kernel(Windows w, Divisor divisor, const T* grad_output, T* grad_input,
+                             int64_t n) {
+  using Int = typename Windows::Index;
+  const int64_t step = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
+    const PlanePoint<Int> in = w.input_point(i);
+    const T* plane = grad_output + in.plane * w.output_plane();
+    Compute<T> sum = 0;
+    visit_covering(w, in, [&](const PlanePoint<Int>& out) {
+      sum += widen(plane[out.position]) / divisor.of<Compute<T>>(w, out);
+    });
+    grad_input[i] = narrow<T>(sum);
+  }
+}
+
+template <class Args, class Windows>
+void run_avg_pool_backward(const char* op, const Args& args, const Windows& windows,
+                           Divisor divisor) {
+  const int64_t n = args.planes * int64_t{windows.input_plane()};
+  if (n == 0) return;
+  visit_floating(op, args.dtype, [&]<class T>(TypeTag<T>) {
+    avg_pool_backward_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
+        windows, divisor, static_cast<const T*>(args.grad_output), static_cast<T*>(args.grad_input),
+        n);
+  });
+  check_launch(op);
+}
+
+}  // namespace
+
+void avg_pool(const AvgPoolArgs& args) {
+  const int64_t n = args.planes * args.shape.output_size.numel();
+  if (n == 0) return;
+  const Divisor divisor{args.count_include_pad, args.divisor_override};
+  with_windows(args.shape, [&](const auto& windows) {
+    visit_floating("avg_pool", args.dtype, [&]<class T>(TypeTag<T>) {
+      avg_pool_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
+          windows, divisor, static_cast<const T*>(args.input), static_cast<T*>(args.output), n);
+    });
+  });
+  check_launch("avg_pool");
+}
+
+void avg_pool_backward(const AvgPoolBackwardArgs& args) {
+  const Divisor divisor{args.count_include_pad, args.divisor_override};
+  with_windows(args.shape, [&](const auto& windows) {
+    run_avg_pool_backward("avg_pool_backward", args, windows, divisor);
+  });
+}
+
+void adaptive_avg_pool_backward(const AdaptiveAvgPoolBackwardArgs& args) {
+  run_avg_pool_backward("adaptive_avg_pool_backward", args,
+                        adaptive_windows(args.input_size, args.output_size), Divisor{true, 0});
+}
+
+}  // namespace taut::kernels::cuda
