@@ -6,7 +6,7 @@
 
 #include "tests/gpu/agreement.h"
 
-namespace taut {
+namespace taut::testing {
 namespace {
 
 namespace F = nn::functional;
@@ -54,7 +54,7 @@ class CudaNorm : public GpuTest {
 };
 
 TEST_F(CudaNorm, NormalizesRowsOfAnyLength) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     for (int64_t cols : {1, 2, 7, 8, 33, 64, 257, 768, 1024, 4099, 8192}) {
       const Tensor x = randn({37, cols}).mul(2).add(1).to(dtype);
       const Tensor weight = rand({cols}).add(0.5).to(dtype), bias = randn({cols}).to(dtype);
@@ -97,7 +97,7 @@ TEST_F(CudaNorm, NormalizesGroups) {
   } const cases[] = {{{2, 6, 5, 5}, 3},   {{3, 8, 16, 16}, 2},    {{2, 4, 1, 1}, 2},
                      {{4, 32}, 8},        {{2, 320, 33, 31}, 32}, {{1, 8, 128, 128}, 2},
                      {{2, 6, 101, 99}, 1}};
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     for (const auto& [shape, groups] : cases) {
       const Norm norm = [groups = groups](const Tensor& x, const Tensor& w, const Tensor& b) {
         return F::group_norm(x, groups, w, b);
@@ -111,7 +111,7 @@ TEST_F(CudaNorm, NormalizesGroups) {
 }
 
 TEST_F(CudaNorm, NormalizesBatches) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     for (const Dims& shape : {Dims{8, 3, 5, 5}, Dims{16, 7}, Dims{1000, 64}, Dims{4, 64, 28, 28},
                               Dims{2, 1, 200, 200}, Dims{3, 5, 7}, Dims{2, 300, 4}}) {
       const Tensor x = randn(shape).mul(3).add(2).to(dtype);
@@ -160,4 +160,4 @@ TEST_F(CudaNorm, RepeatsBitForBit) {
 }
 
 }  // namespace
-}  // namespace taut
+}  // namespace taut::testing

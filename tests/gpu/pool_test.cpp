@@ -6,7 +6,7 @@
 
 #include "tests/gpu/agreement.h"
 
-namespace taut {
+namespace taut::testing {
 namespace {
 
 namespace F = nn::functional;
@@ -160,4 +160,4 @@ TEST_F(CudaPool, AdaptsItsWindows) {
 }
 
 }  // namespace
-}  // namespace taut
+}  // namespace taut::testing
