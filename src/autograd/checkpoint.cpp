@@ -4,6 +4,7 @@
 #include <mutex>
 #include <vector>
 
+#include "src/autograd/autocast_state.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/autograd/saved_tensor.h"
 #include "taut/core/generator.h"
@@ -17,6 +18,7 @@ struct Frame {
   Callback<Tensors(TensorList)> function;
   Tensors inputs;
   GeneratorState random;
+  AutocastSettings autocast;
   std::mutex mutex;
   size_t saved_count = 0;
   std::vector<Tensor> recomputed;
@@ -27,6 +29,7 @@ struct Frame {
     std::vector<Tensor> saved;
     try {
       const EnableGradGuard enable_grad;
+      const AutocastSettingsGuard autocast_guard(autocast);
       const SavedTensorsHooks hooks([&saved](const Tensor& tensor) {
         saved.push_back(tensor);
         return Callback<Tensor()>([tensor] { return tensor; });
@@ -64,6 +67,7 @@ Tensors checkpoint(const Callback<Tensors(TensorList)>& function, Tensors inputs
   frame->function = function;
   frame->inputs = inputs;
   frame->random = default_generator().state();
+  frame->autocast = autocast_state();
   const SavedTensorsHooks hooks([frame](const Tensor&) {
     const size_t position = frame->saved_count++;
     return Callback<Tensor()>([frame, position] { return frame->take(position); });

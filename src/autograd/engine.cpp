@@ -10,6 +10,7 @@
 
 #include "src/autograd/meta.h"
 #include "src/autograd/node_hooks.h"
+#include "src/ops/autocast.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/record.h"
 #include "taut/base/interrupt.h"
@@ -419,6 +420,7 @@ void backward(TensorList tensors, TensorList grad_tensors, std::optional<bool> r
   const std::vector<Tensor> grads = starting_grads(tensors, grad_tensors, create_graph);
   const std::vector<Edge> roots = edges_of(tensors);
   const AutoGradMode mode(create_graph);
+  const ops::AutocastPause no_autocast;  // the casts are on the tape
   Walk walk(retain_graph.value_or(create_graph), nullptr);
   walk.explore(roots);
   if (!inputs.empty()) {
@@ -448,6 +450,7 @@ Tensors grad(TensorList outputs, TensorList inputs, TensorList grad_outputs,
   captures.reserve(targets.size());
   for (const Edge& target : targets) captures.push_back({target.slot, Tensor()});
   const AutoGradMode mode(create_graph);
+  const ops::AutocastPause no_autocast;  // the casts are on the tape
   Walk walk(retain_graph.value_or(create_graph), &captures);
   walk.explore(roots);
   walk.restrict_to(targets);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "src/ops/autocast.h"
 #include "taut/nn/functional/softmax.h"
 #include "taut/ops/ops.h"
 
@@ -11,6 +12,12 @@ namespace taut::nn::functional {
 Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                     const Tensor& attn_mask, double dropout_p, bool is_causal,
                                     std::optional<double> scale, bool enable_gqa) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype(
+        [](const auto&... x) { return scaled_dot_product_attention(x...); }, query, key, value,
+        attn_mask.defined() && attn_mask.dtype() == kBool ? attn_mask : ops::lowered(attn_mask),
+        dropout_p, is_causal, scale, enable_gqa);
+  }
   const char* op = "scaled_dot_product_attention";
   TAUT_CHECK(query.dim() >= 2 && key.dim() >= 2 && value.dim() >= 2, ShapeError, op,
              ": expected at least 2 dims; got shapes ", query.shape(), ", ", key.shape(), " and ",

@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "src/ops/autocast.h"
 #include "taut/ops/matmul.h"
 #include "taut/ops/ops.h"
 
@@ -195,6 +196,12 @@ Term contract(Term a, Term b, const Labels& needed) {
 }  // namespace
 
 Tensor einsum(std::string_view equation, TensorList operands) {
+  if (ops::is_autocast()) {
+    const ops::AutocastPause pause;
+    Tensors cast;
+    for (const Tensor& operand : operands) cast.push_back(ops::lowered(operand));
+    return einsum(equation, cast);
+  }
   TAUT_CHECK(!operands.empty(), ValueError, "einsum: expected at least one operand");
   const size_t arrow = equation.find("->");
   const std::vector<std::string_view> texts = split_terms(equation.substr(0, arrow));

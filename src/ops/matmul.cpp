@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/precision.h"
 #include "taut/autograd/record.h"
@@ -152,6 +153,9 @@ Tensor add_scaled(const Tensor& input, const Tensor& product, const Scalar& beta
 }  // namespace
 
 Tensor matmul(const Tensor& input, const Tensor& other) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return matmul(x...); }, input, other);
+  }
   check_operands("matmul", input, other);
   TAUT_CHECK(input.dim() > 0 && other.dim() > 0, ShapeError,
              "matmul: both tensors need at least one dim; got ", input.shape(), " and ",
@@ -166,6 +170,9 @@ Tensor matmul(const Tensor& input, const Tensor& other) {
 }
 
 Tensor mm(const Tensor& input, const Tensor& mat2) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return mm(x...); }, input, mat2);
+  }
   check_rank("mm", "input", input, 2);
   check_rank("mm", "mat2", mat2, 2);
   check_operands("mm", input, mat2);
@@ -174,6 +181,9 @@ Tensor mm(const Tensor& input, const Tensor& mat2) {
 }
 
 Tensor bmm(const Tensor& input, const Tensor& mat2) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return bmm(x...); }, input, mat2);
+  }
   check_rank("bmm", "input", input, 3);
   check_rank("bmm", "mat2", mat2, 3);
   check_operands("bmm", input, mat2);
@@ -184,6 +194,9 @@ Tensor bmm(const Tensor& input, const Tensor& mat2) {
 }
 
 Tensor mv(const Tensor& input, const Tensor& vec) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return mv(x...); }, input, vec);
+  }
   check_rank("mv", "input", input, 2);
   check_rank("mv", "vec", vec, 1);
   return matmul(input, vec);
@@ -199,6 +212,9 @@ void dot_backward(BackwardContext& context) {
 }  // namespace
 
 Tensor dot(const Tensor& input, const Tensor& other) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return dot(x...); }, input, other);
+  }
   check_rank("dot", "input", input, 1);
   check_rank("dot", "other", other, 1);
   check_operands("dot", input, other);
@@ -233,10 +249,18 @@ Tensor ger(const Tensor& input, const Tensor& vec2) { return outer(input, vec2);
 
 Tensor addmm(const Tensor& input, const Tensor& mat1, const Tensor& mat2, const Scalar& beta,
              const Scalar& alpha) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return addmm(x...); }, input, mat1, mat2,
+                               beta, alpha);
+  }
   return add_scaled(input, mm(mat1, mat2), beta, alpha);
 }
 Tensor addmv(const Tensor& input, const Tensor& mat, const Tensor& vec, const Scalar& beta,
              const Scalar& alpha) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return addmv(x...); }, input, mat, vec, beta,
+                               alpha);
+  }
   return add_scaled(input, mv(mat, vec), beta, alpha);
 }
 Tensor addr(const Tensor& input, const Tensor& vec1, const Tensor& vec2, const Scalar& beta,
@@ -245,10 +269,18 @@ Tensor addr(const Tensor& input, const Tensor& vec1, const Tensor& vec2, const S
 }
 Tensor baddbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
                const Scalar& alpha) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return baddbmm(x...); }, input, batch1,
+                               batch2, beta, alpha);
+  }
   return add_scaled(input, bmm(batch1, batch2), beta, alpha);
 }
 Tensor addbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
               const Scalar& alpha) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return addbmm(x...); }, input, batch1, batch2,
+                               beta, alpha);
+  }
   const Tensor products = bmm(batch1, batch2);
   return add_scaled(input, sum(products, {0}, false, products.dtype()), beta, alpha);
 }
@@ -317,6 +349,9 @@ Tensor kron(const Tensor& input, const Tensor& other) {
 namespace linalg {
 
 Tensor multi_dot(TensorList tensors) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return multi_dot(x...); }, tensors);
+  }
   TAUT_CHECK(tensors.size() >= 2, ValueError, "multi_dot: expected at least 2 tensors; got ",
              tensors.size());
   std::vector<Tensor> chain(tensors.begin(), tensors.end());
@@ -397,6 +432,9 @@ void linear_backward(BackwardContext& context) {
 }  // namespace
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return linear(x...); }, input, weight, bias);
+  }
   check_operands("linear", input, weight);
   TAUT_CHECK(input.dim() >= 1, ShapeError, "linear: input needs at least one dim; got shape ",
              input.shape());

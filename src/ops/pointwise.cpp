@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
@@ -479,11 +480,53 @@ DType result_type(Inputs inputs) {
   return *result;
 }
 
+namespace {
+
+// Functions that leave the range of 16-bit floats, or need more of their digits.
+bool needs_float32(Pointwise op) {
+  switch (op) {
+    case Pointwise::Acos:
+    case Pointwise::Asin:
+    case Pointwise::Cosh:
+    case Pointwise::Erfinv:
+    case Pointwise::Exp:
+    case Pointwise::Expm1:
+    case Pointwise::Log:
+    case Pointwise::Log10:
+    case Pointwise::Log1p:
+    case Pointwise::Log2:
+    case Pointwise::Pow:
+    case Pointwise::Reciprocal:
+    case Pointwise::Rsqrt:
+    case Pointwise::Sinh:
+    case Pointwise::Softplus:
+    case Pointwise::Tan: return true;
+    default: return false;
+  }
+}
+
+[[gnu::noinline]] Tensor apply_in_float32(Pointwise op, Inputs inputs, const double* parameters) {
+  const AutocastPause pause;
+  Tensor tensors[kMaxPointwiseInputs];
+  Input cast[kMaxPointwiseInputs] = {Scalar(), Scalar(), Scalar()};
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].is_scalar()) tensors[i] = raised(inputs[i].tensor());
+    cast[i] = inputs[i].is_scalar() ? inputs[i] : Input(tensors[i]);
+  }
+  const Inputs span(cast, inputs.size());
+  Tensor output = apply_general(op, span, parameters);
+  record_pointwise(op, span, output, parameters);
+  return output;
+}
+
+}  // namespace
+
 Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
              std::initializer_list<double> parameters) {
   const Inputs span(inputs.begin(), inputs.size());
   const Parameters given(parameters);
   const double* values = given.values;
+  if (is_autocast() && needs_float32(op)) return apply_in_float32(op, span, values);
   Tensor output = apply_plain(op, span, values);
   if (TAUT_UNLIKELY(!output.defined())) output = apply_general(op, span, values);
   record_pointwise(op, span, output, values);

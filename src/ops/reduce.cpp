@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
@@ -282,6 +283,9 @@ std::pair<Tensor, Tensor> moments(const char* op, const Tensor& input, const Dim
 }  // namespace
 
 Tensor sum(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return sum(x...); }, input, dim, keepdim, dtype);
+  }
   const Tensor source = cast_first(input, dtype);
   const Reduction reduction = plan("sum", source, dim);
   const Tensor output = run(ops::kernels_of(source).reduce.sum, source, reduction, keepdim,
@@ -291,6 +295,9 @@ Tensor sum(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DTy
   return cast_first(result, dtype);
 }
 Tensor sum(const Tensor& input, std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return sum(x...); }, input, dtype);
+  }
   return sum(input, Dims{}, false, dtype);
 }
 
@@ -348,9 +355,15 @@ Tensor prod_over(const Tensor& input, const Dims& dim, bool keepdim, std::option
 }  // namespace
 
 Tensor prod(const Tensor& input, std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return prod(x...); }, input, dtype);
+  }
   return prod_over(input, Dims{}, false, dtype);
 }
 Tensor prod(const Tensor& input, int64_t dim, bool keepdim, std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return prod(x...); }, input, dim, keepdim, dtype);
+  }
   return prod_over(input, Dims{dim}, keepdim, dtype);
 }
 
@@ -524,6 +537,9 @@ void norm_backward(BackwardContext& context) {
 }  // namespace
 
 Tensor logsumexp(const Tensor& input, const Dims& dim, bool keepdim) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return logsumexp(x...); }, input, dim, keepdim);
+  }
   const Tensor source = input.is_floating_point() ? input : to(input, get_default_dtype());
   const Reduction reduction = plan("logsumexp", source, dim);
   const Tensor output =
@@ -536,6 +552,10 @@ namespace linalg {
 
 Tensor vector_norm(const Tensor& input, double ord, const Dims& dim, bool keepdim,
                    std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return vector_norm(x...); }, input, ord, dim,
+                           keepdim, dtype);
+  }
   const Tensor source = cast_first(input, dtype);
   check_floating("vector_norm", source);
   const Reduction reduction = plan("vector_norm", source, dim);
@@ -559,6 +579,9 @@ Tensor norm(const Tensor& input, double p, const Dims& dim, bool keepdim,
 Tensor norm(const Tensor& input, double p) { return linalg::vector_norm(input, p); }
 
 Tensor dist(const Tensor& input, const Tensor& other, double p) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return dist(x...); }, input, other, p);
+  }
   return linalg::vector_norm(sub(input, other), p);
 }
 

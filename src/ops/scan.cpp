@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/indexing.h"
@@ -144,6 +145,9 @@ DType scan_dtype(DType input) { return taut::is_floating_point(input) ? input : 
 }  // namespace
 
 Tensor cumsum(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return cumsum(x...); }, input, dim, dtype);
+  }
   const Tensor source = dtype ? to(input, *dtype) : input;
   const int at = normalize_dim("cumsum", dim, source.dim());
   const Tensor output =
@@ -153,6 +157,9 @@ Tensor cumsum(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
 }
 
 Tensor cumprod(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return cumprod(x...); }, input, dim, dtype);
+  }
   const Tensor source = dtype ? to(input, *dtype) : input;
   const int at = normalize_dim("cumprod", dim, source.dim());
   const Tensor output =
@@ -163,6 +170,9 @@ Tensor cumprod(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
 }
 
 Tensor logcumsumexp(const Tensor& input, int64_t dim) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return logcumsumexp(x...); }, input, dim);
+  }
   TAUT_CHECK(input.is_floating_point(), DTypeError, "logcumsumexp: expected a floating dtype; got ",
              input.dtype());
   const int at = normalize_dim("logcumsumexp", dim, input.dim());

@@ -1,56 +1,80 @@
-#!/ usr / bin / env bash
-#Builds, tests, sanitizes and benchmarks the CUDA part on a machine with a GPU, in one call.
-#Needs what cmake / setup.sh installs, and the CUDA toolkit.Options are passed on to CMake.
-set - euo pipefail cd "$(dirname " $0 ")/../.." build =
-    build / gpu mkdir - p build start = $SECONDS
-
-                                            cmake -
-                                        S.- B "$build" - G Ninja - DCMAKE_BUILD_TYPE =
-                                            Release - DTAUT_WITH_CUDA =
-                                                ON - DTAUT_WITH_PYTHON =
-                                                    OFF - DTAUT_BUILD_EXAMPLES =
-                                                        OFF - DCMAKE_CUDA_ARCHITECTURES =
-                                                            native - DTAUT_WERROR =
-                                                                ON "$@" > "$build.log" 2 > &1 || {
-  cat "$build.log";
-  exit 1;
+#!/usr/bin/env bash
+# Builds, tests, sanitizes and benchmarks the CUDA part on a machine with a GPU, in one call.
+# Needs what cmake/setup.sh installs, and the CUDA toolkit.
+#
+#   tests/gpu/run.sh [--only STEP[,STEP...]] [--filter GOOGLETEST_FILTER] [-D...]
+#
+# Steps, all by default: build, gpu (tests/gpu), ops (the op table in C++), python (the op table and the
+# devices' tests in Python), sanitize, bench. What begins with -D goes to CMake. Says at the end what failed.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+build=build/gpu
+steps=build,gpu,ops,python,sanitize,bench
+filter='*'
+options=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --only) steps=$2; shift 2 ;;
+    --filter) filter=$2; shift 2 ;;
+    -D*) options+=("$1"); shift ;;
+    *) echo "run.sh: unknown argument '$1'" >&2; exit 2 ;;
+  esac
+done
+wants() { [[ ",$steps," == *",$1,"* ]]; }
+failed=()
+# A step by its name: runs the rest of the line, tells the time it took, notes a failure.
+step() {
+  local name=$1 begin=$SECONDS
+  shift
+  "$@" || failed+=("$name")
+  echo "-- $name: $((SECONDS - begin)) s"
 }
-cmake-- build "$build" --target taut taut_test_gpu benchmark_gpu_pointwise > "$build.log" 2 > &1 ||
-{
-  tail - n 60 "$build.log";
-  exit 1;
+
+mkdir -p build
+python=$(command -v python3)
+if [ -x build/venv/bin/python ]; then python=$PWD/build/venv/bin/python; fi
+
+build_all() {
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAUT_WITH_CUDA=ON -DTAUT_BUILD_EXAMPLES=ON \
+    -DTAUT_BUILD_BENCHMARKS=ON -DCMAKE_CUDA_ARCHITECTURES=native -DTAUT_WERROR=ON -DPython_EXECUTABLE="$python" \
+    "${options[@]}" >"$build.log" 2>&1 || { cat "$build.log"; return 1; }
+  cmake --build "$build" --target taut taut_python taut_test_gpu taut_test_ops taut_test_core example_digits example_gpt \
+    $(cd benchmarks && for source in gpu/*.cpp; do n=${source%.cpp}; echo "benchmark_${n//\//_}"; done) >"$build.log" 2>&1 ||
+    { grep -E 'error|FAILED' -A5 "$build.log" | head -n 60; return 1; }
 }
-echo "built in $((SECONDS - start)) s"
+sanitize() {
+  local tool status=0
+  for tool in memcheck racecheck initcheck; do
+    # Without caching every tensor is a block of its own, whose bounds the tool knows.
+    TAUT_CUDA_CACHING=0 compute-sanitizer --tool "$tool" --error-exitcode 1 --log-file "$build/$tool.log" \
+      "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter:-*Large*" >"$build/$tool.out" 2>&1 || status=1
+    tail -n 3 "$build/$tool.out"
+    echo "$tool: $(tail -n 1 "$build/$tool.log")"
+    [ "$status" = 0 ] || head -n 40 "$build/$tool.log"
+  done
+  return $status
+}
+bench() {
+  local program
+  for program in "$build"/benchmarks/gpu_*; do "$program" || return 1; done
+  PYTHONPATH="$build/python" python3 benchmarks/gpu/compare.py || return 1
+}
+python_tests() {
+  PYTHONPATH="$build/python" TAUT_TEST_DEVICE=cuda PYTHONDONTWRITEBYTECODE=1 "$python" -m pytest -q -x --maxfail=40 \
+    tests/python/ops/reference_test.py tests/python/ops/devices_test.py tests/python/cuda_test.py
+}
 
-"$build/tests/taut_test_gpu" --gtest_brief=1
-for tool in memcheck racecheck initcheck;
-do
-  echo "compute-sanitizer $tool" compute - sanitizer-- tool "$tool" --error - exitcode 1 --log -
-      file
-      "$build/$tool.log"
-      "$build/tests/taut_test_gpu" --gtest_brief = 1 || {
-    cat "$build/$tool.log";
-    exit 1;
-  }
-tail -
-            n 1 "$build/$tool.log" done
-
-            echo "taut:"
-                "$build/benchmarks/gpu_pointwise" python3 -
-        << 'PYTHON' ||
-    true import time try : import torch except ImportError:
-    raise SystemExit("torch is not here: no comparison")
-x = torch.full((1 << 28,), 0.5, device="cuda")
-print(f"torch {torch.__version__}:")
-for name in ("clone", "exp", "log1p", "sigmoid"):
-    function = getattr(torch, name)
-    for _ in range(3):
-        function(x)
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(20):
-        function(x)
-    torch.cuda.synchronize()
-    print(f"{name:24} {2 * x.nbytes * 20 / (time.perf_counter() - start) / 1e9:7.1f} GB/s")
-PYTHON
-echo "all in $((SECONDS - start)) s"
+if wants build; then
+  step build build_all
+  [ ${#failed[@]} -eq 0 ] || exit 1
+fi
+if wants gpu; then step gpu "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter"; fi
+if wants ops; then step ops env TAUT_TEST_DEVICE=cuda "$build/tests/taut_test_ops" --gtest_brief=1; fi
+if wants python; then step python python_tests; fi
+if wants sanitize; then step sanitize sanitize; fi
+if wants bench; then step bench bench; fi
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "failed: ${failed[*]}"
+  exit 1
+fi
+echo "all passed in $SECONDS s"

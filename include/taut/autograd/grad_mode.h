@@ -14,6 +14,8 @@ struct ThreadMode {
   bool inference = false;
   /// Somebody (a tracer, a profiler, the op log) wants to see every op.
   bool observed = false;
+  /// Ops choose their dtype; see taut/autograd/autocast_mode.h.
+  bool autocast = false;
 };
 TAUT_API ThreadMode& thread_mode() noexcept;
 

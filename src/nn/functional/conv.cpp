@@ -2,6 +2,7 @@
 
 #include "src/nn/functional/spatial.h"
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/precision.h"
 #include "taut/autograd/record.h"
@@ -201,6 +202,10 @@ void check_bias(const char* op, const Tensor& bias, int64_t channels) {
 Tensor conv_nd(const char* op, int spatial, const Tensor& input, const Tensor& weight,
                const Tensor& bias, const Dims& stride, const Dims& padding, const Dims& dilation,
                int64_t groups) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return conv_nd(x...); }, op, spatial, input,
+                               weight, bias, stride, padding, dilation, groups);
+  }
   check_tensors(op, input, weight, bias, spatial);
   const bool batched = input.dim() == spatial + 2;
   const Tensor x = batched ? input : unsqueeze(input, 0);
@@ -262,6 +267,10 @@ Tensor conv_same(const char* op, int spatial, const Tensor& input, const Tensor&
 Tensor conv_by_word(const char* op, int spatial, const Tensor& input, const Tensor& weight,
                     const Tensor& bias, const Dims& stride, PaddingWord padding,
                     const Dims& dilation, int64_t groups) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return conv_by_word(x...); }, op, spatial,
+                               input, weight, bias, stride, padding, dilation, groups);
+  }
   if (padding == PaddingWord::valid) {
     return conv_nd(op, spatial, input, weight, bias, stride, {0}, dilation, groups);
   }
@@ -271,6 +280,11 @@ Tensor conv_by_word(const char* op, int spatial, const Tensor& input, const Tens
 Tensor conv_transpose_nd(const char* op, int spatial, const Tensor& input, const Tensor& weight,
                          const Tensor& bias, const Dims& stride, const Dims& padding,
                          const Dims& output_padding, int64_t groups, const Dims& dilation) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return conv_transpose_nd(x...); }, op,
+                               spatial, input, weight, bias, stride, padding, output_padding,
+                               groups, dilation);
+  }
   check_tensors(op, input, weight, bias, spatial);
   const bool batched = input.dim() == spatial + 2;
   const Tensor x = batched ? input : unsqueeze(input, 0);

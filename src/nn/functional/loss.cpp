@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/pointwise.h"
 #include "taut/autograd/record.h"
@@ -44,17 +45,33 @@ Reduction parse_reduction(std::string_view text) {
 }
 
 Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return mse_loss(x...); }, input, target,
+                           reduction);
+  }
   return reduce(apply(Pointwise::SquaredError, {input, target}), reduction);
 }
 Tensor l1_loss(const Tensor& input, const Tensor& target, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return l1_loss(x...); }, input, target,
+                           reduction);
+  }
   return reduce(apply(Pointwise::AbsoluteError, {input, target}), reduction);
 }
 Tensor smooth_l1_loss(const Tensor& input, const Tensor& target, Reduction reduction, double beta) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return smooth_l1_loss(x...); }, input, target,
+                           reduction, beta);
+  }
   TAUT_CHECK(beta >= 0, ValueError, "smooth_l1_loss: beta cannot be negative; got ", beta);
   if (beta == 0) return l1_loss(input, target, reduction);
   return reduce(apply(Pointwise::SmoothL1, {input, target}, {beta}), reduction);
 }
 Tensor huber_loss(const Tensor& input, const Tensor& target, Reduction reduction, double delta) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return huber_loss(x...); }, input, target,
+                           reduction, delta);
+  }
   TAUT_CHECK(delta > 0, ValueError, "huber_loss: delta must be positive; got ", delta);
   return reduce(apply(Pointwise::Huber, {input, target}, {delta}), reduction);
 }
@@ -74,6 +91,10 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Ten
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target,
                                         const Tensor& weight, Reduction reduction,
                                         const Tensor& pos_weight) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return binary_cross_entropy_with_logits(x...); },
+                           input, target, weight, reduction, pos_weight);
+  }
   check_same_shape("binary_cross_entropy_with_logits", input, target);
   if (!pos_weight.defined()) {
     return reduce(weighted(apply(Pointwise::BinaryCrossEntropyWithLogits, {input, target}), weight),
@@ -260,6 +281,10 @@ Tensor soft_cross_entropy(const Tensor& input, const Tensor& target, const Tenso
 
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight,
                      int64_t ignore_index, Reduction reduction, double label_smoothing) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return cross_entropy(x...); }, input, target,
+                           weight, ignore_index, reduction, label_smoothing);
+  }
   TAUT_CHECK(label_smoothing >= 0 && label_smoothing <= 1, ValueError,
              "cross_entropy: label_smoothing must be in 0..1; got ", label_smoothing);
   if (target.defined() && input.defined() && target.is_floating_point()) {
@@ -271,6 +296,10 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
 
 Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
                 int64_t ignore_index, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return nll_loss(x...); }, input, target, weight,
+                           ignore_index, reduction);
+  }
   check_classes("nll_loss", input, target, weight);
   const Tensor rows = as_rows(input);
   const int64_t classes = rows.size(1);
@@ -305,6 +334,10 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
 
 Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction, bool log_target,
               bool batch_mean) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return kl_div(x...); }, input, target, reduction,
+                           log_target, batch_mean);
+  }
   const Tensor losses =
       log_target ? exp(target) * (target - input) : xlogy(target, target) - target * input;
   if (!batch_mean) return reduce(losses, reduction);
@@ -314,6 +347,10 @@ Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction, bo
 
 Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_input, bool full,
                         double eps, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return poisson_nll_loss(x...); }, input, target,
+                           log_input, full, eps, reduction);
+  }
   Tensor losses = log_input ? exp(input) - target * input : input - target * log(input + eps);
   if (full) {
     // Stirling's approximation of log(target!), for targets above 1.
@@ -326,6 +363,10 @@ Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_inpu
 
 Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor& var, bool full,
                          double eps, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return gaussian_nll_loss(x...); }, input, target,
+                           var, full, eps, reduction);
+  }
   if (var.device().is_cpu() && var.numel() > 0) {
     TAUT_CHECK(taut::min(var.detach()).item<double>() >= 0, ValueError,
                "gaussian_nll_loss: variances cannot be negative");
@@ -341,11 +382,19 @@ Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor
 }
 
 Tensor soft_margin_loss(const Tensor& input, const Tensor& target, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return soft_margin_loss(x...); }, input, target,
+                           reduction);
+  }
   return reduce(softplus(neg(target) * input), reduction);
 }
 
 Tensor hinge_embedding_loss(const Tensor& input, const Tensor& target, double margin,
                             Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return hinge_embedding_loss(x...); }, input,
+                           target, margin, reduction);
+  }
   const Tensor negative_part =
       where(eq(target, 1), Scalar(0.0), clamp(rsub(input, margin), Scalar(0)));
   const Tensor positive_part = where(eq(target, -1), Scalar(0.0), input);
@@ -354,11 +403,19 @@ Tensor hinge_embedding_loss(const Tensor& input, const Tensor& target, double ma
 
 Tensor margin_ranking_loss(const Tensor& input1, const Tensor& input2, const Tensor& target,
                            double margin, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return margin_ranking_loss(x...); }, input1,
+                           input2, target, margin, reduction);
+  }
   return reduce(clamp(neg(target) * (input1 - input2) + margin, Scalar(0)), reduction);
 }
 
 Tensor cosine_embedding_loss(const Tensor& input1, const Tensor& input2, const Tensor& target,
                              double margin, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return cosine_embedding_loss(x...); }, input1,
+                           input2, target, margin, reduction);
+  }
   const Tensor similarity = cosine_similarity(input1, input2, input1.dim() - 1);
   const Tensor apart = where(eq(target, -1), clamp(similarity - margin, Scalar(0)), Scalar(0.0));
   const Tensor together = where(eq(target, 1), rsub(similarity, 1), Scalar(0.0));
@@ -367,6 +424,10 @@ Tensor cosine_embedding_loss(const Tensor& input1, const Tensor& input2, const T
 
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                            double margin, double p, double eps, bool swap, Reduction reduction) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return triplet_margin_loss(x...); }, anchor,
+                           positive, negative, margin, p, eps, swap, reduction);
+  }
   const Tensor near = pairwise_distance(anchor, positive, p, eps);
   Tensor far = pairwise_distance(anchor, negative, p, eps);
   if (swap) far = minimum(far, pairwise_distance(positive, negative, p, eps));
@@ -374,12 +435,20 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
 }
 
 Tensor cosine_similarity(const Tensor& x1, const Tensor& x2, int64_t dim, double eps) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return cosine_similarity(x...); }, x1, x2, dim,
+                           eps);
+  }
   const Tensor norm1 = clamp_min(linalg::vector_norm(x1, 2.0, {dim}, /*keepdim=*/true), eps);
   const Tensor norm2 = clamp_min(linalg::vector_norm(x2, 2.0, {dim}, /*keepdim=*/true), eps);
   return sum(x1 / norm1 * (x2 / norm2), {dim});
 }
 
 Tensor pairwise_distance(const Tensor& x1, const Tensor& x2, double p, double eps, bool keepdim) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return pairwise_distance(x...); }, x1, x2, p, eps,
+                           keepdim);
+  }
   return linalg::vector_norm(x1 - x2 + eps, p, {-1}, keepdim);
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
@@ -326,11 +327,19 @@ void batch_norm_backward(BackwardContext& context) {
 
 Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight,
                   const Tensor& bias, double eps) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return layer_norm(x...); }, input,
+                           normalized_shape, weight, bias, eps);
+  }
   return row_norm("layer_norm", input, normalized_shape, weight, bias, eps, true);
 }
 
 Tensor rms_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight,
                 std::optional<double> eps) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return rms_norm(x...); }, input, normalized_shape,
+                           weight, eps);
+  }
   check_floating("rms_norm", input);
   const double smallest = compute_dtype(input.dtype()) == kFloat64
                               ? std::numeric_limits<double>::epsilon()
@@ -341,6 +350,10 @@ Tensor rms_norm(const Tensor& input, const Dims& normalized_shape, const Tensor&
 
 Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias,
                   double eps) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return group_norm(x...); }, input, num_groups,
+                           weight, bias, eps);
+  }
   check_floating("group_norm", input);
   TAUT_CHECK(input.dim() >= 2, ShapeError, "group_norm: expected at least 2 dims; got shape ",
              input.shape());

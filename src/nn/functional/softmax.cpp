@@ -1,6 +1,7 @@
 #include "taut/nn/functional/softmax.h"
 
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
@@ -101,6 +102,9 @@ Tensor floating(const Tensor& input, std::optional<DType> dtype) {
 }  // namespace
 
 Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return softmax(x...); }, input, dim, dtype);
+  }
   ops::check_defined("softmax", "input", input);
   const Tensor source = floating(input, dtype);
   const int at = normalize_dim("softmax", dim, source.dim());
@@ -109,6 +113,9 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
 }
 
 Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
+  if (ops::is_autocast()) {
+    return ops::in_float32([](const auto&... x) { return log_softmax(x...); }, input, dim, dtype);
+  }
   ops::check_defined("log_softmax", "input", input);
   const Tensor source = floating(input, dtype);
   const int at = normalize_dim("log_softmax", dim, source.dim());

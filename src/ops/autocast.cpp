@@ -1,0 +1,47 @@
+#include "src/ops/autocast.h"
+
+#include "src/autograd/autocast_state.h"
+#include "taut/ops/copy.h"
+
+namespace taut::ops {
+namespace {
+
+using autograd::autocast_state;
+using autograd::AutocastState;
+using autograd::CachedCast;
+
+bool is_followed(const Tensor& tensor) {
+  return tensor.defined() && tensor.is_floating_point() && tensor.dtype() != kFloat64 &&
+         autocast_state().enabled[static_cast<size_t>(tensor.device().type())];
+}
+
+// A weight is cast once for all its uses, and its gradients meet in that one cast.
+bool is_kept(const AutocastState& state, const Tensor& tensor) {
+  return state.cache_enabled && tensor.dtype() == kFloat32 && tensor.requires_grad() &&
+         tensor.is_leaf() && !tensor.is_view() && is_grad_enabled();
+}
+
+}  // namespace
+
+Tensor lowered(const Tensor& tensor) {
+  if (!is_followed(tensor)) return tensor;
+  AutocastState& state = autocast_state();
+  const DType dtype = state.dtype[static_cast<size_t>(tensor.device().type())];
+  if (tensor.dtype() == dtype) return tensor;
+  if (!is_kept(state, tensor)) return to(tensor, dtype);
+  const uint32_t version = tensor.storage()->version();
+  const auto found = state.casts.find(tensor.impl());
+  if (found != state.casts.end() && found->second.version == version &&
+      found->second.cast.dtype() == dtype) {
+    return found->second.cast;
+  }
+  const Tensor cast = to(tensor, dtype);
+  state.casts.insert_or_assign(tensor.impl(), CachedCast{tensor, cast, version});
+  return cast;
+}
+
+Tensor raised(const Tensor& tensor) {
+  return is_followed(tensor) && tensor.dtype() != kFloat32 ? to(tensor, kFloat32) : tensor;
+}
+
+}  // namespace taut::ops

@@ -1,0 +1,135 @@
+"""taut.cuda from Python."""
+
+import gc
+
+import numpy as np
+import pytest
+import taut
+
+needs_gpu = pytest.mark.skipif(not taut.cuda.is_available(), reason="no GPU")
+
+
+@pytest.mark.skipif(taut.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_everything_else_works():
+    assert taut.cuda.device_count() == 0 and taut.cuda.memory_allocated() == 0
+    assert taut.cuda.current_device() == 0
+    taut.cuda.synchronize()
+    taut.cuda.empty_cache()
+    for call in (
+        lambda: taut.zeros(2, device="cuda"),
+        lambda: taut.zeros(2).cuda(),
+        lambda: taut.zeros(2).pin_memory(),
+        lambda: taut.cuda.Stream(),
+        lambda: taut.cuda.get_device_name(),
+        lambda: taut.cuda.memory_stats(),
+        lambda: taut.cuda.set_device(0),
+    ):
+        with pytest.raises(taut.DeviceError, match="cuda:0"):
+            call()
+    assert not taut.zeros(2).is_pinned()
+    assert taut.zeros(2).add(1).tolist() == [1, 1]
+
+
+@needs_gpu
+def test_streams_and_events():
+    side = taut.cuda.Stream()
+    assert side != taut.cuda.default_stream() and side == taut.cuda.ExternalStream(side.cuda_stream)
+    x = taut.rand(1000, device="cuda")
+    start, end = taut.cuda.Event(enable_timing=True), taut.cuda.Event(enable_timing=True)
+    side.wait_stream(taut.cuda.current_stream())
+    with taut.cuda.stream(side):
+        assert taut.cuda.current_stream() == side
+        start.record()
+        y = x.exp()
+        end.record()
+    assert taut.cuda.current_stream() == taut.cuda.default_stream()
+    taut.cuda.current_stream().wait_event(end)
+    y.record_stream(taut.cuda.current_stream())
+    np.testing.assert_allclose(y.cpu().numpy(), np.exp(x.cpu().numpy()), 1e-5)
+    end.synchronize()
+    assert start.elapsed_time(end) >= 0 and end.query() and side.query()
+    assert "cuda:0" in repr(side) and len({side, taut.cuda.ExternalStream(side.cuda_stream)}) == 1
+
+
+@needs_gpu
+def test_memory_is_told():
+    gc.collect()
+    before = taut.cuda.memory_allocated()
+    x = taut.zeros(1 << 20, device="cuda")
+    assert taut.cuda.memory_allocated() >= before + (4 << 20)
+    assert taut.cuda.max_memory_allocated() >= taut.cuda.memory_allocated()
+    free, total = taut.cuda.mem_get_info()
+    assert 0 < free < total == taut.cuda.get_device_properties()["total_memory"] or free < total
+    taut.cuda.record_memory_history()
+    y = x.exp()
+    taut.cuda.record_memory_history(False)
+    holders = {block["address"]: block["holder"] for block in taut.cuda.memory_snapshot()}
+    assert holders[y.data_ptr()] == "exp"
+    assert "held by tensors" in taut.cuda.memory_summary()
+    del x, y
+    assert taut.cuda.memory_allocated() == before
+
+
+@needs_gpu
+def test_out_of_memory_is_an_error_to_go_on_after():
+    free, total = taut.cuda.mem_get_info()
+    with pytest.raises(taut.OutOfMemoryError, match=str(4 * total)):
+        taut.empty(total, device="cuda")
+    assert taut.ones(3, device="cuda").sum().item() == 3
+
+
+@needs_gpu
+def test_pinned_memory():
+    x = taut.arange(1000.0).pin_memory()
+    assert x.is_pinned() and not taut.zeros(2).is_pinned()
+    y = x.cuda(non_blocking=True).to("cpu")
+    assert y.tolist() == x.tolist()
+
+
+@needs_gpu
+def test_the_same_seed_gives_the_same_numbers_on_both_devices():
+    for make in (
+        lambda device: taut.rand(1001, device=device),
+        lambda device: taut.randn(1001, device=device),
+        lambda device: taut.randint(0, 1000, (1001,), device=device),
+        lambda device: taut.randperm(1001, device=device),
+        lambda device: taut.nn.functional.dropout(taut.ones(1001, device=device), 0.3),
+        lambda device: taut.empty(1001, device=device).exponential_(),
+    ):
+        taut.manual_seed(5)
+        here = make("cpu")
+        taut.manual_seed(5)
+        there = make("cuda").cpu()
+        np.testing.assert_allclose(there.numpy(), here.numpy(), 2e-5, 1e-6)
+
+
+@needs_gpu
+def test_a_network_trains_on_the_gpu_as_on_the_cpu():
+    def losses(device):
+        taut.manual_seed(3)
+        model = taut.nn.Sequential(
+            taut.nn.Conv2d(1, 8, 3, padding=1),
+            taut.nn.BatchNorm2d(8),
+            taut.nn.ReLU(),
+            taut.nn.MaxPool2d(2),
+            taut.nn.Flatten(),
+            taut.nn.Dropout(0.2),
+            taut.nn.Linear(8 * 4 * 4, 10),
+        ).to(device)
+        optimizer = taut.optim.AdamW(model.parameters(), lr=1e-2)
+        x = taut.randn(64, 1, 8, 8).to(device)
+        y = taut.randint(0, 10, (64,)).to(device)
+        result = []
+        for _ in range(20):
+            loss = taut.nn.functional.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            result.append(loss.item())
+        return result
+
+    np.testing.assert_allclose(losses("cuda"), losses("cpu"), 2e-3)
+    before = taut.cuda.memory_allocated()
+    losses("cuda")
+    gc.collect()
+    assert taut.cuda.memory_allocated() == before
