@@ -60,7 +60,7 @@ bench() {
   PYTHONPATH="$build/python" python3 benchmarks/gpu/compare.py || return 1
 }
 python_tests() {
-  PYTHONPATH="$build/python" TAUT_TEST_DEVICE=cuda PYTHONDONTWRITEBYTECODE=1 "$python" -m pytest -q -x --maxfail=40 \
+  PYTHONPATH="$PWD/$build/python" TAUT_TEST_DEVICE=cuda PYTHONDONTWRITEBYTECODE=1 timeout 400 "$python" -m pytest -q --maxfail=60 \
     tests/python/ops/reference_test.py tests/python/ops/devices_test.py tests/python/cuda_test.py
 }
 
@@ -68,8 +68,8 @@ if wants build; then
   step build build_all
   [ ${#failed[@]} -eq 0 ] || exit 1
 fi
-if wants gpu; then step gpu "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter"; fi
-if wants ops; then step ops env TAUT_TEST_DEVICE=cuda "$build/tests/taut_test_ops" --gtest_brief=1; fi
+if wants gpu; then step gpu timeout 300 "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter"; fi
+if wants ops; then step ops timeout 300 env TAUT_TEST_DEVICE=cuda "$build/tests/taut_test_ops" --gtest_brief=1; fi
 if wants python; then step python python_tests; fi
 if wants sanitize; then step sanitize sanitize; fi
 if wants bench; then step bench bench; fi
