@@ -37,8 +37,11 @@ if [ -x build/venv/bin/python ]; then python=$PWD/build/venv/bin/python; fi
 build_all() {
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAUT_WITH_CUDA=ON -DTAUT_BUILD_EXAMPLES=ON \
     -DTAUT_BUILD_BENCHMARKS=ON -DCMAKE_CUDA_ARCHITECTURES=native -DTAUT_WERROR=ON -DPython_EXECUTABLE="$python" \
-    "${options[@]}" >"$build.log" 2>&1 || { cat "$build.log"; return 1; }
-  cmake --build "$build" --target taut taut_python taut_test_gpu taut_test_ops taut_test_core example_digits example_gpt \
+    "${options[@]}" >"$build-configure.log" 2>&1 || { cat "$build-configure.log"; return 1; }
+  grep -E '^--   (CUDA|cuDNN|Python) ' "$build-configure.log"
+  local bindings=taut_python
+  grep -q 'Python  *no$' "$build-configure.log" && bindings=
+  cmake --build "$build" --target taut $bindings taut_test_gpu taut_test_ops taut_test_core example_digits example_gpt \
     $(cd benchmarks && for source in gpu/*.cpp; do n=${source%.cpp}; echo "benchmark_${n//\//_}"; done) >"$build.log" 2>&1 ||
     { grep -E 'error|FAILED' -A5 "$build.log" | head -n 60; return 1; }
 }
@@ -70,7 +73,7 @@ if wants build; then
 fi
 if wants gpu; then step gpu timeout 300 "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter"; fi
 if wants ops; then step ops timeout 300 env TAUT_TEST_DEVICE=cuda "$build/tests/taut_test_ops" --gtest_brief=1; fi
-if wants python; then step python python_tests; fi
+if wants python && [ -e "$build/python/taut" ]; then step python python_tests; fi
 if wants sanitize; then step sanitize sanitize; fi
 if wants bench; then step bench bench; fi
 if [ ${#failed[@]} -gt 0 ]; then
