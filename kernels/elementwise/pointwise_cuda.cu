@@ -113,7 +113,8 @@ bool run_flat(const PointwiseArgs& args, const PointwiseKernelSet& set) {
   FlatParams params;
   params.out = out.data;
   params.n = args.shape.numel();
-  DType common = set.gives_bool ? DType::bool_ : out.dtype;
+  DType common = out.dtype;
+  bool is_known = !set.gives_bool;  // what dtype the elements are stored in
   for (int k = 0; k < set.inputs; ++k) {
     const PointwiseOperand& operand = args.operands[k + 1];
     params.in[k].data = operand.data;
@@ -126,7 +127,8 @@ bool run_flat(const PointwiseArgs& args, const PointwiseKernelSet& set) {
     if (!find_stored(operand.dtype, DType::float32, params.stored[k])) return false;
     if (is_contiguous(args.shape, operand.strides)) {
       params.feeds[k] = Feed::elements;
-      if (common == DType::bool_) common = operand.dtype;
+      if (!is_known) common = operand.dtype;
+      is_known = true;
       if (operand.dtype != common || !is_aligned(operand.data)) return false;
     } else if (is_repeated(args.shape, operand.strides)) {
       params.feeds[k] = Feed::scalar;
