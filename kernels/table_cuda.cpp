@@ -36,12 +36,6 @@ void complete_table(KernelTable& table) {
   complete(table.reduce.min);
   complete(table.matmul.gemm);
   complete(table.matmul.dot);
-  complete(table.optim.sgd);
-  complete(table.optim.adam);
-  complete(table.optim.rmsprop);
-  complete(table.optim.adagrad);
-  complete(table.optim.scale);
-  complete(table.optim.sum_squares);
   complete(table.random.uniform);
   complete(table.random.normal);
   complete(table.random.log_normal);
@@ -94,6 +88,7 @@ const KernelTable& cuda_table() {
     result.copy = copy_kernels_cuda();
     result.softmax = softmax_kernels_cuda();
     result.norm = norm_kernels_cuda();
+    result.optim = optim_kernels_cuda();
     complete_table(result);
     return result;
   }();
