@@ -36,16 +36,6 @@ void complete_table(KernelTable& table) {
   complete(table.reduce.min);
   complete(table.matmul.gemm);
   complete(table.matmul.dot);
-  complete(table.random.uniform);
-  complete(table.random.normal);
-  complete(table.random.log_normal);
-  complete(table.random.exponential);
-  complete(table.random.cauchy);
-  complete(table.random.geometric);
-  complete(table.random.bernoulli);
-  complete(table.random.randint);
-  complete(table.random.randperm);
-  complete(table.random.dropout);
   complete(table.index.get);
   complete(table.index.put);
   complete(table.index.embedding_backward);
@@ -89,6 +79,7 @@ const KernelTable& cuda_table() {
     result.softmax = softmax_kernels_cuda();
     result.norm = norm_kernels_cuda();
     result.optim = optim_kernels_cuda();
+    result.random = random_kernels_cuda();
     complete_table(result);
     return result;
   }();
