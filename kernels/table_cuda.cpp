@@ -20,22 +20,6 @@ void complete(Result (*&slot)(const Args&)) {
 }
 
 void complete_table(KernelTable& table) {
-  complete(table.optim.sgd);
-  complete(table.optim.adam);
-  complete(table.optim.rmsprop);
-  complete(table.optim.adagrad);
-  complete(table.optim.scale);
-  complete(table.optim.sum_squares);
-  complete(table.random.uniform);
-  complete(table.random.normal);
-  complete(table.random.log_normal);
-  complete(table.random.exponential);
-  complete(table.random.cauchy);
-  complete(table.random.geometric);
-  complete(table.random.bernoulli);
-  complete(table.random.randint);
-  complete(table.random.randperm);
-  complete(table.random.dropout);
   complete(table.scan.cumsum);
   complete(table.scan.cumprod);
   complete(table.scan.logcumsumexp);
@@ -64,6 +48,8 @@ const KernelTable& cuda_table() {
     result.index = index_kernels_cuda();
     result.norm = norm_kernels_cuda();
     result.pool = pool_kernels_cuda();
+    result.optim = optim_kernels_cuda();
+    result.random = random_kernels_cuda();
     complete_table(result);
     return result;
   }();

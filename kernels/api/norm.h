@@ -141,6 +141,6 @@ struct NormKernels {
 
 /// The kernels for this machine's best instruction set.
 TAUT_API NormKernels norm_kernels_cpu();
-NormKernels norm_kernels_cuda();
+TAUT_API NormKernels norm_kernels_cuda();
 
 }  // namespace taut::kernels

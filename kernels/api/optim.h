@@ -120,5 +120,6 @@ struct OptimKernels {
 
 /// The kernels for this machine's best instruction set.
 TAUT_API OptimKernels optim_kernels_cpu();
+TAUT_API OptimKernels optim_kernels_cuda();
 
 }  // namespace taut::kernels

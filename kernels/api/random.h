@@ -112,5 +112,6 @@ struct RandomKernels {
 
 /// The kernels for this machine's best instruction set.
 TAUT_API RandomKernels random_kernels_cpu();
+TAUT_API RandomKernels random_kernels_cuda();
 
 }  // namespace taut::kernels

@@ -6,7 +6,6 @@
 //   const float total = team.fold(mine, Sum{});
 
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/api/packs.cuh"
 

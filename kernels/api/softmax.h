@@ -90,6 +90,6 @@ struct SoftmaxKernels {
 
 /// The kernels for this machine's best instruction set.
 TAUT_API SoftmaxKernels softmax_kernels_cpu();
-SoftmaxKernels softmax_kernels_cuda();
+TAUT_API SoftmaxKernels softmax_kernels_cuda();
 
 }  // namespace taut::kernels

@@ -1,6 +1,5 @@
 // Fills and ranges on CUDA.
 
-#include <cstring>
 
 #include "kernels/api/fast_index.cuh"
 #include "kernels/api/packs.cuh"
@@ -65,7 +64,7 @@ unsigned blocks_of(int64_t threads) {
 // The element that `value` becomes in `dtype`, in the lowest bytes.
 uint64_t element_bits(DType dtype, const Scalar& value) {
   uint64_t bits = 0;
-  const auto put = [&](auto typed) { std::memcpy(&bits, &typed, sizeof(typed)); };
+  const auto put = [&](auto typed) { memcpy(&bits, &typed, sizeof(typed)); };
   switch (dtype) {
     case DType::float32: put(static_cast<float>(value.to_double())); break;
     case DType::float64: put(value.to_double()); break;

@@ -2,7 +2,6 @@
 // From a functor to its CUDA kernels: the same functors as on the CPU, on scalars. Each theme is a
 // file that adds its functors to the table; pointwise_cuda.cu launches what it finds there.
 
-#include <cstring>
 #include <type_traits>
 
 #include "kernels/api/pointwise.h"
@@ -51,7 +50,7 @@ template <class B, class F>
 void make_body(const double* parameters, void* body) {
   static_assert(sizeof(B) <= kBodyBytes && std::is_trivially_copyable_v<B>);
   const B made{make_functor<F>(parameters)};
-  std::memcpy(body, &made, sizeof(made));
+  memcpy(body, &made, sizeof(made));
 }
 
 template <class... Args>

@@ -1,8 +1,6 @@
 // Launches elementwise ops: the flat ones at once, the others after their layout is simplified and
 // operands of dtypes that the kernels do not read are converted.
 
-#include <optional>
-
 #include "kernels/api/copy.h"
 #include "kernels/api/strided_loop.h"
 #include "kernels/elementwise/launch_cuda.cuh"
@@ -102,7 +100,7 @@ bool find_stored(DType dtype, DType compute, Stored& stored) {
 }
 
 void set_number(cuda::Source& source, const PointwiseOperand& operand) {
-  std::memcpy(source.number, operand.data, item_size(operand.dtype));
+  memcpy(source.number, operand.data, item_size(operand.dtype));
 }
 
 // Whether all is contiguous, of one floating dtype and aligned, or one element for all.
@@ -234,37 +232,6 @@ void launch_in_parts(const StridedCall& call) {
   launch_in_parts(part);
 }
 
-// Contiguous memory of another dtype for the elements of one operand, each once.
-class Converted {
- public:
-  Converted(const Dims& shape, const Dims& strides, DType dtype)
-      : shape_(shape), given_(strides), dtype_(dtype) {
-    for (int i = 0; i < shape_.rank(); ++i) {
-      if (given_[i] == 0) shape_[i] = 1;
-    }
-    memory_.emplace(static_cast<size_t>(own_.set_contiguous(shape_)) * item_size(dtype));
-  }
-  char* data() const { return memory_->as<char>(); }
-  Dims strides() const {
-    Dims result = own_;
-    for (int i = 0; i < shape_.rank(); ++i) {
-      if (given_[i] == 0) result[i] = 0;
-    }
-    return result;
-  }
-  void read_from(const void* source, DType dtype) const {
-    copy_kernels_cuda().copy({memory_->data(), source, dtype_, dtype, shape_, own_, given_});
-  }
-  void write_to(void* target, DType dtype) const {
-    copy_kernels_cuda().copy({target, memory_->data(), dtype, dtype_, shape_, given_, own_});
-  }
-
- private:
-  Dims shape_, given_, own_;
-  DType dtype_;
-  std::optional<taut::cuda::Scratch> memory_;
-};
-
 void simplify_call(StridedCall& call) {
   StridedLoop loop{call.shape, {}, 0};
   for (int k = 0; k <= call.set.inputs; ++k) {
@@ -281,31 +248,89 @@ void simplify_call(StridedCall& call) {
 
 void run_strided(const PointwiseArgs& args, const PointwiseKernelSet& set) {
   StridedCall call{args, set, args.shape, {}, {}, {}};
-  const DType result_dtype = set.gives_bool ? DType::bool_ : args.compute;
-  std::optional<Converted> converted[kMaxOperands];
   for (int k = 0; k <= set.inputs; ++k) {
     const PointwiseOperand& operand = args.operands[k];
     call.data[k] = static_cast<char*>(operand.data);
     call.dtypes[k] = operand.dtype;
     call.strides[k] = operand.strides;
-    if (is_number(call, k)) continue;
-    Stored stored;
-    const bool fits = k > 0            ? find_stored(operand.dtype, args.compute, stored)
-                      : set.gives_bool ? operand.dtype == DType::bool_
-                      : args.compute == DType::float32
-                          ? is_floating_point(operand.dtype) && operand.dtype != DType::float64
-                          : operand.dtype == args.compute;
-    if (fits) continue;
-    const DType dtype = k == 0 ? result_dtype : args.compute;
-    converted[k].emplace(args.shape, operand.strides, dtype);
-    if (k > 0) converted[k]->read_from(operand.data, operand.dtype);
-    call.data[k] = converted[k]->data();
-    call.dtypes[k] = dtype;
-    call.strides[k] = converted[k]->strides();
   }
   simplify_call(call);
   launch_in_parts(call);
-  if (converted[0]) converted[0]->write_to(args.operands[0].data, args.operands[0].dtype);
+}
+
+// ---- Dtypes that the kernels do not read or write -----------------------------------------------
+
+// Contiguous memory of another dtype for the elements of one operand, each once.
+class Converted {
+ public:
+  Converted(const Dims& shape, const Dims& strides, DType dtype)
+      : shape_(without_repeats(shape, strides)),
+        given_(strides),
+        dtype_(dtype),
+        memory_(static_cast<size_t>(shape_.numel()) * item_size(dtype)) {
+    own_.set_contiguous(shape_);
+  }
+  PointwiseOperand operand() const {
+    PointwiseOperand result{memory_.data(), dtype_, false, own_};
+    for (int i = 0; i < shape_.rank(); ++i) {
+      if (given_[i] == 0) result.strides[i] = 0;
+    }
+    return result;
+  }
+  void read_from(const PointwiseOperand& source) const {
+    copy_kernels_cuda().copy(
+        {memory_.data(), source.data, dtype_, source.dtype, shape_, own_, given_});
+  }
+  void write_to(const PointwiseOperand& target) const {
+    copy_kernels_cuda().copy(
+        {target.data, memory_.data(), target.dtype, dtype_, shape_, given_, own_});
+  }
+
+ private:
+  static Dims without_repeats(Dims shape, const Dims& strides) {
+    for (int i = 0; i < shape.rank(); ++i) {
+      if (strides[i] == 0) shape[i] = 1;
+    }
+    return shape;
+  }
+
+  Dims shape_, given_, own_;
+  DType dtype_;
+  taut::cuda::Scratch memory_;
+};
+
+bool is_readable(const PointwiseOperand& operand, DType compute) {
+  Stored stored;
+  return operand.is_number || find_stored(operand.dtype, compute, stored);
+}
+
+bool is_writable(DType dtype, const PointwiseArgs& args, const PointwiseKernelSet& set) {
+  if (set.gives_bool) return dtype == DType::bool_;
+  return dtype == args.compute ||
+         (args.compute == DType::float32 && is_reduced_floating_point(dtype));
+}
+
+void run_set(const PointwiseArgs& args, const PointwiseKernelSet& set) {
+  if (run_flat(args, set)) return;
+  // One operand at a time is converted, and the call made anew without it.
+  const PointwiseOperand& out = args.operands[0];
+  if (!is_writable(out.dtype, args, set)) {
+    const Converted result(args.shape, out.strides, set.gives_bool ? DType::bool_ : args.compute);
+    PointwiseArgs call = args;
+    call.operands[0] = result.operand();
+    run_set(call, set);
+    return result.write_to(out);
+  }
+  for (int k = 1; k <= set.inputs; ++k) {
+    const PointwiseOperand& operand = args.operands[k];
+    if (is_readable(operand, args.compute)) continue;
+    const Converted input(args.shape, operand.strides, args.compute);
+    input.read_from(operand);
+    PointwiseArgs call = args;
+    call.operands[k] = input.operand();
+    return run_set(call, set);
+  }
+  run_strided(args, set);
 }
 
 void run(const PointwiseArgs& args) {
@@ -314,8 +339,7 @@ void run(const PointwiseArgs& args) {
                                       .sets[args.derivative][static_cast<int>(args.compute)];
   TAUT_CHECK(set != nullptr, NotImplementedError, name_of(args), ": no CUDA kernel for ",
              args.compute);
-  if (args.shape.numel() == 0) return;
-  if (!run_flat(args, *set)) run_strided(args, *set);
+  if (args.shape.numel() != 0) run_set(args, *set);
 }
 
 }  // namespace

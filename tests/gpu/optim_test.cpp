@@ -1,0 +1,163 @@
+// Optimizer steps on CUDA against the CPU: every optimizer and option, lists of tensors of all
+// sizes and more than a launch takes, misaligned ones, and the list kernels for clipping.
+
+#include "kernels/api/optim.h"
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "tests/gpu/agreement.h"
+
+namespace taut::optim {
+namespace {
+
+using Make = std::function<std::unique_ptr<Optimizer>(Tensors)>;
+
+struct OptimizerCase {
+  const char* name;
+  Make make;
+};
+
+template <class T, class Options>
+Make maker(const Options& options) {
+  return [options](Tensors params) { return std::make_unique<T>(std::move(params), options); };
+}
+
+const OptimizerCase kCases[] = {
+    {"sgd", maker<SGD>(SGDOptions{.lr = 0.1})},
+    {"sgd_decay", maker<SGD>(SGDOptions{.lr = 0.1, .weight_decay = 0.1, .maximize = true})},
+    {"sgd_momentum", maker<SGD>(SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.2})},
+    {"sgd_nesterov", maker<SGD>(SGDOptions{.lr = 0.1, .momentum = 0.9, .nesterov = true})},
+    {"adam", maker<Adam>(AdamOptions{.lr = 0.01})},
+    {"adam_decay", maker<Adam>(AdamOptions{.lr = 0.01, .weight_decay = 0.1, .maximize = true})},
+    {"amsgrad", maker<Adam>(AdamOptions{.lr = 0.01, .amsgrad = true})},
+    {"adamw", maker<AdamW>(AdamWOptions{.lr = 0.01, .weight_decay = 0.1})},
+    {"rmsprop", maker<RMSprop>(RMSpropOptions{.lr = 0.01})},
+    {"rmsprop_centered",
+     maker<RMSprop>(RMSpropOptions{.lr = 0.01, .momentum = 0.9, .centered = true})},
+    {"adagrad", maker<Adagrad>(AdagradOptions{.lr = 0.1, .lr_decay = 0.1, .weight_decay = 0.1})},
+};
+
+class CudaOptim : public GpuTest {
+ protected:
+  // Three steps on lists of these sizes.
+  void compare(const OptimizerCase& row, const std::vector<int64_t>& sizes, DType dtype) {
+    Tensors cpu, gpu;
+    for (int64_t n : sizes) {
+      const Tensor x = randn({n}).to(dtype);
+      cpu.push_back(x.clone().requires_grad_());
+      gpu.push_back(x.cuda().requires_grad_());
+    }
+    const auto on_cpu = row.make(cpu), on_gpu = row.make(gpu);
+    for (int step = 0; step < 3; ++step) {
+      for (size_t i = 0; i < sizes.size(); ++i) {
+        const Tensor grad = randn({sizes[i]}).to(dtype);
+        cpu[i].set_grad(grad);
+        gpu[i].set_grad(grad.cuda());
+      }
+      on_cpu->step();
+      on_gpu->step();
+    }
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      expect_close(gpu[i].detach(), cpu[i].detach(), 4 * tolerance_of(dtype),
+                   concat(row.name, " ", dtype, " of ", sizes[i], ", seed ", kSeed));
+    }
+  }
+};
+
+TEST_F(CudaOptim, StepsAsTheCpuDoes) {
+  for (const OptimizerCase& row : kCases) {
+    for (DType dtype : kFloatingDtypes) {
+      compare(row, {1, 3, 8, 0, 1000, 8191, 8192, 8193, 20000}, dtype);
+    }
+  }
+}
+
+TEST_F(CudaOptim, TakesMoreTensorsThanALaunchHolds) {
+  std::vector<int64_t> sizes;
+  for (int64_t i = 0; i < 1000; ++i) sizes.push_back(i % 7 == 0 ? 0 : 1 + i % 50);
+  compare(kCases[4], sizes, kFloat32);
+  compare(kCases[4], std::vector<int64_t>(100, 33), kFloat32);
+}
+
+// ---- Lists for clipping and unscaling -----------------------------------------------------------
+
+struct TensorList {
+  Tensors tensors;
+  std::vector<void*> pointers;
+  std::vector<const void*> const_pointers;
+  std::vector<int64_t> sizes;
+
+  void add(const Tensor& tensor) {
+    tensors.push_back(tensor);
+    pointers.push_back(tensor.data_ptr());
+    const_pointers.push_back(tensor.data_ptr());
+    sizes.push_back(tensor.numel());
+  }
+};
+
+// Tensors of many sizes; some begin where no pack does.
+TensorList make_list(DType dtype) {
+  TensorList list;
+  for (int64_t n : {1, 7, 0, 4096, 8192, 30001}) list.add(randn({n}).to(dtype).cuda());
+  list.add(randn({501}).to(dtype).cuda().slice(0, 1));
+  return list;
+}
+
+TEST_F(CudaOptim, SumsSquares) {
+  for (DType dtype : kFloatingDtypes) {
+    const TensorList list = make_list(dtype);
+    double expected = 0;
+    for (const Tensor& x : list.tensors) {
+      const Tensor wide = x.cpu().to(kFloat64);
+      expected += (wide * wide).sum().item().to_double();
+    }
+    const Tensor total = zeros({2}, TensorOptions(kFloat64)).cuda();
+    kernels::SumSquaresArgs args;
+    args.tensors = list.const_pointers.data();
+    args.sizes = list.sizes.data();
+    args.count = static_cast<int64_t>(list.sizes.size());
+    args.dtype = dtype;
+    for (int i = 0; i < 2; ++i) {
+      args.total = total.data_ptr<double>() + i;
+      kernels::optim_kernels_cuda().sum_squares(args);
+    }
+    const Tensor found = total.cpu();
+    EXPECT_NEAR(found.data_ptr<double>()[0], expected, 1e-5 * expected) << concat(dtype);
+    EXPECT_EQ(found.data_ptr<double>()[0], found.data_ptr<double>()[1]) << concat(dtype);
+    args.count = 0;
+    kernels::optim_kernels_cuda().sum_squares(args);
+    EXPECT_EQ(total.cpu().data_ptr<double>()[1], 0);
+  }
+}
+
+TEST_F(CudaOptim, ScalesAndTellsOfWhatIsNotFinite) {
+  for (DType dtype : kFloatingDtypes) {
+    for (double spoiled :
+         {1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+      const TensorList list = make_list(dtype);
+      list.tensors[5].slice(0, 29999, 30000).fill_(spoiled);
+      Tensors before;
+      for (const Tensor& x : list.tensors) before.push_back(x.cpu());
+      const Tensor factor = full({1}, 0.25).cuda(), flag = zeros({1}).cuda();
+      kernels::ScaleListArgs args;
+      args.tensors = list.pointers.data();
+      args.sizes = list.sizes.data();
+      args.count = static_cast<int64_t>(list.sizes.size());
+      args.dtype = dtype;
+      args.factor = 2.0;
+      args.factor_pointer = factor.data_ptr<float>();
+      args.non_finite = flag.data_ptr<float>();
+      kernels::optim_kernels_cuda().scale(args);
+      EXPECT_EQ(flag.cpu().item().to_double(), std::isfinite(spoiled) ? 0.0 : 1.0);
+      for (size_t i = 0; i < before.size(); ++i) {
+        expect_same(list.tensors[i], before[i] * 0.5, concat(dtype, " tensor ", i));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace taut::optim
