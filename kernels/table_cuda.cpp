@@ -57,11 +57,6 @@ void complete_table(KernelTable& table) {
   complete(table.conv.backward_weight);
   complete(table.conv.unfold);
   complete(table.conv.fold);
-  complete(table.scan.cumsum);
-  complete(table.scan.cumprod);
-  complete(table.scan.logcumsumexp);
-  complete(table.scan.cummax);
-  complete(table.scan.cummin);
   complete(table.sort.sort);
   complete(table.sort.topk);
   complete(table.sort.pick);
@@ -81,6 +76,7 @@ const KernelTable& cuda_table() {
     result.reduce = reduce_kernels_cuda();
     result.index = index_kernels_cuda();
     result.pool = pool_kernels_cuda();
+    result.scan = scan_kernels_cuda();
     complete_table(result);
     return result;
   }();
