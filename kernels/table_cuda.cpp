@@ -20,11 +20,6 @@ void complete(Result (*&slot)(const Args&)) {
 }
 
 void complete_table(KernelTable& table) {
-  complete(table.scan.cumsum);
-  complete(table.scan.cumprod);
-  complete(table.scan.logcumsumexp);
-  complete(table.scan.cummax);
-  complete(table.scan.cummin);
   complete(table.sort.sort);
   complete(table.sort.topk);
   complete(table.sort.pick);
@@ -50,6 +45,7 @@ const KernelTable& cuda_table() {
     result.pool = pool_kernels_cuda();
     result.optim = optim_kernels_cuda();
     result.random = random_kernels_cuda();
+    result.scan = scan_kernels_cuda();
     complete_table(result);
     return result;
   }();

@@ -10,19 +10,38 @@ namespace taut::kernels::cuda {
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-/// The state of the lane `offset` above, within groups of `width` lanes. Every lane takes part.
-template <class State>
-__device__ inline State shuffle_down(const State& state, int offset, int width) {
+/// A state passed through `shuffle`, which exchanges words of 32 bits between lanes.
+template <class State, class Shuffle>
+__device__ inline State shuffle_words(const State& state, const Shuffle& shuffle) {
   static_assert(sizeof(State) % 4 == 0, "a state is shuffled in words of 32 bits");
   constexpr int kWords = sizeof(State) / 4;
   uint32_t words[kWords];
   memcpy(words, &state, sizeof(State));
 #pragma unroll
-  for (int i = 0; i < kWords; ++i)
-    words[i] = __shfl_down_sync(kAllLanes, words[i], static_cast<unsigned>(offset), width);
+  for (int i = 0; i < kWords; ++i) words[i] = shuffle(words[i]);
   State result;
   memcpy(&result, words, sizeof(State));
   return result;
+}
+
+/// The state of the lane `offset` above, below, or of number `lane`, within groups of `width`
+/// lanes. Every lane of the warp takes part.
+template <class State>
+__device__ inline State shuffle_down(const State& state, int offset, int width) {
+  return shuffle_words(state, [=](uint32_t word) {
+    return __shfl_down_sync(kAllLanes, word, static_cast<unsigned>(offset), width);
+  });
+}
+template <class State>
+__device__ inline State shuffle_up(const State& state, int offset, int width) {
+  return shuffle_words(state, [=](uint32_t word) {
+    return __shfl_up_sync(kAllLanes, word, static_cast<unsigned>(offset), width);
+  });
+}
+template <class State>
+__device__ inline State shuffle_from(const State& state, int lane, int width) {
+  return shuffle_words(state,
+                       [=](uint32_t word) { return __shfl_sync(kAllLanes, word, lane, width); });
 }
 
 /// Merges the states of each group of neighbouring threads: a power of two of them up to a warp, or

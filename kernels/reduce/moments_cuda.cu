@@ -1,7 +1,6 @@
 // Variance, standard deviation and logsumexp.
 
-#include <cuda/std/limits>
-
+#include "kernels/api/log_sum_exp.cuh"
 #include "kernels/reduce/floating_output.cuh"
 #include "kernels/reduce/reduce_cuda.h"
 #include "kernels/reduce/reduce_launch_cuda.cuh"
@@ -54,41 +53,21 @@ struct MomentReducer {
   }
 };
 
-// m = max(x) and sum(exp(x - m)), where equal infinities differ by 0.
 template <class T>
 struct LogSumExpReducer {
   using In = T;
   using Value = Compute<T>;
-  struct State {
-    Value highest;
-    Value sum;
-  };
+  using State = LogSumExp<Value>;
   static constexpr int kPack = 4;
   static constexpr int kInFlight = 2;
 
   T* output;
 
-  __device__ static Value share(Value low, Value high) {
-    return low == high ? Value(1) : exp(low - high);
-  }
-  __device__ State identity(Value) const {
-    return {-::cuda::std::numeric_limits<Value>::infinity(), Value(0)};
-  }
-  __device__ void add(State& state, Value x, int64_t) const {
-    const bool grows = x > state.highest || x != x;
-    const Value high = grows ? x : state.highest;
-    const Value factor = share(grows ? state.highest : x, high);
-    state.sum = grows ? state.sum * factor + Value(1) : state.sum + factor;
-    state.highest = high;
-  }
-  __device__ State merge(const State& a, const State& b) const {
-    const bool grows = b.highest > a.highest || b.highest != b.highest;
-    const Value high = grows ? b.highest : a.highest;
-    return {high, a.sum * share(a.highest, high) + b.sum * share(b.highest, high)};
-  }
+  __device__ State identity(Value) const { return State::nothing(); }
+  __device__ void add(State& state, Value x, int64_t) const { state.add(x); }
+  __device__ State merge(const State& a, const State& b) const { return a.merged(b); }
   __device__ void finish(const State& state, int64_t at) const {
-    const bool is_finite = isfinite(state.highest);
-    output[at] = narrow<T>(is_finite ? state.highest + log(state.sum) : state.highest);
+    output[at] = narrow<T>(state.value());
   }
 };
 
