@@ -13,6 +13,8 @@
 namespace taut::optim {
 namespace {
 
+using namespace taut::testing;  // NOLINT(google-build-using-namespace)
+
 using Make = std::function<std::unique_ptr<Optimizer>(Tensors)>;
 
 struct OptimizerCase {
@@ -69,7 +71,7 @@ class CudaOptim : public GpuTest {
 
 TEST_F(CudaOptim, StepsAsTheCpuDoes) {
   for (const OptimizerCase& row : kCases) {
-    for (DType dtype : kFloatingDtypes) {
+    for (DType dtype : kFloatingDTypes) {
       compare(row, {1, 3, 8, 0, 1000, 8191, 8192, 8193, 20000}, dtype);
     }
   }
@@ -107,7 +109,7 @@ TensorList make_list(DType dtype) {
 }
 
 TEST_F(CudaOptim, SumsSquares) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     const TensorList list = make_list(dtype);
     double expected = 0;
     for (const Tensor& x : list.tensors) {
@@ -134,7 +136,7 @@ TEST_F(CudaOptim, SumsSquares) {
 }
 
 TEST_F(CudaOptim, ScalesAndTellsOfWhatIsNotFinite) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     for (double spoiled :
          {1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
       const TensorList list = make_list(dtype);
@@ -153,7 +155,7 @@ TEST_F(CudaOptim, ScalesAndTellsOfWhatIsNotFinite) {
       kernels::optim_kernels_cuda().scale(args);
       EXPECT_EQ(flag.cpu().item().to_double(), std::isfinite(spoiled) ? 0.0 : 1.0);
       for (size_t i = 0; i < before.size(); ++i) {
-        expect_same(list.tensors[i], before[i] * 0.5, concat(dtype, " tensor ", i));
+        expect_equal(list.tensors[i], before[i] * 0.5, concat(dtype, " tensor ", i));
       }
     }
   }

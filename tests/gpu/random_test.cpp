@@ -3,7 +3,7 @@
 
 #include "tests/gpu/agreement.h"
 
-namespace taut {
+namespace taut::testing {
 namespace {
 
 using Fill = std::function<Tensor(const TensorOptions& options, int64_t n)>;
@@ -32,7 +32,7 @@ class CudaRandom : public GpuTest {
 };
 
 TEST_F(CudaRandom, HasTheCpusUniforms) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     compare("rand", dtype, 0, [](auto& options, int64_t n) { return rand({n}, options); });
     compare("uniform_", dtype, 0, [](auto& options, int64_t n) {
       const Tensor x = empty({n}, options);
@@ -62,7 +62,7 @@ TEST_F(CudaRandom, HasTheCpusCoins) {
       });
     }
   }
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     compare("bernoulli of probabilities", dtype, 0, [](auto& options, int64_t n) {
       return bernoulli(arange(n, TensorOptions(kFloat32)).remainder(11).div(10).to(options));
     });
@@ -70,7 +70,7 @@ TEST_F(CudaRandom, HasTheCpusCoins) {
 }
 
 TEST_F(CudaRandom, HasTheCpusDistributions) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     const double tolerance = tolerance_of(dtype);
     const auto in_place = [&](const char* name, auto function) {
       compare(name, dtype, tolerance, [function](auto& options, int64_t n) {
@@ -90,7 +90,7 @@ TEST_F(CudaRandom, HasTheCpusDistributions) {
 }
 
 TEST_F(CudaRandom, DropsWhatTheCpuDrops) {
-  for (DType dtype : kFloatingDtypes) {
+  for (DType dtype : kFloatingDTypes) {
     for (int64_t n : kSizes) {
       for (double p : {0.0, 0.1, 0.5, 1.0}) {
         const Tensor x = randn({n + 1}).to(dtype);
@@ -99,7 +99,7 @@ TEST_F(CudaRandom, DropsWhatTheCpuDrops) {
           const Tensor expected = nn::functional::dropout(x.slice(0, begin, begin + n), p);
           manual_seed(5);
           const Tensor found = nn::functional::dropout(x.cuda().slice(0, begin, begin + n), p);
-          expect_same(found, expected, concat(dtype, " ", n, " ", p, " from ", begin));
+          expect_equal(found, expected, concat(dtype, " ", n, " ", p, " from ", begin));
         }
       }
     }
@@ -111,8 +111,8 @@ TEST_F(CudaRandom, PassesGradientsThroughDropout) {
   const Tensor gpu = x.cuda().requires_grad_();
   const Tensor y = nn::functional::dropout(gpu, 0.25);
   y.backward(ones({1000}, TensorOptions(kCUDA)));
-  expect_same(gpu.grad(), y.detach().cpu(), "the gradient is the mask, scaled");
+  expect_equal(gpu.grad(), y.detach().cpu(), "the gradient is the mask, scaled");
 }
 
 }  // namespace
-}  // namespace taut
+}  // namespace taut::testing

@@ -4,7 +4,7 @@
 
 #include "tests/gpu/agreement.h"
 
-namespace taut {
+namespace taut::testing {
 namespace {
 
 using testing::expect_close;
@@ -133,4 +133,4 @@ TEST_F(CudaScan, GivesTheSameBitsTwice) {
 }
 
 }  // namespace
-}  // namespace taut
+}  // namespace taut::testing
