@@ -3,6 +3,9 @@
 
 file(GLOB_RECURSE taut_benchmark_sources CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/benchmarks"
   "${PROJECT_SOURCE_DIR}/benchmarks/*.cpp")
+if(NOT TAUT_HAS_CUDA)
+  list(FILTER taut_benchmark_sources EXCLUDE REGEX "^gpu/")
+endif()
 add_custom_target(benchmarks)
 if(NOT taut_benchmark_sources)
   return()
@@ -40,5 +43,9 @@ foreach(source IN LISTS taut_benchmark_sources)
   target_link_libraries(benchmark_${name} PRIVATE
     taut::taut taut_build_flags taut_openblas OpenMP::OpenMP_CXX benchmark::benchmark_main benchmark::benchmark)
   target_compile_options(benchmark_${name} PRIVATE -O3 -march=native)
+  if(TAUT_HAS_CUDA)
+    target_include_directories(benchmark_${name} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+    target_link_libraries(benchmark_${name} PRIVATE ${CMAKE_DL_LIBS})
+  endif()
   add_dependencies(benchmarks benchmark_${name})
 endforeach()
