@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Ops on the GPU in Taut and in PyTorch, by turns in one process, with the ratio of their times.
+
+    PYTHONPATH=build/gpu/python python3 benchmarks/gpu/compare.py [CASE ...]
+
+Times of large ops are of queued calls, divided by their number; those of small ones are what the host takes.
+"""
+
+import argparse
+import time
+
+import taut
+import torch
+
+SEED = 3
+
+
+def seconds_of(library, run, calls):
+    run()
+    library.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    library.cuda.synchronize()
+    return (time.perf_counter() - start) / calls
+
+
+class Table:
+    def __init__(self, wanted):
+        self.wanted = wanted
+        self.copy_rate = None
+        print("| case | Taut | PyTorch | ratio | of the limit |\n|---|---|---|---|---|", flush=True)
+
+    def row(self, name, make, calls=30, turns=5, bytes_moved=None, flops=None, peak=None):
+        """`make(library)` gives the call to time. The limit is the rate of a copy, or `peak` in FLOP/s."""
+        if self.wanted and not any(word in name for word in self.wanted):
+            return None
+        ours, theirs = make(taut), make(torch)
+        best = [min(seconds_of(library, run, calls) for _ in range(turns)) for library, run in ((taut, ours), (torch, theirs))]
+        limit = ""
+        if bytes_moved:
+            rate = bytes_moved / best[0] / 1e9
+            self.copy_rate = self.copy_rate or rate
+            limit = f"{rate / self.copy_rate:.2f} ({rate:.0f} GB/s)"
+        elif flops:
+            limit = f"{flops / best[0] / 1e12:.0f} TFLOP/s; PyTorch {flops / best[1] / 1e12:.0f}"
+        scale, unit = (1e6, "us") if best[0] < 1e-3 else (1e3, "ms")
+        print(f"| {name} | {best[0] * scale:.4g} {unit} | {best[1] * scale:.4g} {unit} | {best[0] / best[1]:.3f} | {limit} |", flush=True)
+        return best
+
+
+def on_gpu(library, *shape, dtype="float32"):
+    library.manual_seed(SEED)
+    return library.randn(*shape, device="cuda", dtype=getattr(library, dtype))
+
+
+def memory_bound(table):
+    n = 1 << 28
+    size = 4 * n
+
+    def unary(name):
+        def make(library):
+            x = on_gpu(library, n)
+            function = getattr(library, name, None) or getattr(library.nn.functional, name)
+            return lambda: function(x)
+
+        return make
+
+    table.row("copy, 1 GiB", unary("clone"), bytes_moved=2 * size)
+
+    def add(library):
+        x, y = on_gpu(library, n), on_gpu(library, n)
+        return lambda: x + y
+
+    table.row("add, 1 GiB", add, bytes_moved=3 * size)
+    table.row("exp, 1 GiB", unary("exp"), bytes_moved=2 * size)
+    table.row("gelu, 1 GiB", unary("gelu"), bytes_moved=2 * size)
+    table.row("sum of 1 GiB", unary("sum"), bytes_moved=size)
+    rows, cols = 16384, 4096
+    for dtype, item in (("bfloat16", 2), ("float32", 4)):
+        size = rows * cols * item
+
+        def softmax(library, dtype=dtype):
+            x = on_gpu(library, rows, cols, dtype=dtype)
+            return lambda: library.softmax(x, -1)
+
+        def layer_norm(library, dtype=dtype):
+            x = on_gpu(library, rows, cols, dtype=dtype)
+            w = library.ones(cols, device="cuda", dtype=x.dtype)
+            b = library.zeros(cols, device="cuda", dtype=x.dtype)
+            return lambda: library.nn.functional.layer_norm(x, (cols,), w, b)
+
+        def sum_rows(library, dtype=dtype):
+            x = on_gpu(library, rows, cols, dtype=dtype)
+            return lambda: x.sum(1)
+
+        def gelu(library, dtype=dtype):
+            x = on_gpu(library, rows, cols, dtype=dtype)
+            return lambda: library.nn.functional.gelu(x)
+
+        table.row(f"softmax, 16384 x 4096, {dtype}", softmax, bytes_moved=2 * size)
+        table.row(f"layer_norm, 16384 x 4096, {dtype}", layer_norm, bytes_moved=2 * size)
+        table.row(f"sum of rows, 16384 x 4096, {dtype}", sum_rows, bytes_moved=size)
+        table.row(f"gelu, 16384 x 4096, {dtype}", gelu, bytes_moved=2 * size)
+
+
+def products(table):
+    for size in (1024, 4096, 8192):
+
+        def matmul(library, size=size):
+            a, b = on_gpu(library, size, size, dtype="bfloat16"), on_gpu(library, size, size, dtype="bfloat16")
+            return lambda: a @ b
+
+        table.row(f"matmul {size}, bfloat16", matmul, flops=2 * size**3)
+
+    def matmul32(library):
+        a, b = on_gpu(library, 4096, 4096), on_gpu(library, 4096, 4096)
+        return lambda: a @ b
+
+    table.row("matmul 4096, float32", matmul32, flops=2 * 4096**3)
+    for batch, length, heads, width in ((16, 1024, 12, 64), (4, 4096, 16, 128)):
+        flops = 2 * batch * heads * length * length * width  # half of the scores are masked
+
+        def attention(library, shape=(batch, heads, length, width), backward=False):
+            q, k, v = (on_gpu(library, *shape, dtype="bfloat16") for _ in range(3))
+            if not backward:
+                return lambda: library.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            leaves = [x.requires_grad_() for x in (q, k, v)]
+            grad = on_gpu(library, *shape, dtype="bfloat16")
+
+            def step():
+                y = library.nn.functional.scaled_dot_product_attention(*leaves, is_causal=True)
+                y.backward(grad)
+                for leaf in leaves:
+                    leaf.grad = None
+
+            return step
+
+        name = f"causal attention, B{batch} H{heads} T{length} D{width}, bfloat16"
+        table.row(name, attention, flops=flops, calls=10)
+        table.row(
+            name + ", with backward",
+            lambda library, make=attention: make(library, backward=True),
+            flops=3.5 * flops,
+            calls=10,
+        )
+
+
+def small_ops(table):
+    def binary(library):
+        a, b = on_gpu(library, 64), on_gpu(library, 64)
+        return lambda: a + b
+
+    def empty(library):
+        return lambda: library.empty(64, device="cuda")
+
+    def softmax(library):
+        a = on_gpu(library, 64, 64)
+        return lambda: library.softmax(a, -1)
+
+    table.row("a + b, 64 floats", binary, calls=2000)
+    table.row("empty, 64 floats", empty, calls=2000)
+    table.row("softmax, 64 x 64", softmax, calls=2000)
+
+
+def optimizers(table):
+    shapes = [(50257, 768), (1024, 768), (768,), (768,)]
+    layer = [(768,), (768,), (2304, 768), (2304,), (768, 768), (768,), (768,), (768,), (3072, 768), (3072,), (768, 3072), (768,)]
+    shapes += 12 * layer
+
+    def adamw(library):
+        params = [on_gpu(library, *shape).requires_grad_() for shape in shapes]
+        for param in params:
+            param.grad = on_gpu(library, *param.shape)
+        options = {"fused": True} if library is torch else {}
+        return library.optim.AdamW(params, lr=1e-4, **options).step
+
+    numbers = sum(int(torch.Size(shape).numel()) for shape in shapes)
+    table.row("AdamW, 124 M parameters in 148 tensors", adamw, bytes_moved=7 * 4 * numbers)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help="run only the cases whose names have one of these words")
+    arguments = parser.parse_args()
+    if not taut.cuda.is_available():
+        raise SystemExit("no GPU")
+    print(f"{taut.cuda.get_device_name()}, PyTorch {torch.__version__}\n")
+    table = Table(arguments.cases)
+    memory_bound(table)
+    products(table)
+    optimizers(table)
+    small_ops(table)
+
+
+if __name__ == "__main__":
+    main()
