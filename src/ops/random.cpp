@@ -291,7 +291,10 @@ Tensor randint_like(const Tensor& input, int64_t low, int64_t high, const Tensor
 
 Tensor normal(const Tensor& mean, const Tensor& std, Generator* generator) {
   const Dims shape = broadcast_shapes("normal", mean.shape(), std.shape());
-  const Tensor noise = randn(shape, promote_types(mean.dtype(), std.dtype()), generator);
+  const Device device = mean.is_cpu() ? std.device() : mean.device();
+  const TensorOptions options =
+      TensorOptions(promote_types(mean.dtype(), std.dtype())).device(device);
+  const Tensor noise = randn(shape, options, generator);
   return add(mul(noise, std.detach()), mean.detach());
 }
 

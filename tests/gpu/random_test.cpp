@@ -89,6 +89,14 @@ TEST_F(CudaRandom, HasTheCpusDistributions) {
   }
 }
 
+TEST_F(CudaRandom, TakesMeansAndDeviationsFromTheGpu) {
+  const Tensor mean = arange(1000, TensorOptions(kFloat32)), std = rand({1000});
+  manual_seed(3);
+  const Tensor expected = normal(mean, std);
+  manual_seed(3);
+  expect_close(normal(mean.cuda(), std.cuda()), expected, "normal");
+}
+
 TEST_F(CudaRandom, DropsWhatTheCpuDrops) {
   for (DType dtype : kFloatingDTypes) {
     for (int64_t n : kSizes) {
