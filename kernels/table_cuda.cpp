@@ -57,13 +57,6 @@ void complete_table(KernelTable& table) {
   complete(table.conv.backward_weight);
   complete(table.conv.unfold);
   complete(table.conv.fold);
-  complete(table.sort.sort);
-  complete(table.sort.topk);
-  complete(table.sort.pick);
-  complete(table.sort.searchsorted);
-  complete(table.sort.unique);
-  complete(table.sort.bincount);
-  complete(table.sort.histogram);
 }
 
 }  // namespace
@@ -77,6 +70,7 @@ const KernelTable& cuda_table() {
     result.index = index_kernels_cuda();
     result.pool = pool_kernels_cuda();
     result.scan = scan_kernels_cuda();
+    result.sort = sort_kernels_cuda();
     complete_table(result);
     return result;
   }();
