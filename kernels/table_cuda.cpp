@@ -20,13 +20,6 @@ void complete(Result (*&slot)(const Args&)) {
 }
 
 void complete_table(KernelTable& table) {
-  complete(table.sort.sort);
-  complete(table.sort.topk);
-  complete(table.sort.pick);
-  complete(table.sort.searchsorted);
-  complete(table.sort.unique);
-  complete(table.sort.bincount);
-  complete(table.sort.histogram);
 }
 
 }  // namespace
@@ -46,6 +39,7 @@ const KernelTable& cuda_table() {
     result.optim = optim_kernels_cuda();
     result.random = random_kernels_cuda();
     result.scan = scan_kernels_cuda();
+    result.sort = sort_kernels_cuda();
     complete_table(result);
     return result;
   }();

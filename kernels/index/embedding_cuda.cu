@@ -2,8 +2,8 @@
 // they belong to and added up in their order; see SortedPut.
 
 #include "kernels/api/cuda_launch.cuh"
+#include "kernels/api/sorted_put.h"
 #include "kernels/index/index_cuda.h"
-#include "kernels/index/sorted_put.h"
 
 namespace taut::kernels::cuda {
 namespace {

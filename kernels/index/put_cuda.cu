@@ -1,9 +1,9 @@
 // Indexed writes: each element's place in self becomes a key, and what has the same key is combined
 // in order; see SortedPut.
 
+#include "kernels/api/sorted_put.h"
 #include "kernels/index/index_cuda.h"
 #include "kernels/index/indexed_walk.cuh"
-#include "kernels/index/sorted_put.h"
 
 namespace taut::kernels::cuda {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "kernels/api/cuda_launch.cuh"
 #include "kernels/api/group_reduce.cuh"
+#include "kernels/api/sorted_put.h"
 #include "kernels/api/strided_offset.cuh"
-#include "kernels/index/sorted_put.h"
 
 namespace taut::kernels::cuda {
 namespace {
