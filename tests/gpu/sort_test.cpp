@@ -7,7 +7,7 @@
 
 #include "tests/gpu/agreement.h"
 
-namespace taut {
+namespace taut::testing {
 namespace {
 
 using testing::expect_close;
@@ -220,4 +220,4 @@ TEST_F(CudaSort, CountsIntoBins) {
 }
 
 }  // namespace
-}  // namespace taut
+}  // namespace taut::testing
