@@ -349,9 +349,6 @@ Tensor kron(const Tensor& input, const Tensor& other) {
 namespace linalg {
 
 Tensor multi_dot(TensorList tensors) {
-  if (ops::is_autocast()) {
-    return ops::in_lower_dtype([](const auto&... x) { return multi_dot(x...); }, tensors);
-  }
   TAUT_CHECK(tensors.size() >= 2, ValueError, "multi_dot: expected at least 2 tensors; got ",
              tensors.size());
   std::vector<Tensor> chain(tensors.begin(), tensors.end());
