@@ -24,7 +24,7 @@ set_target_properties(taut PROPERTIES
   CXX_EXTENSIONS OFF
   CUDA_EXTENSIONS OFF
   CUDA_STANDARD 20
-  CUDA_RUNTIME_LIBRARY Static
+  CUDA_RUNTIME_LIBRARY Shared
   JOB_POOL_LINK taut_link
   LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib"
 )
@@ -103,8 +103,9 @@ if(TAUT_HAS_ONEDNN)
 endif()
 
 if(TAUT_HAS_CUDA)
-  # The runtime inside libtaut: a machine without the toolkit, or without a GPU, loads it all the same.
-  target_link_libraries(taut PRIVATE CUDA::cudart_static)
+  # Not the static runtime: its 4 KiB of thread-local storage would have to find room in the block that the loader keeps
+  # for TAUT_HOT_THREAD_LOCAL.
+  target_link_libraries(taut PRIVATE CUDA::cudart)
   if(TAUT_HAS_CUDNN)
     target_include_directories(taut SYSTEM PRIVATE
       "${TAUT_CUDNN_INCLUDE_DIR}" "${TAUT_CUDNN_FRONTEND_INCLUDE_DIR}")

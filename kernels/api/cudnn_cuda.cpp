@@ -43,8 +43,8 @@ class Handles {
 
 cudnnHandle_t cudnn_handle() {
   open_cudnn();
-  thread_local Handles handles;
-  cudnnHandle_t& handle = handles[taut::cuda::launch_device()];
+  thread_local const auto handles = std::make_unique<Handles>();
+  cudnnHandle_t& handle = (*handles)[taut::cuda::launch_device()];
   if (handle == nullptr) {
     const cudnnStatus_t status = fe::detail::create_handle(&handle);
     TAUT_CHECK(status == CUDNN_STATUS_SUCCESS, CudaError,

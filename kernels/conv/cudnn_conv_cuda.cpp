@@ -1,5 +1,4 @@
 #include "kernels/conv/cudnn_conv.h"
-
 #include "taut/base/config.h"
 
 #if TAUT_HAS_CUDNN
@@ -144,7 +143,9 @@ std::string key_of(const CudnnConvArgs& args) {
 // A plan is not safe from several threads, so each has its own.
 const CudnnPlan& find_plan(const CudnnConvArgs& args) {
   constexpr size_t kCapacity = 1024;
-  thread_local std::unordered_map<std::string, CudnnPlan> plans;
+  using Plans = std::unordered_map<std::string, CudnnPlan>;
+  thread_local const auto kept = std::make_unique<Plans>();
+  Plans& plans = *kept;
   const std::string key = key_of(args);
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;

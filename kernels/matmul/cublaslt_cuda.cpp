@@ -241,8 +241,8 @@ class PlanCache {
 }  // namespace
 
 bool run_gemm(const GemmKey& key, const GemmPointers& pointers, double alpha, double beta) {
-  thread_local PlanCache cache;
-  GemmPlan& plan = cache.find(key);
+  thread_local const auto cache = std::make_unique<PlanCache>();
+  GemmPlan& plan = cache->find(key);
   if (!plan.is_possible()) return false;
   plan.run(key, pointers, alpha, beta);
   return true;

@@ -1,5 +1,7 @@
 #include "taut/autograd/autocast_mode.h"
 
+#include <memory>
+
 #include "src/autograd/autocast_state.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/base/check.h"
@@ -8,8 +10,9 @@ namespace taut {
 namespace autograd {
 
 AutocastState& autocast_state() {
-  thread_local AutocastState state;
-  return state;
+  // A pointer: the block of thread-local storage is small.
+  thread_local const auto state = std::make_unique<AutocastState>();
+  return *state;
 }
 
 void update_autocast_mode() {

@@ -332,6 +332,9 @@ class Walk {
       TAUT_CHECK(replaced.shape() == grad.shape(), AutogradError,
                  "backward: a hook changed the shape of a gradient; got ", replaced.shape(),
                  "; expected ", grad.shape());
+      TAUT_CHECK(replaced.device() == grad.device(), AutogradError,
+                 "backward: a hook moved a gradient to ", replaced.device(), "; expected ",
+                 grad.device());
       grad = std::move(replaced);
     }
     if (entry.node->is_accumulator()) entry.first = grads_[0];
@@ -391,6 +394,8 @@ std::vector<Tensor> starting_grads(TensorList tensors, TensorList given, bool cr
     if (i < given.size() && given[i].defined()) {
       TAUT_CHECK(given[i].shape() == tensor.shape(), ShapeError, "backward: gradient ", i,
                  " has shape ", given[i].shape(), "; expected ", tensor.shape());
+      TAUT_CHECK(given[i].device() == tensor.device(), DeviceError, "backward: gradient ", i,
+                 " is on ", given[i].device(), "; expected ", tensor.device());
       grads.push_back(create_graph ? given[i] : given[i].detach());
     } else {
       TAUT_CHECK(tensor.numel() == 1, AutogradError,

@@ -164,7 +164,8 @@ bool gradgradcheck(const TensorFunction& function, Tensors inputs,
     differentiable.push_back(o);
     std::vector<double> values(static_cast<size_t>(outputs[o].numel()));
     for (double& value : values) value = normal(random);
-    all.push_back(view(tensor(values, kFloat64), outputs[o].shape()).detach().requires_grad_());
+    const Tensor drawn = to(tensor(values, kFloat64), outputs[o].device());
+    all.push_back(view(drawn, outputs[o].shape()).detach().requires_grad_());
   }
   if (differentiable.empty()) return true;
   const size_t input_count = inputs.size();
