@@ -31,10 +31,10 @@ struct CudnnPlan {
   int64_t workspace_bytes = 0;
 };
 
-/// Compiles a graph by cuDNN's first choice among the kernels that give the same bits in every run
-/// and, of float32, keep to the precision. The plan is empty when there is none.
+/// Compiles a graph by cuDNN's first choice among the kernels that keep to the precision of float32
+/// and, with `must_repeat`, give the same bits in every run. The plan is empty when there is none.
 CudnnPlan make_cudnn_plan(const std::shared_ptr<fe::graph::Graph>& graph, DType dtype,
-                          Float32Precision precision);
+                          Float32Precision precision, bool must_repeat);
 
 /// Runs a plan on the current stream; `tensors` are pointers by the uids of the graph.
 /// @throws CudaError in the name of `op`.

@@ -2,6 +2,7 @@
 // The explicit table of kernels of each device: one struct of function pointers for each family,
 // bound by symbol when the device is first used. No registration, no look-up by name.
 
+#include "kernels/api/attention.h"
 #include "kernels/api/conv.h"
 #include "kernels/api/copy.h"
 #include "kernels/api/index.h"
@@ -33,6 +34,8 @@ struct KernelTable {
   PoolKernels pool;
   ScanKernels scan;
   SortKernels sort;
+  /// Null where attention is composed of other ops.
+  AttentionKernels attention;
 };
 
 /// The tables of the devices, made at first use.

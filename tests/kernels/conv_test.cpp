@@ -112,18 +112,35 @@ TEST_F(ConvTest, AgreesWithTheDefinition) {
                         s.output_size, " kernel ", s.kernel_size, " stride ", s.stride, " padding ",
                         s.padding, " dilation ", s.dilation));
     run_both(output, [&](void* to) {
-      kernels.forward({dtype, s, input.data(), weight.data(), has_bias ? bias.data() : nullptr, to,
-                       activation});
+      kernels.forward({.dtype = dtype,
+                       .shape = s,
+                       .input = input.data(),
+                       .weight = weight.data(),
+                       .bias = has_bias ? bias.data() : nullptr,
+                       .output = to,
+                       .activation = activation});
     });
     run_both(grad_input, [&](void* to) {
-      kernels.backward_input(
-          {dtype, s, grad.data(), weight.data(), has_bias ? bias.data() : nullptr, to});
+      kernels.backward_input({.dtype = dtype,
+                              .shape = s,
+                              .grad_output = grad.data(),
+                              .weight = weight.data(),
+                              .bias = has_bias ? bias.data() : nullptr,
+                              .grad_input = to});
     });
     run_both(grad_weight, [&](void* to) {
-      kernels.backward_weight({dtype, s, input.data(), grad.data(), to, nullptr});
+      kernels.backward_weight({.dtype = dtype,
+                               .shape = s,
+                               .input = input.data(),
+                               .grad_output = grad.data(),
+                               .grad_weight = to});
     });
     run_both(grad_bias, [&](void* to) {
-      kernels.backward_weight({dtype, s, input.data(), grad.data(), nullptr, to});
+      kernels.backward_weight({.dtype = dtype,
+                               .shape = s,
+                               .input = input.data(),
+                               .grad_output = grad.data(),
+                               .grad_bias = to});
     });
 
     std::vector<double> want_output(static_cast<size_t>(output.size()), 0.0);

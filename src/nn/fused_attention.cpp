@@ -1,0 +1,226 @@
+#include "src/nn/fused_attention.h"
+
+#include "src/ops/allocate.h"
+#include "src/ops/dispatch.h"
+#include "src/ops/precision.h"
+#include "taut/autograd/backward.h"
+#include "taut/autograd/record.h"
+#include "taut/core/generator.h"
+#include "taut/ops/ops.h"
+
+namespace taut::nn::functional {
+namespace {
+
+using autograd::BackwardContext;
+using kernels::AttentionShape;
+using kernels::RowStrides;
+
+constexpr int64_t kMaxWidth = 256;
+
+// Batch and heads of a tensor of 2 to 4 dims; what it has not is 1.
+Tensor with_four_dims(const Tensor& tensor) {
+  Tensor result = tensor;
+  if (result.dim() == 2) result = unsqueeze(result, 0);
+  // Three dims are (batch, length, width), of one head each.
+  if (result.dim() == 3) result = unsqueeze(result, 1);
+  return result;
+}
+
+Tensor with_contiguous_rows(const Tensor& tensor) {
+  return tensor.strides().back() == 1 || tensor.shape().back() == 1 ? tensor : contiguous(tensor);
+}
+
+RowStrides rows_of(const Tensor& tensor) {
+  return {tensor.strides()[0], tensor.strides()[1], tensor.strides()[2]};
+}
+
+// A result of (batch, heads, length, width) that lies as `like` does: length before heads where
+// that has it so, since the heads are then joined without a copy.
+Tensor allocate_rows(const Dims& shape, const Tensor& like) {
+  const bool length_first = like.strides()[1] < like.strides()[2] && like.shape()[1] > 1;
+  if (!length_first) return ops::allocate(shape, like.dtype(), like.device());
+  const Layout layout =
+      Layout::contiguous({shape[0], shape[2], shape[1], shape[3]}).transpose(1, 2);
+  return ops::allocate_layout(layout, like.dtype(), like.device());
+}
+
+// The mask in the form of the kernel, over (batch, heads, queries, keys).
+struct Mask {
+  Tensor tensor;
+  Layout layout;
+};
+
+Mask expanded_mask(const Tensor& mask, const Tensor& query, const Tensor& key) {
+  if (!mask.defined()) return {};
+  const Tensor cast = mask.dtype() == kBool ? mask : to(mask, query.dtype());
+  Tensor four = cast;
+  // A mask of three dims goes with queries of three: (batch, queries, keys).
+  if (query.dim() == 3 && four.dim() == 3) four = unsqueeze(four, 1);
+  const Tensor q = with_four_dims(query);
+  const Dims target{q.size(0), q.size(1), q.size(2), with_four_dims(key).size(2)};
+  return {cast, four.layout().broadcast_to("scaled_dot_product_attention", target)};
+}
+
+void set_shape(AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+               const Mask& mask) {
+  shape.dtype = q.dtype();
+  shape.batch = q.size(0);
+  shape.heads = q.size(1);
+  shape.kv_heads = k.size(1);
+  shape.queries = q.size(2);
+  shape.keys = k.size(2);
+  shape.width = q.size(3);
+  shape.value_width = v.size(3);
+  shape.precision = ops::float32_precision();
+  if (mask.tensor.defined()) {
+    shape.mask = static_cast<const char*>(mask.tensor.storage()->data()) +
+                 mask.layout.offset * static_cast<int64_t>(item_size(mask.tensor.dtype()));
+    shape.mask_dtype = mask.tensor.dtype();
+    for (int i = 0; i < 4; ++i) shape.mask_strides[i] = mask.layout.strides[i];
+  }
+}
+
+struct FusedAttributes {
+  double scale;
+  double dropout_p;
+  bool is_causal;
+  bool enable_gqa;
+  GeneratorState random;
+};
+
+// The derivative by ops that can be differentiated again: the call is made once more.
+void composed_backward(BackwardContext& context, const FusedAttributes& at) {
+  const Tensor query = context.saved(0), key = context.saved(1), value = context.saved(2);
+  const Tensor mask = context.saved(3);
+  const GeneratorState now = default_generator().state();
+  default_generator().set_state(at.random);
+  const Tensor output = composed_attention(
+      {query, key, value, mask, at.dropout_p, at.is_causal, at.scale, at.enable_gqa});
+  default_generator().set_state(now);
+  Tensors wanted;
+  const Tensor* const inputs[] = {&query, &key, &value};
+  for (size_t i = 0; i < 3; ++i) {
+    if (context.needs(i)) wanted.push_back(*inputs[i]);
+  }
+  const Tensor& grad = context.grad();
+  const Tensors grads = autograd::grad(TensorList(&output, 1), wanted, TensorList(&grad, 1),
+                                       /*retain_graph=*/true, /*create_graph=*/true);
+  size_t next = 0;
+  for (size_t i = 0; i < 3; ++i) {
+    if (context.needs(i)) context.set(i, grads[next++]);
+  }
+}
+
+void fused_backward(BackwardContext& context) {
+  const auto& at = context.attributes<FusedAttributes>();
+  if (is_grad_enabled()) return composed_backward(context, at);
+  const Tensor query = context.saved(0), key = context.saved(1), value = context.saved(2);
+  const Tensor q = with_four_dims(query), k = with_four_dims(key), v = with_four_dims(value);
+  const Tensor output = with_four_dims(context.saved(4));
+  const Tensor log_sum_exp = context.saved(5);
+  const Tensor grad = with_contiguous_rows(with_four_dims(context.grad()));
+  const Tensor grad_q = allocate_rows(q.shape(), q);
+  const Tensor grad_k = allocate_rows(k.shape(), k);
+  const Tensor grad_v = allocate_rows(v.shape(), v);
+  const Mask mask = expanded_mask(context.saved(3), query, key);
+  kernels::AttentionBackwardArgs args;
+  set_shape(args, q, k, v, mask);
+  args.scale = at.scale;
+  args.is_causal = at.is_causal;
+  args.dropout_p = at.dropout_p;
+  args.seed = at.random.seed;
+  args.offset = at.random.offset;
+  args.query = q.data_ptr();
+  args.key = k.data_ptr();
+  args.value = v.data_ptr();
+  args.output = output.data_ptr();
+  args.log_sum_exp = log_sum_exp.data_ptr<float>();
+  args.grad_output = grad.data_ptr();
+  args.grad_query = grad_q.data_ptr();
+  args.grad_key = grad_k.data_ptr();
+  args.grad_value = grad_v.data_ptr();
+  args.query_strides = rows_of(q);
+  args.key_strides = rows_of(k);
+  args.value_strides = rows_of(v);
+  args.output_strides = rows_of(output);
+  args.grad_output_strides = rows_of(grad);
+  args.grad_query_strides = rows_of(grad_q);
+  args.grad_key_strides = rows_of(grad_k);
+  args.grad_value_strides = rows_of(grad_v);
+  args.must_repeat = are_deterministic_algorithms_enabled();
+  ops::kernels_of(q).attention.backward(args);
+  const Tensor* const grads[] = {&grad_q, &grad_k, &grad_v};
+  const Tensor* const inputs[] = {&query, &key, &value};
+  for (size_t i = 0; i < 3; ++i) {
+    if (context.needs(i)) context.set(i, reshape(*grads[i], inputs[i]->shape()));
+  }
+}
+
+// The counter values that dropping the weights of the composed call would take.
+GeneratorState reserve_random(const AttentionShape& shape, double dropout_p) {
+  if (dropout_p == 0) return {};
+  return default_generator().reserve(
+      kernels::random_blocks(shape.batch * shape.heads * shape.queries * shape.keys, 32));
+}
+
+}  // namespace
+
+bool has_fused_attention(const AttentionCall& call) {
+  const Tensor& q = call.query;
+  const Tensor& k = call.key;
+  const Tensor& v = call.value;
+  if (q.is_cpu() || ops::kernels_of(q).attention.forward == nullptr) return false;
+  if (q.dtype() == kFloat64 || q.dim() > 4 || k.dim() != q.dim() || v.dim() != q.dim())
+    return false;
+  if (q.size(-1) > kMaxWidth || v.size(-1) > kMaxWidth) return false;
+  if (q.numel() == 0 || k.numel() == 0 || v.numel() == 0) return false;
+  if (q.dim() >= 3 && (q.size(0) != k.size(0) || q.size(0) != v.size(0))) return false;
+  if (q.dim() == 4 && k.size(1) != v.size(1)) return false;
+  if (!call.mask.defined()) return true;
+  // A mask that is learnt needs the gradient of the scores.
+  if (call.mask.requires_grad()) return false;
+  return q.dim() > 2 || call.mask.dim() <= 2;
+}
+
+Tensor fused_attention(const AttentionCall& call) {
+  const Tensor query = with_contiguous_rows(call.query);
+  const Tensor key = with_contiguous_rows(call.key);
+  const Tensor value = with_contiguous_rows(call.value);
+  const Tensor q = with_four_dims(query.detach());
+  const Tensor k = with_four_dims(key.detach());
+  const Tensor v = with_four_dims(value.detach());
+  const Mask mask = expanded_mask(call.mask, query, key);
+  kernels::AttentionArgs args;
+  set_shape(args, q, k, v, mask);
+  const GeneratorState random = reserve_random(args, call.dropout_p);
+  args.scale = call.scale;
+  args.is_causal = call.is_causal;
+  args.dropout_p = call.dropout_p;
+  args.seed = random.seed;
+  args.offset = random.offset;
+  Tensor output = allocate_rows({q.size(0), q.size(1), q.size(2), v.size(3)}, q);
+  const bool is_recorded = autograd::is_recording({query, key, value});
+  Tensor log_sum_exp;
+  if (is_recorded) {
+    log_sum_exp = ops::allocate({q.size(0), q.size(1), q.size(2)}, kFloat32, q.device());
+    args.log_sum_exp = log_sum_exp.data_ptr<float>();
+  }
+  args.query = q.data_ptr();
+  args.key = k.data_ptr();
+  args.value = v.data_ptr();
+  args.output = output.data_ptr();
+  args.query_strides = rows_of(q);
+  args.key_strides = rows_of(k);
+  args.value_strides = rows_of(v);
+  args.output_strides = rows_of(output);
+  ops::kernels_of(q).attention.forward(args);
+  Layout layout = output.layout();
+  while (layout.rank() > query.dim()) layout = layout.select(query.dim() == 2 ? 0 : 1, 0);
+  output.impl()->set_layout(layout);
+  return autograd::record(
+      "scaled_dot_product_attention", {query, key, value}, output,
+      {query, key, value, mask.tensor, output, log_sum_exp}, fused_backward,
+      FusedAttributes{call.scale, call.dropout_p, call.is_causal, call.enable_gqa, random});
+}
+
+}  // namespace taut::nn::functional
