@@ -19,6 +19,7 @@ const KernelTable& cuda_table() {
       .pool = pool_kernels_cuda(),
       .scan = scan_kernels_cuda(),
       .sort = sort_kernels_cuda(),
+      .attention = attention_kernels_cuda(),
   };
   return table;
 }
