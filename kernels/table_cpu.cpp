@@ -17,6 +17,7 @@ const KernelTable& cpu_table() {
       .pool = pool_kernels_cpu(),
       .scan = scan_kernels_cpu(),
       .sort = sort_kernels_cpu(),
+      .attention = {},
   };
   return table;
 }
