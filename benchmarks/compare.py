@@ -156,13 +156,21 @@ def _(lib):
 
 
 # ---- Training steps -------------------------------------------------------------------------------------------------
-@case("MLP 784-256-128-10, batch 64, SGD", "training", bar=0.5, threads=(1, 2))
-def mlp(lib):
+def mlp_step(lib, make_optimizer):
     nn = lib.nn
     model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
     x, y = lib.rand(64, 784), lib.randint(0, 10, (64,))
-    optimizer = lib.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    return training_step(lib, model, optimizer, lambda net: nn.functional.cross_entropy(net(x), y))
+    return training_step(lib, model, make_optimizer(model.parameters()), lambda net: nn.functional.cross_entropy(net(x), y))
+
+
+@case("MLP 784-256-128-10, batch 64, SGD", "training", bar=0.5, threads=(1, 2))
+def mlp(lib):
+    return mlp_step(lib, lambda parameters: lib.optim.SGD(parameters, lr=0.01, momentum=0.9))
+
+
+@case("MLP 784-256-128-10, batch 64, AdamW", "training", bar=0.5, threads=(1, 2))
+def mlp_adamw(lib):
+    return mlp_step(lib, lambda parameters: lib.optim.AdamW(parameters, lr=1e-3))
 
 
 @case("CNN for 28 x 28 images, batch 64, AdamW", "training", bar=1.0, threads=(1, 2))

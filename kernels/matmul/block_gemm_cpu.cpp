@@ -32,12 +32,16 @@ namespace {
 
 // Register tiles of kTileRows x 2 vectors: 28 accumulators of AVX-512's 32 registers, 12 of 16.
 // Tiles of at most kWideRows rows are 4 vectors wide: they read b less often and in longer runs.
+// With registers enough they also do for any rows of a result of just that width: a is read only
+// once.
 #if HWY_TARGET <= HWY_AVX3
 constexpr int kTileRows = 14;
 constexpr int kWideRows = 6;
+constexpr bool kPacksWide = true;
 #else
 constexpr int kTileRows = 6;
 constexpr int kWideRows = 2;
+constexpr bool kPacksWide = false;
 #endif
 constexpr int kTileVectors = 2;
 constexpr int kWideVectors = 4;
@@ -166,7 +170,14 @@ void run_tile(const Tile<T>& tile) {
       hwy::Prefetch(tile.c + r * tile.c_row_stride + (V - 1) * kLanes);
     }
   }
-  const Vec alpha = hn::Set(d, tile.alpha);
+  if (tile.alpha != T(1)) {
+    const Vec alpha = hn::Set(d, tile.alpha);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sum[r][v] = hn::Mul(alpha, sum[r][v]);
+    }
+  }
   const Vec beta = hn::Set(d, tile.beta);
   const bool reads_c = tile.beta != T(0);
 #pragma GCC unroll 16
@@ -174,7 +185,7 @@ void run_tile(const Tile<T>& tile) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       T* c = tile.c + r * tile.c_row_stride + v * kLanes;
-      Vec result = hn::Mul(alpha, sum[r][v]);
+      Vec result = sum[r][v];
       if (Ragged && v == V - 1) {
         if (reads_c) result = hn::MulAdd(beta, load_first(d, c, tile.last), result);
         store_first(result, d, c, tile.last);
@@ -253,6 +264,16 @@ class Product {
 
   void run() {
     if (p_.k == 0) return scale();
+    if (is_better_turned()) return run_turned();
+    run_blocks();
+  }
+
+ private:
+  static constexpr int64_t kLanes = lanes_of<T>();
+  static constexpr int64_t kTileColumns = kTileVectors * kLanes;
+  static constexpr int64_t kWideColumns = kWideVectors * kLanes;
+
+  void run_blocks() {
     const int64_t depth = depth_block<T>(p_.k);
     for (int64_t column = 0; column < p_.n; column += kColumns) {
       const int64_t columns = std::min(kColumns, p_.n - column);
@@ -262,9 +283,34 @@ class Product {
     }
   }
 
- private:
-  static constexpr int64_t kLanes = lanes_of<T>();
-  static constexpr int64_t kTileColumns = kTileVectors * kLanes;
+  // Few rows with the columns of b side by side (x @ weight^T): the turned product reads b in place
+  // and copies a and c, which are smaller.
+  bool is_better_turned() const {
+    return p_.b_row_stride == 1 && p_.b_col_stride != 1 && p_.beta == T(0) &&
+           p_.m <= kWideColumns && 4 * p_.m * (p_.k + p_.n) <= 3 * p_.n * p_.k;
+  }
+
+  void run_turned() {
+    T* turned = thread_scratch<T>().block_of_a();  // its user reads a in place
+    static_assert(kWideColumns <= 2 * kTileColumns && kWideColumns * kColumns <= kRows * kDepth<T>);
+    for (int64_t column = 0; column < p_.n; column += kColumns) {
+      BlockGemm<T> part;
+      part.m = std::min(kColumns, p_.n - column);
+      part.n = p_.m;
+      part.k = p_.k;
+      part.a = p_.b + column * p_.b_col_stride;
+      part.a_row_stride = p_.b_col_stride;
+      part.a_col_stride = 1;
+      part.b = p_.a;
+      part.b_row_stride = p_.a_col_stride;
+      part.b_col_stride = p_.a_row_stride;
+      part.c = turned;
+      part.c_row_stride = p_.m;
+      part.alpha = p_.alpha;
+      Product(part).run_blocks();
+      transpose(turned, p_.m, part.m, p_.m, p_.c + column, p_.c_row_stride);
+    }
+  }
 
   void scale() {
     for (int64_t r = 0; r < p_.m; ++r) {
@@ -280,11 +326,12 @@ class Product {
     if (in_place && p_.m == 1 && columns >= 4 * kTileColumns) {
       return single_row(b, column, columns, level, depth);
     }
-    const int64_t tile_columns =
-        in_place && p_.m <= kWideRows ? kWideVectors * kLanes : kTileColumns;
-    if (!in_place) b = pack_panel(b, columns, depth);
+    const bool wide = in_place ? p_.m <= kWideRows : kPacksWide && p_.n == kWideColumns;
+    const int64_t tile_columns = wide ? kWideColumns : kTileColumns;
+    tile_rows_ = wide ? kWideRows : kTileRows;
+    if (!in_place) b = pack_panel(b, columns, depth, tile_columns);
     const int64_t blocks = divide_up(p_.m, kRows);
-    const int64_t block_rows = divide_up(divide_up(p_.m, blocks), kTileRows) * kTileRows;
+    const int64_t block_rows = divide_up(divide_up(p_.m, blocks), tile_rows_) * tile_rows_;
     for (int64_t row = 0; row < p_.m; row += block_rows) {
       const int64_t rows = std::min(block_rows, p_.m - row);
       Tile<T> tile = left_block(row, rows, level, depth);
@@ -326,19 +373,24 @@ class Product {
 
   static int64_t padded(int64_t width) { return divide_up(width, kLanes) * kLanes; }
 
-  // Packing b moves k * n elements for the sake of m * k * n products.
+  // Packing b moves k * n elements for the sake of m * k * n products. A few rows of it lie well
+  // for the first cache as they are, unless they crowd the same sets.
   bool use_b_in_place() const {
-    return p_.b_col_stride == 1 && (p_.m <= 3 * kTileRows || p_.k * p_.n <= 16 * 1024);
+    if (p_.b_col_stride != 1) return false;
+    constexpr int64_t kFewRows = 64;
+    constexpr int64_t kCrowding = static_cast<int64_t>(512 / sizeof(T));
+    return p_.m <= 3 * kTileRows || p_.k * p_.n <= 16 * 1024 ||
+           (p_.k <= kFewRows && p_.b_row_stride % kCrowding != 0);
   }
 
-  const T* pack_panel(const T* b, int64_t columns, int64_t depth) {
+  const T* pack_panel(const T* b, int64_t columns, int64_t depth, int64_t tile_columns) {
     T* packed = thread_scratch<T>().panel_of_b();
     int64_t j = 0;
-    if (p_.b_col_stride == 1) {
+    if (p_.b_col_stride == 1 && tile_columns == kTileColumns) {
       j = pack_groups_of_panels<kTileColumns>(b, p_.b_row_stride, depth, columns, packed);
     }
-    for (; j < columns; j += kTileColumns) {
-      const int64_t width = std::min(kTileColumns, columns - j);
+    for (; j < columns; j += tile_columns) {
+      const int64_t width = std::min(tile_columns, columns - j);
       pack(b + j * p_.b_col_stride, p_.b_row_stride, p_.b_col_stride, depth, width,
            packed + j * depth, padded(width));
     }
@@ -347,7 +399,7 @@ class Product {
 
   // How many rows each tile of a block has: they are dealt out evenly, so that no tile is left with
   // one or two of them.
-  static int64_t tile_height(int64_t rows) { return divide_up(rows, divide_up(rows, kTileRows)); }
+  int64_t tile_height(int64_t rows) const { return divide_up(rows, divide_up(rows, tile_rows_)); }
 
   // The block of a, in place where that is compact or read only a few times. Otherwise with the
   // rows of a tile side by side: as they are where a lies by columns, else in panels of a tile
@@ -400,6 +452,7 @@ class Product {
   }
 
   const BlockGemm<T>& p_;
+  int64_t tile_rows_ = kTileRows;  // the most rows of a tile
 };
 
 template <class T>

@@ -75,15 +75,84 @@ HWY_INLINE void transpose_squares(D d, const double* src, int64_t src_stride, do
   store_blocks(d, hn::InterleaveUpper(d, r0, r1), dst + dst_stride, 2 * dst_stride);
 }
 
+#if HWY_TARGET <= HWY_AVX3
+/// The same for sixteen rows of sixteen floats, whose columns are registers: squares by rows of
+/// squares, then rows of squares by one another.
+template <class D>
+HWY_INLINE void transpose_register(D d, const float* src, int64_t src_stride, float* dst,
+                                   int64_t dst_stride) {
+  const hn::RepartitionToWide<D> wide;
+  using V = hn::Vec<D>;
+  V columns[4][4];  // [i][g]: column 4 b + i of rows 4 g to 4 g + 3 in block b
+#pragma GCC unroll 4
+  for (int g = 0; g < 4; ++g) {
+    const float* from = src + 4 * g * src_stride;
+    const V r0 = hn::LoadU(d, from), r1 = hn::LoadU(d, from + src_stride);
+    const V r2 = hn::LoadU(d, from + 2 * src_stride), r3 = hn::LoadU(d, from + 3 * src_stride);
+    const auto low01 = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1));
+    const auto low23 = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
+    const auto high01 = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1));
+    const auto high23 = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
+    columns[0][g] = hn::BitCast(d, hn::InterleaveLower(wide, low01, low23));
+    columns[1][g] = hn::BitCast(d, hn::InterleaveUpper(wide, low01, low23));
+    columns[2][g] = hn::BitCast(d, hn::InterleaveLower(wide, high01, high23));
+    columns[3][g] = hn::BitCast(d, hn::InterleaveUpper(wide, high01, high23));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const V(&x)[4] = columns[i];
+    const V even01 = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(x[1]), x[0]);
+    const V even23 = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(x[3]), x[2]);
+    const V odd01 = hn::OddEvenBlocks(x[1], hn::SwapAdjacentBlocks(x[0]));
+    const V odd23 = hn::OddEvenBlocks(x[3], hn::SwapAdjacentBlocks(x[2]));
+    float* to = dst + i * dst_stride;
+    hn::StoreU(hn::ConcatLowerLower(d, even23, even01), d, to);
+    hn::StoreU(hn::ConcatLowerLower(d, odd23, odd01), d, to + 4 * dst_stride);
+    hn::StoreU(hn::ConcatUpperUpper(d, even23, even01), d, to + 8 * dst_stride);
+    hn::StoreU(hn::ConcatUpperUpper(d, odd23, odd01), d, to + 12 * dst_stride);
+  }
+}
+#endif
+
+/// dst[c * dst_stride + r] = src[r * src_stride + c] for the rows of a square.
+template <class T>
+void transpose_narrow(const T* src, int64_t src_stride, int64_t cols, T* dst, int64_t dst_stride) {
+  const hn::FixedTag<T, kSquare<T>> block;
+  int64_t c = 0;
+  for (; c + kSquare<T> <= cols; c += kSquare<T>) {
+    transpose_squares(block, src + c, src_stride, dst + c * dst_stride, dst_stride);
+  }
+  for (; c < cols; ++c) {
+    for (int64_t i = 0; i < kSquare<T>; ++i) dst[c * dst_stride + i] = src[i * src_stride + c];
+  }
+}
+
 /// dst[c * dst_stride + r] = src[r * src_stride + c] for rows of at least a square. A few rows at a
 /// time are read to their end; while they are, the next ones are fetched.
 template <class T>
 void transpose_stretch(const T* src, int64_t src_stride, int64_t rows, int64_t cols, T* dst,
                        int64_t dst_stride) {
   const hn::ScalableTag<T> d;
-  const hn::FixedTag<T, kSquare<T>> block;
   constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(d));
-  for (int64_t row = 0; row < rows; row += kSquare<T>) {
+  int64_t row = 0;
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (sizeof(T) == 4) {
+    for (; row + kLanes <= rows; row += kLanes) {
+      const T* from = src + row * src_stride;
+      int64_t c = 0;
+      for (; c + kLanes <= cols; c += kLanes) {
+        for (int64_t i = kLanes; i < 2 * kLanes; ++i) hwy::Prefetch(from + i * src_stride + c);
+        transpose_register(d, from + c, src_stride, dst + c * dst_stride + row, dst_stride);
+      }
+      if (c == cols) continue;
+      for (int64_t r = row; r < row + kLanes; r += kSquare<T>) {
+        transpose_narrow(src + r * src_stride + c, src_stride, cols - c, dst + c * dst_stride + r,
+                         dst_stride);
+      }
+    }
+  }
+#endif
+  for (; row < rows; row += kSquare<T>) {
     const int64_t r = std::min(row, rows - kSquare<T>);  // the last squares overlap those before
     const T* from = src + r * src_stride;
     T* to = dst + r;
@@ -94,12 +163,7 @@ void transpose_stretch(const T* src, int64_t src_stride, int64_t rows, int64_t c
       }
       transpose_squares(d, from + c, src_stride, to + c * dst_stride, dst_stride);
     }
-    for (; c + kSquare<T> <= cols; c += kSquare<T>) {
-      transpose_squares(block, from + c, src_stride, to + c * dst_stride, dst_stride);
-    }
-    for (; c < cols; ++c) {
-      for (int64_t i = 0; i < kSquare<T>; ++i) to[c * dst_stride + i] = from[i * src_stride + c];
-    }
+    transpose_narrow(from + c, src_stride, cols - c, to + c * dst_stride, dst_stride);
   }
 }
 

@@ -114,8 +114,9 @@ void adam_part(const AdamArgs& args, int64_t i, int64_t begin, int64_t end) {
   const auto shrink = splat<T>(1.0 - args.lr * args.weight_decay);
   const auto rate1 = splat<T>(1.0 - args.beta1);
   const auto beta2 = splat<T>(args.beta2), rate2 = splat<T>(1.0 - args.beta2);
-  const auto step = splat<T>(-args.lr / correction1);
-  const auto root2 = splat<T>(std::sqrt(correction2)), eps = splat<T>(args.eps);
+  // m / (sqrt(v) / root2 + eps) = root2 * m / (sqrt(v) + root2 * eps), a division less
+  const double root2 = std::sqrt(correction2);
+  const auto step = splat<T>(-args.lr / correction1 * root2), eps = splat<T>(args.eps * root2);
   for_vectors(d, end - begin, [&](auto load, auto store) {
     auto param = load(p);
     if (shrinks) param = hn::Mul(param, shrink);
@@ -129,7 +130,7 @@ void adam_part(const AdamArgs& args, int64_t i, int64_t begin, int64_t end) {
       square = hn::Max(load(highest), square);
       store(square, highest);
     }
-    const auto divisor = hn::Add(hn::Div(hn::Sqrt(square), root2), eps);
+    const auto divisor = hn::Add(hn::Sqrt(square), eps);
     store(hn::MulAdd(step, hn::Div(mean, divisor), param), p);
   });
 }

@@ -148,7 +148,22 @@ void drop_reference(void*, size_t, void* context) noexcept {
   Py_DECREF(static_cast<PyObject*>(context));
 }
 
-Tensor from_numpy(const py::object& object) {
+/// Kernels count on a bool to be 0 or 1, while other libraries take every byte but 0 for true:
+/// memory with such bytes is not shared but copied. Iff `wants_shared`, that is warned of.
+Tensor with_bools_of_one(const char* op, const Tensor& shared, bool wants_shared = true) {
+  if (shared.dtype() != kBool || shared.numel() == 0 || !shared.is_cpu()) return shared;
+  const Tensor bytes = from_blob(shared.data_ptr(), shared.shape(), kUInt8, shared.strides());
+  if (max(bytes).item<int64_t>() <= 1) return shared;
+  if (wants_shared) {
+    const std::string text =
+        concat(op, ": the array has bools that are neither 0 nor 1; the tensor is a copy");
+    PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1);
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+  }
+  return ne(bytes, 0);
+}
+
+Tensor from_numpy(const py::object& object, bool wants_shared = true) {
   if (!py::isinstance<py::array>(object)) {
     throw py::type_error(std::string("from_numpy: expected numpy.ndarray; got ") +
                          Py_TYPE(object.ptr())->tp_name);
@@ -175,8 +190,9 @@ Tensor from_numpy(const py::object& object) {
     strides.push_back(stride / item);
   }
   Py_INCREF(object.ptr());
-  return from_blob(const_cast<void*>(array.data()), shape, dtype, strides, drop_reference,
-                   object.ptr());
+  const Tensor shared = from_blob(const_cast<void*>(array.data()), shape, dtype, strides,
+                                  drop_reference, object.ptr());
+  return with_bools_of_one("from_numpy", shared, wants_shared);
 }
 
 /// An array over the tensor's memory, which it keeps alive.
@@ -434,6 +450,7 @@ Tensor from_dlpack(const py::object& source, DeviceOpt device, std::optional<boo
     throw py::value_error(
         "from_dlpack: the capsule holds no DLPack tensor, or was consumed already");
   }
+  tensor = with_bools_of_one("from_dlpack", tensor, !copy.value_or(false));
   if (device && !(*device == tensor.device())) return tensor.to(*device);
   return copy.value_or(false) ? tensor.clone() : tensor;
 }
@@ -459,7 +476,7 @@ Tensor tensor_from(py::handle data, DTypeOpt dtype, DeviceOpt device) {
   }
   if (is_array(object)) {
     const py::object packed = py::module_::import("numpy").attr("array")(data);
-    const Tensor shared = from_numpy(packed);
+    const Tensor shared = from_numpy(packed, false);
     return to(shared, TensorOptions().dtype(dtype.value_or(shared.dtype())).device(device), true);
   }
   Scalar value;

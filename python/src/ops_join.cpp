@@ -170,9 +170,7 @@ void add_index_rows(Rows& rows) {
   rows.both("take_along_dim(input, indices, dim=None)", fn<Tensor(T, T, DimOpt)>(take_along_dim));
   rows.both("masked_select(input, mask)", fn<Tensor(T, T)>(masked_select));
   rows.both("masked_scatter(input, mask, source)", fn<Tensor(T, T, T)>(masked_scatter));
-  rows.method("masked_scatter_(input, mask, source)", [](T x, T mask, T source) -> const Tensor& {
-    return x.copy_(masked_scatter(x, mask, source));
-  });
+  rows.method("masked_scatter_(input, mask, source)", fn<const Tensor&(T, T, T)>(masked_scatter_));
   rows.both("nonzero(input, *, as_tuple=False)", [](T x, bool as_tuple) -> TensorOrTensors {
     if (as_tuple) return {{}, nonzero_as_tuple(x), true};
     return {nonzero(x), {}, false};

@@ -354,6 +354,7 @@ void masked_scatter_backward(BackwardContext& context) {
   }
 }
 
+<<<<<<< HEAD
 }  // namespace
 
 Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& source) {
@@ -364,6 +365,14 @@ Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& sou
   TAUT_CHECK(input.dtype() == source.dtype(), DTypeError, "masked_scatter: source is ",
              source.dtype(), "; expected ", input.dtype());
   const Dims shape = broadcast_shapes("masked_scatter", input.shape(), mask.shape());
+=======
+Tensor scatter_where(const char* op, const Tensor& input, const Tensor& mask,
+                     const Tensor& source) {
+  TAUT_CHECK(mask.dtype() == kBool, DTypeError, op, ": mask must be bool; got ", mask.dtype());
+  TAUT_CHECK(input.dtype() == source.dtype(), DTypeError, op, ": source is ", source.dtype(),
+             "; expected ", input.dtype());
+  const Dims shape = broadcast_shapes(op, input.shape(), mask.shape());
+>>>>>>> cpu
   const Tensor full_mask = contiguous(expand(mask, shape));
   const Tensor values = contiguous(source);
   Tensor output;
@@ -378,10 +387,20 @@ Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& sou
                                                     .mask = full_mask.data_ptr(),
                                                     .source = values.data_ptr(),
                                                     .source_count = values.numel()});
-  TAUT_CHECK(needed <= values.numel(), ValueError, "masked_scatter: the mask is true ", needed,
+  TAUT_CHECK(needed <= values.numel(), ValueError, op, ": the mask is true ", needed,
              " times; source has only ", values.numel(), " elements");
   return autograd::record("masked_scatter", {input, values}, output, {full_mask},
                           masked_scatter_backward, IndexAttributes{source.shape()});
+}
+
+}  // namespace
+
+Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& source) {
+  return scatter_where("masked_scatter", input, mask, source);
+}
+const Tensor& masked_scatter_(const Tensor& input, const Tensor& mask, const Tensor& source) {
+  mask.layout().broadcast_to("masked_scatter_", input.shape());  // throws unless it fits
+  return copy_(input, scatter_where("masked_scatter_", input, mask, source));
 }
 
 }  // namespace taut

@@ -1,5 +1,8 @@
 #include "kernels/api/matmul.h"
 
+#include <optional>
+#include <utility>
+
 #include "tests/kernels/kernel_test.h"
 
 namespace taut::kernels::testing {
@@ -174,6 +177,48 @@ TEST_F(MatmulTest, ThreadsDoNotChangeABit) {
         kernels.gemm(args);
         EXPECT_TRUE(again.buffer.same_bits(c.buffer))
             << shape.m << " " << shape.n << " " << shape.k << " " << name(dtype);
+      }
+    }
+  }
+}
+
+// Whatever is copied or turned on the way.
+TEST_F(MatmulTest, LayoutDoesNotChangeABit) {
+  const MatmulKernels kernels = matmul_kernels_cpu();
+  struct Shape {
+    int64_t m, n, k;
+  };
+  const Shape shapes[] = {{64, 256, 784}, {64, 128, 256}, {33, 2100, 600}, {16, 1030, 70},
+                          {5, 40, 50},    {40, 64, 513},  {128, 64, 300},  {256, 784, 64},
+                          {100, 300, 40}, {64, 65, 1100}, {7, 2049, 31},   {33, 1044, 600}};
+  for (const Shape& shape : shapes) {
+    for (const DType dtype : {kFloat32, kFloat64}) {
+      // Twice the same numbers, by rows and by columns.
+      const auto both = [&](int64_t rows, int64_t cols) {
+        Operand by_rows{Buffer(dtype, rows * cols, 0), cols, 1, {}};
+        Operand by_columns{Buffer(dtype, rows * cols, 1), 1, rows, {}};
+        for (int64_t i = 0; i < rows * cols; ++i) {
+          by_rows.buffer.set(i, normal());
+          by_columns.buffer.set(i % cols * rows + i / cols, by_rows.buffer.get(i));
+        }
+        return std::pair(by_rows, by_columns);
+      };
+      const auto a = both(shape.m, shape.k), b = both(shape.k, shape.n);
+      const Operand fresh{Buffer(dtype, shape.m * shape.n, 0), shape.n, 1, {}};
+      std::optional<Operand> first;
+      for (const auto* left : {&a.first, &a.second}) {
+        for (const auto* right : {&b.first, &b.second}) {
+          Operand c = fresh;
+          GemmArgs args = arguments(*left, *right, c);
+          args.m = shape.m;
+          args.n = shape.n;
+          args.k = shape.k;
+          args.alpha = 1.5;
+          kernels.gemm(args);
+          if (!first) first = c;
+          EXPECT_TRUE(first->buffer.same_bits(c.buffer))
+              << shape.m << " " << shape.n << " " << shape.k << " " << name(dtype);
+        }
       }
     }
   }

@@ -385,6 +385,29 @@ TEST_F(ReduceTest, SpecialValues) {
   }
 }
 
+TEST_F(ReduceTest, ExtremaOfSeveralSpecialValues) {
+  for (DType dtype : kFloats) {
+    for (int64_t n : {64, 129, 300, 5000}) {
+      for (const auto& [one, other] : {std::pair(kInfinity, -kInfinity), std::pair(kNaN, kInfinity),
+                                       std::pair(-kInfinity, kNaN), std::pair(3e38, -3e38)}) {
+        View view(dtype, Dims{3, n}, {0, 1}, {1, 1}, 0b10u);
+        view.buffer.fill(rng_);
+        for (int64_t row = 0; row < 3; ++row) {
+          view.buffer.set(row * n + static_cast<int64_t>(rng_() % static_cast<uint64_t>(n)), one);
+          view.buffer.set(row * n + static_cast<int64_t>(rng_() % static_cast<uint64_t>(n)), other);
+        }
+        ValueBuffer out(dtype, 3);
+        ReduceArgs args;
+        describe(args, view, out);
+        kernels_.amax(args);
+        expect_matches(view, out, max_of, 0, "amax");
+        kernels_.amin(args);
+        expect_matches(view, out, min_of, 0, "amin");
+      }
+    }
+  }
+}
+
 TEST_F(ReduceTest, NothingGivesTheIdentity) {
   for (uint32_t mask : {0b01u, 0b10u, 0b11u}) {
     View view(kFloat32, mask == 0b10u ? Dims{4, 0} : Dims{0, 4}, {0, 1}, {1, 1}, mask);

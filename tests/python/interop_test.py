@@ -59,6 +59,25 @@ def test_arrays_that_do_not_fit():
         taut.from_numpy(frozen)
 
 
+def test_bools_of_numpy_that_are_neither_0_nor_1():
+    odd = np.array([[0, 1, 2], [255, 0, 128]], dtype=np.uint8).view(bool)
+    for array in (odd, odd.T, odd[:, 1:]):
+        true = [[bool(value) for value in row] for row in array]
+        copy = taut.tensor(array)
+        with pytest.warns(UserWarning, match="neither 0 nor 1"):
+            shared = [make(array) for make in (taut.from_numpy, taut.as_tensor, taut.from_dlpack)]
+        for x in (copy, *shared):
+            assert x.dtype == taut.bool and x.tolist() == true
+            assert x.sum().item() == array.sum()
+            assert x.int().tolist() == array.astype(int).tolist()
+            assert (x == taut.tensor(true)).all() and not (x ^ taut.tensor(true)).any()
+            assert x.numpy().view(np.uint8).max() == 1
+    plain = np.array([True, False])
+    x = taut.from_numpy(plain)
+    plain[1] = True
+    assert x.all()
+
+
 @pytest.mark.parametrize("dtype", NUMPY_DTYPES)
 def test_scalars_of_numpy_keep_their_dtype(dtype):
     number = np.dtype(dtype).type(1)

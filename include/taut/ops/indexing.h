@@ -126,6 +126,8 @@ TAUT_API Tensor take_along_dim(const Tensor& input, const Tensor& indices,
 TAUT_API Tensor masked_select(const Tensor& input, const Tensor& mask);
 /// The elements where the mask is true replaced by those of source, in order.
 TAUT_API Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& source);
+TAUT_API const Tensor& masked_scatter_(const Tensor& input, const Tensor& mask,
+                                       const Tensor& source);
 /// The coordinates of the elements that are not 0, as an (n, dims) tensor of int64.
 TAUT_API Tensor nonzero(const Tensor& input);
 TAUT_API Tensor argwhere(const Tensor& input);
