@@ -354,25 +354,14 @@ void masked_scatter_backward(BackwardContext& context) {
   }
 }
 
-<<<<<<< HEAD
-}  // namespace
-
-Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& source) {
-  ops::check_same_device("masked_scatter", input, mask);
-  ops::check_same_device("masked_scatter", input, source);
-  TAUT_CHECK(mask.dtype() == kBool, DTypeError, "masked_scatter: mask must be bool; got ",
-             mask.dtype());
-  TAUT_CHECK(input.dtype() == source.dtype(), DTypeError, "masked_scatter: source is ",
-             source.dtype(), "; expected ", input.dtype());
-  const Dims shape = broadcast_shapes("masked_scatter", input.shape(), mask.shape());
-=======
 Tensor scatter_where(const char* op, const Tensor& input, const Tensor& mask,
                      const Tensor& source) {
+  ops::check_same_device(op, input, mask);
+  ops::check_same_device(op, input, source);
   TAUT_CHECK(mask.dtype() == kBool, DTypeError, op, ": mask must be bool; got ", mask.dtype());
   TAUT_CHECK(input.dtype() == source.dtype(), DTypeError, op, ": source is ", source.dtype(),
              "; expected ", input.dtype());
   const Dims shape = broadcast_shapes(op, input.shape(), mask.shape());
->>>>>>> cpu
   const Tensor full_mask = contiguous(expand(mask, shape));
   const Tensor values = contiguous(source);
   Tensor output;
