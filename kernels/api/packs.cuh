@@ -2,7 +2,6 @@
 // Several consecutive elements that a thread loads or stores as one access of up to 16 bytes.
 //   const Pack<__half, 8> pack = load_pack<8>(x);   // x aligned to 16 bytes
 
-
 #include "kernels/api/cuda_launch.cuh"
 
 namespace taut::kernels::cuda {

@@ -9,14 +9,14 @@ namespace {
 
 void forward(const AttentionArgs& args) {
   if (cuda::run_cudnn_attention(args)) return;
-  detail::raise<NotImplementedError>("scaled_dot_product_attention: no CUDA kernel for ", args.dtype,
-                                     " of width ", args.width);
+  detail::raise<NotImplementedError>("scaled_dot_product_attention: no CUDA kernel for ",
+                                     args.dtype, " of width ", args.width);
 }
 
 void backward(const AttentionBackwardArgs& args) {
   if (cuda::run_cudnn_attention_backward(args)) return;
-  detail::raise<NotImplementedError>("scaled_dot_product_attention: no CUDA kernel for ", args.dtype,
-                                     " of width ", args.width);
+  detail::raise<NotImplementedError>("scaled_dot_product_attention: no CUDA kernel for ",
+                                     args.dtype, " of width ", args.width);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/api/cudnn.h"
+#include "kernels/cudnn/graph.h"
 #include "src/core/cuda/launch_context.h"
 
 namespace taut::kernels::cuda {

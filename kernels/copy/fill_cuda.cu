@@ -1,6 +1,5 @@
 // Fills and ranges on CUDA.
 
-
 #include "kernels/api/fast_index.cuh"
 #include "kernels/api/packs.cuh"
 #include "kernels/api/strided_loop.h"

@@ -1,5 +1,7 @@
 // taut.cuda: streams, events, what is current, and memory.
 
+#include "taut/core/cuda.h"
+
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -8,7 +10,6 @@
 #include "bindings.h"
 #include "module_binding.h"
 #include "taut/autograd/memory_history.h"
-#include "taut/core/cuda.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -48,10 +49,12 @@ void bind_streams(py::module_& module) {
       .def("synchronize", &Stream::synchronize, py::call_guard<py::gil_scoped_release>(),
            "Waits until what is queued now is done.")
       .def("query", &Stream::query, "Whether what is queued now is done.")
-      .def("wait_event", [](const Stream& self, const Event& event) { self.wait(event); },
-           "event"_a, "Work queued from now on waits for the event.")
-      .def("wait_stream", [](const Stream& self, const Stream& other) { self.wait(other); },
-           "stream"_a, "Work queued from now on waits for what `stream` holds now.")
+      .def(
+          "wait_event", [](const Stream& self, const Event& event) { self.wait(event); }, "event"_a,
+          "Work queued from now on waits for the event.")
+      .def(
+          "wait_stream", [](const Stream& self, const Stream& other) { self.wait(other); },
+          "stream"_a, "Work queued from now on waits for what `stream` holds now.")
       .def(
           "record_event",
           [](const Stream& self, std::optional<Event> event) {
@@ -60,7 +63,8 @@ void bind_streams(py::module_& module) {
             return result;
           },
           "event"_a = py::none(), "Marks what is queued now; makes an Event unless one is given.")
-      .def("__eq__", [](const Stream& a, const Stream& b) { return a == b; }, py::is_operator())
+      .def(
+          "__eq__", [](const Stream& a, const Stream& b) { return a == b; }, py::is_operator())
       .def("__hash__",
            [](const Stream& self) {
              return number_of(self.handle()) ^ static_cast<uintptr_t>(self.device().index());
@@ -75,17 +79,18 @@ void bind_streams(py::module_& module) {
         return Stream::from_handle(gpu_of(device), reinterpret_cast<void*>(handle));
       },
       "stream_ptr"_a, "device"_a = py::none());
-  module.def("current_stream",
-             [](const py::object& device) { return cuda::current_stream(gpu_of(device)); },
-             "device"_a = py::none());
-  module.def("default_stream",
-             [](const py::object& device) { return Stream(gpu_of(device)); },
-             "device"_a = py::none());
+  module.def(
+      "current_stream",
+      [](const py::object& device) { return cuda::current_stream(gpu_of(device)); },
+      "device"_a = py::none());
+  module.def(
+      "default_stream", [](const py::object& device) { return Stream(gpu_of(device)); },
+      "device"_a = py::none());
   module.def("set_stream", &cuda::set_stream, "stream"_a);
   module.def("current_device", &cuda::current_device);
-  module.def("set_device",
-             [](const py::object& device) { cuda::set_device(gpu_of(device).index()); },
-             "device"_a);
+  module.def(
+      "set_device", [](const py::object& device) { cuda::set_device(gpu_of(device).index()); },
+      "device"_a);
 }
 
 void bind_events(py::module_& module) {
@@ -135,8 +140,9 @@ py::list snapshot_of(Device device) {
 }
 
 void bind_memory(py::module_& module) {
-  module.def("properties", [](const py::object& device) { return properties_of(gpu_of(device)); },
-             "device"_a = py::none());
+  module.def(
+      "properties", [](const py::object& device) { return properties_of(gpu_of(device)); },
+      "device"_a = py::none());
   module.def(
       "mem_get_info",
       [](const py::object& device) {
@@ -144,43 +150,50 @@ void bind_memory(py::module_& module) {
         return py::make_tuple(info.free, info.total);
       },
       "device"_a = py::none());
-  module.def("memory_summary",
-             [](const py::object& device) { return cuda::memory_summary(gpu_of(device)); },
-             "device"_a = py::none());
-  module.def("memory_snapshot", [](const py::object& device) { return snapshot_of(gpu_of(device)); },
-             "device"_a = py::none());
+  module.def(
+      "memory_summary",
+      [](const py::object& device) { return cuda::memory_summary(gpu_of(device)); },
+      "device"_a = py::none());
+  module.def(
+      "memory_snapshot", [](const py::object& device) { return snapshot_of(gpu_of(device)); },
+      "device"_a = py::none());
   module.def(
       "memory_stats",
       [](const py::object& device) {
         const MemoryStats stats = memory_stats(gpu_of(device));
-        return py::dict(
-            "allocated"_a = stats.allocated, "max_allocated"_a = stats.max_allocated,
-            "requested"_a = stats.requested, "reserved"_a = stats.reserved,
-            "max_reserved"_a = stats.max_reserved, "allocations"_a = stats.allocations,
-            "live_allocations"_a = stats.live_allocations,
-            "system_allocations"_a = stats.system_allocations, "retries"_a = stats.retries,
-            "out_of_memory"_a = stats.out_of_memory);
+        return py::dict("allocated"_a = stats.allocated, "max_allocated"_a = stats.max_allocated,
+                        "requested"_a = stats.requested, "reserved"_a = stats.reserved,
+                        "max_reserved"_a = stats.max_reserved, "allocations"_a = stats.allocations,
+                        "live_allocations"_a = stats.live_allocations,
+                        "system_allocations"_a = stats.system_allocations,
+                        "retries"_a = stats.retries, "out_of_memory"_a = stats.out_of_memory);
       },
       "device"_a = py::none());
-  module.def("reset_peak_memory_stats",
-             [](const py::object& device) { reset_peak_memory_stats(gpu_of(device)); },
-             "device"_a = py::none());
-  module.def("empty_cache", [](const py::object& device) { empty_cache(gpu_of(device)); },
-             "device"_a = py::none());
-  module.def("set_per_process_memory_fraction",
-             [](double fraction, const py::object& device) {
-               cuda::set_per_process_memory_fraction(fraction, gpu_of(device));
-             },
-             "fraction"_a, "device"_a = py::none());
+  module.def(
+      "reset_peak_memory_stats",
+      [](const py::object& device) { reset_peak_memory_stats(gpu_of(device)); },
+      "device"_a = py::none());
+  module.def(
+      "empty_cache", [](const py::object& device) { empty_cache(gpu_of(device)); },
+      "device"_a = py::none());
+  module.def(
+      "set_per_process_memory_fraction",
+      [](double fraction, const py::object& device) {
+        cuda::set_per_process_memory_fraction(fraction, gpu_of(device));
+      },
+      "fraction"_a, "device"_a = py::none());
   // This thread's watcher; one at a time.
   static thread_local std::unique_ptr<cuda::MemoryHistory> history;
-  module.def("record_memory_history", [](bool enabled) {
-    if (!enabled) {
-      history.reset();
-    } else if (history == nullptr) {
-      history = std::make_unique<cuda::MemoryHistory>();
-    }
-  }, "enabled"_a = true);
+  module.def(
+      "record_memory_history",
+      [](bool enabled) {
+        if (!enabled) {
+          history.reset();
+        } else if (history == nullptr) {
+          history = std::make_unique<cuda::MemoryHistory>();
+        }
+      },
+      "enabled"_a = true);
   module.def("set_sync_debug_mode", &cuda::set_sync_debug_mode, "enabled"_a);
   module.def("get_sync_debug_mode", &cuda::sync_debug_mode);
 }

@@ -157,7 +157,10 @@ _CREATION = {
     "bernoulli_": "Filled with 1 with probability p, 0 otherwise.",
     "clone": "A copy with its own elements, on the tape.", "contiguous": "In row-major order; itself if it lies so already.",
     "to": "Another dtype or device; itself if it has both already.", "type": "The name of the dtype, or a cast.",
-    "type_as": "Cast to other's dtype.", "cpu": "On the CPU.", "cuda": "On a GPU.", "copy_": "Writes src, broadcast and cast.",
+    "type_as": "Cast to other's dtype.", "cpu": "On the CPU.", "cuda": "On a GPU.", "pin_memory": "A copy in pinned host memory, from which GPUs copy without waiting; self if it is pinned.",
+    "is_pinned": "Whether the tensor lies in pinned host memory.",
+    "record_stream": "Its memory is not used again before what is on the stream when the tensor goes is done.",
+    "copy_": "Writes src, broadcast and cast.",
     "fill_": "Writes value everywhere.", "zero_": "Writes zeros.", "fill": "value everywhere, as a new tensor.",
     **{name: f"A cast to {dtype}." for name, dtype in {
         "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "char": "int8",

@@ -18,7 +18,7 @@ HEAVY = {
 DEVICE = re.compile(
     r"(cstdint|cstddef|type_traits|limits|initializer_list|cfloat|cmath|climits|utility|cuda\w*\.h|cuda\w*\.hpp|mma\.h"
     r"|cooperative_groups(/\w+)?\.h|cub/(block|warp|device|iterator|util)\w*/\w+\.cuh|cuda/std/\w+|cuda/barrier"
-    r"|cuda/pipeline|curand_\w+\.h)$"
+    r"|cuda/pipeline|curand_\w+\.h|src/core/cuda/launch_context\.h)$"
 )
 
 # A third party and the places that may include it.
@@ -27,7 +27,7 @@ DOORS = [
     (r"hwy/", r"kernels/|tests/kernels/", "Highway"),
     (r"omp\.h", r"benchmarks/", "OpenMP (use taut/base/parallel.h)"),
     (r"cudnn\w*(\.h|/)", r"kernels/.*_cuda\.cpp|kernels/cudnn/", "cuDNN"),
-    (r"cublas\w*\.h", r"kernels/.*_cuda\.(cpp|cu)", "cuBLAS"),
+    (r"cublas\w*\.h", r"kernels/.*_cuda\.(cpp|cu)|kernels/matmul/cublaslt\.h|benchmarks/gpu/", "cuBLAS"),
     (r"nccl\.h", r"src/distributed/|kernels/.*_cuda\.cpp", "NCCL"),
     (r"nvrtc\.h|cupti\w*\.h", r"kernels/|src/", "NVRTC and CUPTI"),
     (r"nlohmann/|json\.hpp", r"src/(ai|io|onnx)/.*\.cpp|tests/", "nlohmann_json"),

@@ -9,9 +9,9 @@
 
 namespace taut {
 
-/// How exactly GPUs multiply float32 matrices and convolve: "highest" (the default) as float32 says,
-/// "high" with factors rounded to tf32 (10 bits of mantissa), "medium" to bfloat16 (7 bits), each
-/// several times faster than the one before; sums are in float32. The CPU is always exact.
+/// How exactly GPUs multiply float32 matrices and convolve: "highest" (the default) as float32
+/// says, "high" with factors rounded to tf32 (10 bits of mantissa), "medium" to bfloat16 (7 bits),
+/// each several times faster than the one before; sums are in float32. The CPU is always exact.
 /// @throws ValueError for other names.
 TAUT_API void set_float32_matmul_precision(std::string_view precision);
 TAUT_API std::string_view get_float32_matmul_precision();

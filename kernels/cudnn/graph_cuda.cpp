@@ -5,7 +5,7 @@
 #include <dlfcn.h>
 
 #include "kernels/api/cuda_library.h"
-#include "kernels/api/cudnn.h"
+#include "kernels/cudnn/graph.h"
 #include "src/core/cuda/launch_context.h"
 #include "taut/base/check.h"
 
