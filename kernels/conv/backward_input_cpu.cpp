@@ -132,7 +132,7 @@ void run_group(const ConvBackwardInputArgs& args, const ConvAxes& axes, int64_t 
         {f / (a[1].stride * a[2].stride), f / a[2].stride % a[1].stride, f % a[2].stride});
   }
   for_items(s.batch, in * out * axes.output_plane() * axes.taps(), [&](int64_t image) {
-    thread_local ThreadScratch<C> scratch;
+    ThreadScratch<C> scratch(ThreadMemory::conv_backward_input);
     C* source = scratch.get(out * frame.channel_size() + kSlack);
     const int64_t item = image * s.groups + group;
     fill_frames(frame, static_cast<const T*>(args.grad_output) + item * out * axes.output_plane(),

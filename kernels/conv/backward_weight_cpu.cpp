@@ -135,7 +135,7 @@ template <class T>
 void add_by_tiles(const WeightPlan& plan, const compute_t<T>* source, const T* grad,
                   int64_t image_stride, int64_t count, compute_t<T>* sums) {
   using C = compute_t<T>;
-  thread_local ThreadScratch<C> scratch;
+  ThreadScratch<C> scratch(ThreadMemory::conv_weight_tiles);
   const int64_t size = plan.frame.image_size();
   const int64_t length = plan.length();
   if (plan.frame.gang > 1) {
@@ -161,7 +161,7 @@ template <class T>
 void add_by_dots(const WeightPlan& plan, const compute_t<T>* source, const T* grad,
                  int64_t image_stride, int64_t count, compute_t<T>* sums) {
   using C = compute_t<T>;
-  thread_local ThreadScratch<C> scratch;
+  ThreadScratch<C> scratch(ThreadMemory::conv_weight_dots);
   const int64_t size = plan.frame.image_size();
   const int64_t length = (count - 1) * size + plan.length();
   C* outputs = scratch.get(plan.frame.gang * size);
@@ -210,7 +210,7 @@ template <class T>
 void sum_images(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int64_t group,
                 int64_t first, int64_t last, compute_t<T>* sums) {
   using C = compute_t<T>;
-  thread_local ThreadScratch<C> scratch;
+  ThreadScratch<C> scratch(ThreadMemory::conv_weight_images);
   const ConvShape& s = args.shape;
   C* source = scratch.get(plan.in * plan.frame.channel_size() + kSlack);
   std::fill(sums, sums + plan.size(), C(0));
@@ -287,7 +287,7 @@ void run_bias(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
   T* result = static_cast<T*>(args.grad_bias);
   const int64_t grain = std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, s.batch * plane));
   parallel_for(s.out_channels, grain, [&](int64_t begin, int64_t end) {
-    thread_local ThreadScratch<C> scratch;
+    ThreadScratch<C> scratch(ThreadMemory::conv_bias);
     for (int64_t channel = begin; channel < end; ++channel) {
       C total = C(0);
       for (int64_t image = 0; image < s.batch; ++image) {

@@ -77,7 +77,7 @@ void run_frames(const ConvForwardArgs& args, const ConvAxes& axes) {
   // Groups one after the other, so that one packed weight serves the whole batch.
   const int64_t work = in * out * plane * axes.taps();
   const auto run_image = [&](const PackedWeight<C>& weight, int64_t image, int64_t group) {
-    thread_local ThreadScratch<C> scratch;
+    ThreadScratch<C> scratch(ThreadMemory::conv_forward);
     C* source = scratch.get(in * frame.channel_size() + kSlack);
     const int64_t item = image * s.groups + group;
     fill_frames(frame, static_cast<const T*>(args.input) + item * in * axes.input_plane(), in,

@@ -19,6 +19,7 @@
 #include <memory>
 
 #include "kernels/api/conv.h"
+#include "kernels/api/thread_memory.h"
 #include "kernels/api/visit_dtype.h"
 
 namespace taut::kernels::conv_cpu {
@@ -190,17 +191,11 @@ void fill_frame(const Frame& frame, const T* image, C* channel) {
 template <class T>
 class ThreadScratch {
  public:
-  T* get(int64_t n) {
-    if (n > size_) {
-      data_.reset(new T[static_cast<size_t>(n)]);
-      size_ = n;
-    }
-    return data_.get();
-  }
+  explicit ThreadScratch(ThreadMemory use) : use_(use) {}
+  T* get(int64_t n) { return thread_memory_of<T>(use_, n); }
 
  private:
-  std::unique_ptr<T[]> data_;
-  int64_t size_ = 0;
+  ThreadMemory use_;
 };
 
 }  // namespace taut::kernels::conv_cpu

@@ -103,7 +103,7 @@ void run_region(const PackedWeight<compute_t<T>>& weight, const compute_t<T>* so
   const int64_t most = band_rows<C>(weight.rows, pitch);
   const int64_t bands = (rows + most - 1) / most;
   parallel_for(bands, 1, [&](int64_t begin, int64_t end) {
-    thread_local ThreadScratch<C> scratch;
+    ThreadScratch<C> scratch(ThreadMemory::conv_region);
     for (int64_t band = begin; band < end; ++band) {
       const int64_t first = rows * band / bands;
       const int64_t last = rows * (band + 1) / bands;

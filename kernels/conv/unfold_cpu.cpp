@@ -83,7 +83,7 @@ void fold(const FoldArgs& args) {
     const int64_t planes = args.shape.batch * args.shape.in_channels;
     parallel_for(planes, plane_grain(axes.output_plane() * axes.taps()),
                  [&](int64_t begin, int64_t end) {
-                   thread_local ThreadScratch<compute_t<T>> scratch;
+                   ThreadScratch<compute_t<T>> scratch(ThreadMemory::conv_fold);
                    for (int64_t plane = begin; plane < end; ++plane) {
                      fold_plane<T>(args, axes, plane, scratch.get(axes.input_plane()));
                    }

@@ -15,10 +15,10 @@
 
 #include "kernels/api/block_gemm.h"
 #include "kernels/api/simd_targets.h"
+#include "kernels/api/thread_memory.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul/block_gemm_cpu.cpp"
-#include <hwy/aligned_allocator.h>
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -237,24 +237,13 @@ TileFn<T> tile_function(int rows, int vectors) {
 }
 
 template <class T>
-struct Scratch {
-  hwy::AlignedFreeUniquePtr<T[]> a;
-  hwy::AlignedFreeUniquePtr<T[]> b;
-  T* block_of_a() { return of_size(a, kRows * kDepth<T>); }
-  T* panel_of_b() { return of_size(b, (kColumns + kTileVectors * lanes_of<T>()) * kDepth<T>); }
-
- private:
-  static T* of_size(hwy::AlignedFreeUniquePtr<T[]>& memory, int64_t size) {
-    if (!memory) memory = hwy::AllocateAligned<T>(static_cast<size_t>(size));
-    if (!memory) throw std::bad_alloc();
-    return memory.get();
-  }
-};
-
+T* block_of_a() {
+  return thread_memory_of<T>(ThreadMemory::gemm_rows, kRows * kDepth<T>);
+}
 template <class T>
-Scratch<T>& thread_scratch() {
-  thread_local Scratch<T> scratch;
-  return scratch;
+T* panel_of_b() {
+  return thread_memory_of<T>(ThreadMemory::gemm_columns,
+                             (kColumns + kTileVectors * lanes_of<T>()) * kDepth<T>);
 }
 
 template <class T>
@@ -291,7 +280,7 @@ class Product {
   }
 
   void run_turned() {
-    T* turned = thread_scratch<T>().block_of_a();  // its user reads a in place
+    T* turned = block_of_a<T>();  // its user reads a in place
     static_assert(kWideColumns <= 2 * kTileColumns && kWideColumns * kColumns <= kRows * kDepth<T>);
     for (int64_t column = 0; column < p_.n; column += kColumns) {
       BlockGemm<T> part;
@@ -353,7 +342,7 @@ class Product {
   void single_row(const T* b, int64_t column, int64_t columns, int64_t level, int64_t depth) {
     constexpr int kGroup = 8;
     const T* a = p_.a + level * p_.a_col_stride;
-    T* sum = thread_scratch<T>().panel_of_b();
+    T* sum = panel_of_b<T>();
     std::fill(sum, sum + padded(columns), T(0));
     int64_t p = 0;
     for (; p + kGroup <= depth; p += kGroup) {
@@ -384,7 +373,7 @@ class Product {
   }
 
   const T* pack_panel(const T* b, int64_t columns, int64_t depth, int64_t tile_columns) {
-    T* packed = thread_scratch<T>().panel_of_b();
+    T* packed = panel_of_b<T>();
     int64_t j = 0;
     if (p_.b_col_stride == 1 && tile_columns == kTileColumns) {
       j = pack_groups_of_panels<kTileColumns>(b, p_.b_row_stride, depth, columns, packed);
@@ -413,7 +402,7 @@ class Product {
     left.a_col_stride = p_.a_col_stride;
     left.a_tile_stride = height * p_.a_row_stride;
     if (reads_a_in_place()) return left;
-    T* packed = thread_scratch<T>().block_of_a();
+    T* packed = block_of_a<T>();
     if (p_.a_row_stride == 1) {
       pack(left.a, p_.a_col_stride, int64_t{1}, depth, rows, packed, kRows);
       left.a_col_stride = kRows;

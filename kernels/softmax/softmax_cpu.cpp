@@ -1,8 +1,8 @@
 #include "kernels/api/simd_targets.h"
+#include "kernels/api/thread_memory.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax/softmax_cpu.cpp"
-#include <hwy/aligned_allocator.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -45,14 +45,7 @@ void for_tiles(int64_t outer, int64_t dim, int64_t inner, Tile&& tile) {
 // straddle two lines would halve the speed.
 template <class A>
 A* scratch_row(int64_t n) {
-  static thread_local hwy::AlignedFreeUniquePtr<A[]> scratch;
-  static thread_local int64_t size = 0;
-  if (size < n) {
-    scratch = hwy::AllocateAligned<A>(static_cast<size_t>(n));
-    size = scratch ? n : 0;
-    if (!scratch) throw std::bad_alloc();
-  }
-  return scratch.get();
+  return thread_memory_of<A>(ThreadMemory::softmax_row, n);
 }
 
 // Whether rows of n results, one after another from y on, are written past the caches: such rows
