@@ -3,6 +3,7 @@
 //   #include <taut/taut.h>
 //   taut::Tensor x = taut::ones({2, 3}).requires_grad_();
 
+#include "taut/autograd/autocast_mode.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/checkpoint.h"
 #include "taut/autograd/function.h"

@@ -59,6 +59,7 @@ AutocastMode::AutocastMode(DeviceType device, std::optional<DType> dtype, bool e
   previous_enabled_ = state.enabled[i];
   previous_dtype_ = state.dtype[i];
   previous_cache_ = state.cache_enabled;
+  previous_mode_ = detail::thread_mode().autocast;
   state.enabled[i] = enabled;
   state.dtype[i] = wanted;
   state.cache_enabled = cache_enabled;
@@ -73,11 +74,12 @@ AutocastMode::~AutocastMode() {
   state.dtype[i] = previous_dtype_;
   state.cache_enabled = previous_cache_;
   if (--state.depth == 0) state.casts.clear();
-  autograd::update_autocast_mode();
+  detail::thread_mode().autocast = previous_mode_;
 }
 
 bool is_autocast_enabled(DeviceType device) { return autocast_state().enabled[index_of(device)]; }
 DType get_autocast_dtype(DeviceType device) { return autocast_state().dtype[index_of(device)]; }
+bool is_autocast_cache_enabled() { return autocast_state().cache_enabled; }
 void clear_autocast_cache() { autocast_state().casts.clear(); }
 
 }  // namespace taut

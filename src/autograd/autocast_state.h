@@ -8,11 +8,15 @@
 
 namespace taut::autograd {
 
-/// A weight in the lower dtype. The weight is kept with it, so that its address stays its own.
+/// A weight in the lower dtype. The weight is kept with it, so that its address stays its own, and
+/// the storage, so that a weight given other data is noticed.
 struct CachedCast {
   Tensor weight;
   Tensor cast;
+  Storage storage;
   uint32_t version;
+
+  bool is_current() const { return weight.storage() == storage && storage->version() == version; }
 };
 
 /// What is set, without what is kept.

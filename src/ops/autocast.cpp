@@ -1,5 +1,7 @@
 #include "src/ops/autocast.h"
 
+#include <optional>
+
 #include "src/autograd/autocast_state.h"
 #include "taut/ops/copy.h"
 
@@ -29,19 +31,32 @@ Tensor lowered(const Tensor& tensor) {
   const DType dtype = state.dtype[static_cast<size_t>(tensor.device().type())];
   if (tensor.dtype() == dtype) return tensor;
   if (!is_kept(state, tensor)) return to(tensor, dtype);
-  const uint32_t version = tensor.storage()->version();
   const auto found = state.casts.find(tensor.impl());
-  if (found != state.casts.end() && found->second.version == version &&
+  if (found != state.casts.end() && found->second.is_current() &&
       found->second.cast.dtype() == dtype) {
     return found->second.cast;
   }
   const Tensor cast = to(tensor, dtype);
-  state.casts.insert_or_assign(tensor.impl(), CachedCast{tensor, cast, version});
+  state.casts.insert_or_assign(
+      tensor.impl(), CachedCast{tensor, cast, tensor.storage(), tensor.storage()->version()});
   return cast;
 }
 
 Tensor raised(const Tensor& tensor) {
   return is_followed(tensor) && tensor.dtype() != kFloat32 ? to(tensor, kFloat32) : tensor;
+}
+
+DType widest_dtype(TensorList tensors) {
+  std::optional<DType> widest;
+  for (const Tensor& tensor : tensors) {
+    if (!is_followed(tensor)) continue;
+    widest = widest.has_value() ? promote_types(*widest, tensor.dtype()) : tensor.dtype();
+  }
+  return widest.value_or(kFloat32);
+}
+
+Tensor widened(const Tensor& tensor, DType dtype) {
+  return is_followed(tensor) && tensor.dtype() != dtype ? to(tensor, dtype) : tensor;
 }
 
 }  // namespace taut::ops

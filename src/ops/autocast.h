@@ -33,6 +33,12 @@ Tensor lowered(const Tensor& tensor);
 /// The tensor in float32, if it is a 16-bit float and autocast is on for its device.
 Tensor raised(const Tensor& tensor);
 
+/// The widest dtype among tensors that autocast speaks of: float32, unless all of them are of one
+/// 16-bit float.
+DType widest_dtype(TensorList tensors);
+/// The tensor in a floating dtype, if autocast speaks of it.
+Tensor widened(const Tensor& tensor, DType dtype);
+
 template <class T>
 decltype(auto) lowered_argument(const T& argument) {
   if constexpr (std::is_same_v<T, Tensor>) {
@@ -50,6 +56,19 @@ decltype(auto) raised_argument(const T& argument) {
   }
 }
 
+template <class T>
+decltype(auto) widened_argument(const T& argument, DType dtype) {
+  if constexpr (std::is_same_v<T, Tensor>) {
+    return widened(argument, dtype);
+  } else {
+    return (argument);
+  }
+}
+template <class T>
+void collect_tensor(Tensors& tensors, const T& argument) {
+  if constexpr (std::is_same_v<T, Tensor>) tensors.push_back(argument);
+}
+
 template <class Op, class... Args>
 auto in_lower_dtype(const Op& op, const Args&... args) {
   const AutocastPause pause;
@@ -59,6 +78,16 @@ template <class Op, class... Args>
 auto in_float32(const Op& op, const Args&... args) {
   const AutocastPause pause;
   return op(raised_argument(args)...);
+}
+
+/// For an op whose tensors must agree on a dtype.
+template <class Op, class... Args>
+auto in_widest_dtype(const Op& op, const Args&... args) {
+  const AutocastPause pause;
+  Tensors tensors;
+  (collect_tensor(tensors, args), ...);
+  const DType dtype = widest_dtype(tensors);
+  return op(widened_argument(args, dtype)...);
 }
 
 }  // namespace taut::ops

@@ -196,7 +196,8 @@ Term contract(Term a, Term b, const Labels& needed) {
 }  // namespace
 
 Tensor einsum(std::string_view equation, TensorList operands) {
-  if (ops::is_autocast()) {
+  // One operand is no product: what is summed of it decides for itself.
+  if (ops::is_autocast() && operands.size() > 1) {
     const ops::AutocastPause pause;
     Tensors cast;
     for (const Tensor& operand : operands) cast.push_back(ops::lowered(operand));

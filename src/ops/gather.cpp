@@ -1,6 +1,7 @@
 // Reading and writing along one dim by index: gather, scatter, index_select and their kin.
 
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/index_address.h"
 #include "taut/autograd/record.h"
@@ -206,6 +207,10 @@ Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const Scal
   return scatter_named("scatter", result, dim, index, value);
 }
 Tensor scatter_add(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& src) {
+  if (ops::is_autocast()) {
+    return ops::in_widest_dtype([](const auto&... x) { return scatter_add(x...); }, input, dim,
+                                index, src);
+  }
   const Tensor result = clone(input);
   return scatter_add_named("scatter_add", result, dim, index, src);
 }
@@ -462,6 +467,10 @@ Tensor index_add(const Tensor& input, int64_t dim, const Tensor& index, const Te
   return index_add_named("index_add", result, dim, index, source, alpha);
 }
 Tensor index_copy(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& source) {
+  if (ops::is_autocast()) {
+    return ops::in_widest_dtype([](const auto&... x) { return index_copy(x...); }, input, dim,
+                                index, source);
+  }
   const Tensor result = clone(input);
   return index_copy_named("index_copy", result, dim, index, source);
 }

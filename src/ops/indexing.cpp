@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/ops/allocate.h"
+#include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/index_address.h"
 #include "taut/autograd/record.h"
@@ -277,6 +278,13 @@ const Tensor& index_put_(const Tensor& input, TensorIndices indices, const Tenso
 }
 
 Tensor index_put(const Tensor& input, TensorIndices indices, const Tensor& value, bool accumulate) {
+  if (ops::is_autocast()) {
+    return ops::in_widest_dtype(
+        [&](const Tensor& to, const Tensor& from) {
+          return index_put(to, indices, from, accumulate);
+        },
+        input, value);
+  }
   Tensor result = clone(input);
   put_named("index_put", result, indices, value, accumulate);
   return result;

@@ -213,7 +213,7 @@ void dot_backward(BackwardContext& context) {
 
 Tensor dot(const Tensor& input, const Tensor& other) {
   if (ops::is_autocast()) {
-    return ops::in_lower_dtype([](const auto&... x) { return dot(x...); }, input, other);
+    return ops::in_widest_dtype([](const auto&... x) { return dot(x...); }, input, other);
   }
   check_rank("dot", "input", input, 1);
   check_rank("dot", "other", other, 1);
@@ -265,6 +265,10 @@ Tensor addmv(const Tensor& input, const Tensor& mat, const Tensor& vec, const Sc
 }
 Tensor addr(const Tensor& input, const Tensor& vec1, const Tensor& vec2, const Scalar& beta,
             const Scalar& alpha) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return addr(x...); }, input, vec1, vec2, beta,
+                               alpha);
+  }
   return add_scaled(input, outer(vec1, vec2), beta, alpha);
 }
 Tensor baddbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
@@ -404,6 +408,9 @@ Tensor matrix_power(const Tensor& input, int64_t n) {
 }
 
 Tensor vecdot(const Tensor& x, const Tensor& y, int64_t dim) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... a) { return vecdot(a...); }, x, y, dim);
+  }
   const Tensor products = mul(x, y);
   return sum(products, Dims{dim}, false, products.dtype());
 }

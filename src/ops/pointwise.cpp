@@ -483,7 +483,7 @@ DType result_type(Inputs inputs) {
 namespace {
 
 // Functions that leave the range of 16-bit floats, or need more of their digits.
-bool needs_float32(Pointwise op) {
+bool needs_float32(Pointwise op, Inputs inputs) {
   switch (op) {
     case Pointwise::Acos:
     case Pointwise::Asin:
@@ -501,6 +501,7 @@ bool needs_float32(Pointwise op) {
     case Pointwise::Sinh:
     case Pointwise::Softplus:
     case Pointwise::Tan: return true;
+    case Pointwise::TrueDivide: return inputs[0].is_scalar();  // a reciprocal
     default: return false;
   }
 }
@@ -526,7 +527,7 @@ Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
   const Inputs span(inputs.begin(), inputs.size());
   const Parameters given(parameters);
   const double* values = given.values;
-  if (is_autocast() && needs_float32(op)) return apply_in_float32(op, span, values);
+  if (is_autocast() && needs_float32(op, span)) return apply_in_float32(op, span, values);
   Tensor output = apply_plain(op, span, values);
   if (TAUT_UNLIKELY(!output.defined())) output = apply_general(op, span, values);
   record_pointwise(op, span, output, values);

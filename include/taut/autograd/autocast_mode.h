@@ -31,12 +31,15 @@ class TAUT_API AutocastMode {
   bool previous_enabled_;
   DType previous_dtype_;
   bool previous_cache_;
+  bool previous_mode_;  // off while the engine walks, whatever the settings
 };
 
 /// Whether autocast is on for a type of device.
 TAUT_API bool is_autocast_enabled(DeviceType device);
 /// The 16-bit float that it uses, or would.
 TAUT_API DType get_autocast_dtype(DeviceType device);
+/// Whether casts of weights are kept.
+TAUT_API bool is_autocast_cache_enabled();
 /// Forgets the casts of weights that are kept.
 TAUT_API void clear_autocast_cache();
 

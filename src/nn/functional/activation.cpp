@@ -1,5 +1,6 @@
 #include "taut/nn/functional/activation.h"
 
+#include "src/ops/autocast.h"
 #include "src/ops/pointwise.h"
 #include "taut/ops/ops.h"
 
@@ -58,6 +59,9 @@ Tensor hardshrink(const Tensor& input, double lambd) {
 }
 
 Tensor prelu(const Tensor& input, const Tensor& weight) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return prelu(x...); }, input, weight);
+  }
   TAUT_CHECK(weight.numel() == 1 || (input.dim() >= 2 && weight.numel() == input.size(1)) ||
                  (input.dim() == 1 && weight.numel() == input.size(0)),
              ShapeError, "prelu: weight has ", weight.numel(), " slopes; expected 1 or the ",

@@ -5,6 +5,7 @@
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/pointwise.h"
+#include "taut/autograd/autocast_mode.h"
 #include "taut/autograd/record.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/softmax.h"
@@ -79,6 +80,10 @@ Tensor huber_loss(const Tensor& input, const Tensor& target, Reduction reduction
 Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight,
                             Reduction reduction) {
   check_same_shape("binary_cross_entropy", input, target);
+  TAUT_CHECK(!ops::is_autocast() || !is_autocast_enabled(input.device().type()), DTypeError,
+             "binary_cross_entropy: is not safe under autocast, because the gradient of a "
+             "probability may leave the range of 16-bit floats; give the values before the sigmoid "
+             "to binary_cross_entropy_with_logits, or leave autocast for this loss");
   if (input.device().is_cpu() && input.numel() > 0) {
     const auto [low, high] = aminmax(input.detach());
     TAUT_CHECK(low.item<double>() >= 0 && high.item<double>() <= 1, ValueError,

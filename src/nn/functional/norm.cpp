@@ -481,6 +481,8 @@ Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tens
   TAUT_CHECK(values != 1, ValueError,
              "instance_norm: one value a channel and sample has no variance; got shape ",
              input.shape());
+  // Unlike group_norm it follows the dtype of its input, as batch_norm does.
+  const ops::AutocastPause no_autocast;
   Tensor output = group_norm(input, channels, weight, bias, eps);
   if (running_mean.defined() && input.numel() > 0) {
     move_statistics(input, running_mean, running_var, momentum);
