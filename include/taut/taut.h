@@ -3,6 +3,7 @@
 //   #include <taut/taut.h>
 //   taut::Tensor x = taut::ones({2, 3}).requires_grad_();
 
+#include "taut/amp/grad_scaler.h"
 #include "taut/autograd/autocast_mode.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/checkpoint.h"
@@ -66,4 +67,5 @@
 #include "taut/optim/lr_scheduler.h"
 #include "taut/optim/optimizer.h"
 #include "taut/optim/optimizers.h"
+#include "taut/optim/step_control.h"
 #include "taut/optim/values.h"

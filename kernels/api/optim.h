@@ -13,6 +13,15 @@
 
 namespace taut::kernels {
 
+/// What a gradient scaler says of a step, in device memory, so that the host need not wait for it.
+/// Null: nothing is said.
+struct StepControl {
+  const float* grad_factor = nullptr;  // gradients are multiplied by it first
+  const float* found_inf = nullptr;    // unless it is 0 the step does nothing ...
+  float* skipped_steps = nullptr;      // ... but add 1 to skipped_steps[places[i]] for each i,
+  const int64_t* places = nullptr;     // in host memory; what stands there is taken off steps[i]
+};
+
 /// `count` parameters: params[i] and grads[i] point to sizes[i] elements of `dtype`. The lists
 /// themselves lie in host memory and are read before the call returns.
 struct ParamList {
@@ -21,6 +30,8 @@ struct ParamList {
   const int64_t* sizes = nullptr;
   int64_t count = 0;
   DType dtype = kFloat32;
+  const int64_t* steps = nullptr;  // of those that count them: from 1 on, with this one
+  StepControl control = {};
 };
 
 /// g = maximize ? -grad : grad;  g += weight_decay p
@@ -43,12 +54,11 @@ struct SgdArgs : ParamList {
 /// m += (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g g
 /// amsgrad: vmax = max(vmax, v), used for v below
 /// p += -(lr / (1 - beta1^t)) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
-/// with the bias corrections in double, t = steps[i] counting from 1.
+/// with the bias corrections in double, t = steps[i].
 struct AdamArgs : ParamList {
   void* const* exp_avgs = nullptr;         // m, dtype
   void* const* exp_avg_sqs = nullptr;      // v, dtype
   void* const* max_exp_avg_sqs = nullptr;  // vmax, dtype; amsgrad only
-  const int64_t* steps = nullptr;          // host memory
   double lr = 1e-3;
   double beta1 = 0.9;
   double beta2 = 0.999;
@@ -76,10 +86,9 @@ struct RmspropArgs : ParamList {
 };
 
 /// g = maximize ? -grad : grad;  g += weight_decay p;  v += g g
-/// p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(v) + eps), t = steps[i] counting from 1.
+/// p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(v) + eps), t = steps[i].
 struct AdagradArgs : ParamList {
   void* const* state_sums = nullptr;  // v, dtype
-  const int64_t* steps = nullptr;     // host memory
   double lr = 1e-2;
   double lr_decay = 0.0;
   double eps = 1e-10;
@@ -88,7 +97,8 @@ struct AdagradArgs : ParamList {
 };
 
 /// x *= factor * (factor_pointer ? *factor_pointer : 1). Where `non_finite` is given it becomes 1
-/// when an element is infinite or NaN before the scaling, and is left alone otherwise.
+/// when an element is infinite or NaN before the scaling, and is left alone otherwise. A factor of
+/// 1 without a pointer writes nothing else: a look at the numbers alone.
 struct ScaleListArgs {
   void* const* tensors = nullptr;
   const int64_t* sizes = nullptr;

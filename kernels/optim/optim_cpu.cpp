@@ -45,24 +45,45 @@ const T* part(const void* const* list, int64_t i, int64_t begin) {
   return static_cast<const T*>(list[i]) + begin;
 }
 
-// The gradient as the formulas want it: its sign, and with the coupled weight decay.
+// Whether a gradient scaler calls the step off, which is counted.
+bool is_called_off(const ParamList& list) {
+  const StepControl& control = list.control;
+  if (control.found_inf == nullptr || *control.found_inf == 0.0f) return false;
+  if (control.skipped_steps != nullptr) {
+    for (int64_t i = 0; i < list.count; ++i) control.skipped_steps[control.places[i]] += 1.0f;
+  }
+  return true;
+}
+
+// How many steps of the i-th parameter were not called off, with this one.
+double real_steps(const ParamList& list, int64_t i) {
+  const auto steps = static_cast<double>(list.steps[i]);
+  const StepControl& control = list.control;
+  if (control.skipped_steps == nullptr) return steps;
+  return steps - static_cast<double>(control.skipped_steps[control.places[i]]);
+}
+
+// The gradient as the formulas want it: scaled and signed, and with the coupled weight decay.
 template <class T>
 class Gradient {
  public:
   using D = Lanes<T>;
   using V = hn::Vec<D>;
-  Gradient(bool maximize, double weight_decay)
-      : maximize_(maximize),
-        decays_(weight_decay != 0.0),
-        decay_(hn::Set(D(), static_cast<compute_t<T>>(weight_decay))) {}
+  Gradient(const StepControl& control, bool maximize, double weight_decay)
+      : decays_(weight_decay != 0.0),
+        decay_(hn::Set(D(), static_cast<compute_t<T>>(weight_decay))) {
+    const auto factor =
+        static_cast<compute_t<T>>(control.grad_factor == nullptr ? 1.0f : *control.grad_factor);
+    factor_ = hn::Set(D(), maximize ? -factor : factor);
+  }
   HWY_INLINE V operator()(V grad, V param) const {
-    const V signed_grad = maximize_ ? hn::Neg(grad) : grad;
-    return decays_ ? hn::MulAdd(decay_, param, signed_grad) : signed_grad;
+    const V scaled = hn::Mul(factor_, grad);
+    return decays_ ? hn::MulAdd(decay_, param, scaled) : scaled;
   }
 
  private:
-  bool maximize_, decays_;
-  V decay_;
+  bool decays_;
+  V decay_, factor_;
 };
 
 template <class T>
@@ -76,7 +97,7 @@ void sgd_part(const SgdArgs& args, int64_t i, int64_t begin, int64_t end) {
   T* p = part<T>(args.params, i, begin);
   const T* g = part<T>(args.grads, i, begin);
   T* buffer = args.momentum != 0.0 ? part<T>(args.momentum_buffers, i, begin) : nullptr;
-  const Gradient<T> gradient(args.maximize, args.weight_decay);
+  const Gradient<T> gradient(args.control, args.maximize, args.weight_decay);
   const auto lr = splat<T>(-args.lr), momentum = splat<T>(args.momentum);
   const auto damped = splat<T>(1.0 - args.dampening);
   const bool is_first = args.is_first_step, nesterov = args.nesterov;
@@ -106,10 +127,10 @@ void adam_part(const AdamArgs& args, int64_t i, int64_t begin, int64_t end) {
   T* m = part<T>(args.exp_avgs, i, begin);
   T* v = part<T>(args.exp_avg_sqs, i, begin);
   T* highest = args.amsgrad ? part<T>(args.max_exp_avg_sqs, i, begin) : nullptr;
-  const double t = static_cast<double>(args.steps[i]);
+  const double t = real_steps(args, i);
   const double correction1 = 1.0 - std::pow(args.beta1, t);
   const double correction2 = 1.0 - std::pow(args.beta2, t);
-  const Gradient<T> gradient(args.maximize, args.decoupled ? 0.0 : args.weight_decay);
+  const Gradient<T> gradient(args.control, args.maximize, args.decoupled ? 0.0 : args.weight_decay);
   const bool shrinks = args.decoupled && args.weight_decay != 0.0;
   const auto shrink = splat<T>(1.0 - args.lr * args.weight_decay);
   const auto rate1 = splat<T>(1.0 - args.beta1);
@@ -143,7 +164,7 @@ void rmsprop_part(const RmspropArgs& args, int64_t i, int64_t begin, int64_t end
   T* v = part<T>(args.square_avgs, i, begin);
   T* a = args.centered ? part<T>(args.grad_avgs, i, begin) : nullptr;
   T* buffer = args.momentum > 0.0 ? part<T>(args.momentum_buffers, i, begin) : nullptr;
-  const Gradient<T> gradient(args.maximize, args.weight_decay);
+  const Gradient<T> gradient(args.control, args.maximize, args.weight_decay);
   const auto alpha = splat<T>(args.alpha), rate = splat<T>(1.0 - args.alpha);
   const auto eps = splat<T>(args.eps), momentum = splat<T>(args.momentum), lr = splat<T>(-args.lr);
   for_vectors(d, end - begin, [&](auto load, auto store) {
@@ -172,8 +193,8 @@ void adagrad_part(const AdagradArgs& args, int64_t i, int64_t begin, int64_t end
   T* p = part<T>(args.params, i, begin);
   const T* g = part<T>(args.grads, i, begin);
   T* sum = part<T>(args.state_sums, i, begin);
-  const Gradient<T> gradient(args.maximize, args.weight_decay);
-  const double t = static_cast<double>(args.steps[i]);
+  const Gradient<T> gradient(args.control, args.maximize, args.weight_decay);
+  const double t = real_steps(args, i);
   const auto lr = splat<T>(-args.lr / (1.0 + (t - 1.0) * args.lr_decay));
   const auto eps = splat<T>(args.eps);
   for_vectors(d, end - begin, [&](auto load, auto store) {
@@ -186,6 +207,7 @@ void adagrad_part(const AdagradArgs& args, int64_t i, int64_t begin, int64_t end
 }
 
 void sgd(const SgdArgs& args) {
+  if (is_called_off(args)) return;
   visit_dtype(Floating{}, args.dtype, "sgd", [&]<class T>(Tag<T>) {
     for_parts(args.sizes, args.count,
               [&](int64_t i, int64_t begin, int64_t end) { sgd_part<T>(args, i, begin, end); });
@@ -193,6 +215,7 @@ void sgd(const SgdArgs& args) {
 }
 
 void adam(const AdamArgs& args) {
+  if (is_called_off(args)) return;
   visit_dtype(Floating{}, args.dtype, "adam", [&]<class T>(Tag<T>) {
     for_parts(args.sizes, args.count,
               [&](int64_t i, int64_t begin, int64_t end) { adam_part<T>(args, i, begin, end); });
@@ -200,6 +223,7 @@ void adam(const AdamArgs& args) {
 }
 
 void rmsprop(const RmspropArgs& args) {
+  if (is_called_off(args)) return;
   visit_dtype(Floating{}, args.dtype, "rmsprop", [&]<class T>(Tag<T>) {
     for_parts(args.sizes, args.count,
               [&](int64_t i, int64_t begin, int64_t end) { rmsprop_part<T>(args, i, begin, end); });
@@ -207,6 +231,7 @@ void rmsprop(const RmspropArgs& args) {
 }
 
 void adagrad(const AdagradArgs& args) {
+  if (is_called_off(args)) return;
   visit_dtype(Floating{}, args.dtype, "adagrad", [&]<class T>(Tag<T>) {
     for_parts(args.sizes, args.count,
               [&](int64_t i, int64_t begin, int64_t end) { adagrad_part<T>(args, i, begin, end); });
@@ -218,11 +243,12 @@ template <class T>
 bool scale_part(T* x, int64_t n, compute_t<T> factor) {
   const Lanes<T> d;
   const auto scale = hn::Set(d, factor);
+  const bool changes = factor != compute_t<T>(1);
   auto zeros = hn::Zero(d);
   for_vectors(d, n, [&](auto load, auto store) {
     const auto value = load(x);
     zeros = hn::MulAdd(value, hn::Zero(d), zeros);
-    store(hn::Mul(value, scale), x);
+    if (changes) store(hn::Mul(value, scale), x);
   });
   return hn::AllTrue(d, hn::Eq(zeros, hn::Zero(d)));
 }

@@ -1,7 +1,5 @@
 // Optimizer steps on CUDA: one launch for a list of tensors; see Note [Tensor lists].
 
-#include <cmath>
-
 #include "kernels/api/optim.h"
 #include "kernels/api/row_team.cuh"
 #include "kernels/optim/steps_cuda.cuh"
@@ -22,7 +20,7 @@ constexpr int kPacks = sizeof(T) == 2 ? 1 : 2;
 template <int kPack, int kUnroll, class T, class Update, int kCapacity>
 __device__ inline void update_packs(const TensorTable<kCapacity>& table, const ListChunk& chunk,
                                     int64_t first, int64_t end, const Update& update,
-                                    const Compute<T>* scalars) {
+                                    Compute<T> grad_factor, const Compute<T>* scalars) {
   using A = Compute<T>;
   constexpr int kLists = Update::kLists;
   constexpr int64_t kStep = int64_t{kThreads} * kPack;
@@ -48,6 +46,7 @@ __device__ inline void update_packs(const TensorTable<kCapacity>& table, const L
       A element[kLists];
 #pragma unroll
       for (int k = 0; k < kLists; ++k) element[k] = x[u][k][e];
+      if constexpr (kLists > 1) element[1] *= grad_factor;
       update(element, scalars);
 #pragma unroll
       for (int k = 0; k < kLists; ++k) x[u][k][e] = element[k];
@@ -61,66 +60,121 @@ __device__ inline void update_packs(const TensorTable<kCapacity>& table, const L
   }
 }
 
+template <class Update>
+constexpr bool kHasScalars = requires(const Update& update) { update.scalar(0, 1.0); };
+
+/// What a gradient scaler says, as a kernel takes it.
+struct DeviceControl {
+  const float* grad_factor;
+  const float* found_inf;
+  float* skipped_steps;
+
+  __device__ bool is_called_off() const { return found_inf != nullptr && *found_inf != 0.0f; }
+};
+
+// Note [Controlled steps]
+// The host does not know how many steps a gradient scaler has called off. Under one the table's
+// scalars are the host's count of steps and the place where those are counted; the first thread of
+// a block makes the update's scalars of them. No block reads a count in a launch that changes it.
+template <class A, class Update, int kCapacity>
+__device__ inline void count_real_steps(const TensorTable<kCapacity>& table, const ListChunk& chunk,
+                                        const DeviceControl& control, const Update& update,
+                                        A (&scalars)[kMaxScalars]) {
+  __shared__ A shared[kMaxScalars];
+  if (threadIdx.x == 0) {
+    const auto place = static_cast<int64_t>(table.scalars[1][chunk.tensor]);
+    const double steps =
+        table.scalars[0][chunk.tensor] - static_cast<double>(control.skipped_steps[place]);
+    for (int i = 0; i < kMaxScalars; ++i) shared[i] = static_cast<A>(update.scalar(i, steps));
+  }
+  __syncthreads();
+  for (int i = 0; i < kMaxScalars; ++i) scalars[i] = shared[i];
+}
+
 template <class T, class Update, int kCapacity>
 __global__ void __launch_bounds__(kThreads, 3)
     update_kernel(const __grid_constant__ TensorTable<kCapacity> table,
-                  const __grid_constant__ Update update) {
+                  const __grid_constant__ Update update, const DeviceControl control) {
   using A = Compute<T>;
   constexpr int kPack = kPackCount<T>;
   const ListChunk chunk(table);
+  if (control.is_called_off()) {
+    if (control.skipped_steps != nullptr && chunk.begin == 0 && threadIdx.x == 0) {
+      control.skipped_steps[static_cast<int64_t>(table.scalars[1][chunk.tensor])] += 1.0f;
+    }
+    return;
+  }
+  const A grad_factor =
+      control.grad_factor == nullptr ? A(1) : static_cast<A>(*control.grad_factor);
   A scalars[kMaxScalars];
 #pragma unroll
   for (int i = 0; i < kMaxScalars; ++i) {
     scalars[i] = static_cast<A>(table.scalars[i][chunk.tensor]);
   }
+  if constexpr (kHasScalars<Update>) {
+    if (control.skipped_steps != nullptr) count_real_steps(table, chunk, control, update, scalars);
+  }
   const int64_t whole = table.aligned[chunk.tensor] ? chunk.size / kPack * kPack : 0;
   for (int64_t i = int64_t{threadIdx.x} * kPack; i < whole;
        i += int64_t{kThreads} * kPack * kPacks<T>) {
-    update_packs<kPack, kPacks<T>, T>(table, chunk, i, whole, update, scalars);
+    update_packs<kPack, kPacks<T>, T>(table, chunk, i, whole, update, grad_factor, scalars);
   }
   for (int64_t i = whole + threadIdx.x; i < chunk.size; i += kThreads) {
-    update_packs<1, 1, T>(table, chunk, i, chunk.size, update, scalars);
+    update_packs<1, 1, T>(table, chunk, i, chunk.size, update, grad_factor, scalars);
   }
 }
 
+// What the table's scalars are made of.
+template <class Update>
+struct ScalarSource {
+  const ParamList& list;
+  const Update& update;
+
+  static double scalar(const void* context, int which, int64_t i) {
+    const auto& self = *static_cast<const ScalarSource*>(context);
+    const int64_t* steps = self.list.steps;
+    if (self.list.control.skipped_steps != nullptr) {
+      if (which == 1) return static_cast<double>(self.list.control.places[i]);
+      return steps == nullptr ? 0.0 : static_cast<double>(steps[i]);
+    }
+    if constexpr (kHasScalars<Update>) {
+      return self.update.scalar(which, static_cast<double>(steps[i]));
+    } else {
+      return 0.0;
+    }
+  }
+};
+
 template <class T, class Update, int kLists>
-void launch_update(const int64_t* sizes, int64_t count, const void* const* const (&lists)[kLists],
-                   const Update& update, double (*scalar)(const void*, int, int64_t) = nullptr,
-                   const void* context = nullptr) {
+void launch_update(const ParamList& list, const void* const* const (&lists)[kLists],
+                   const Update& update) {
   static_assert(kLists == Update::kLists);
+  const ScalarSource<Update> source{list, update};
+  const DeviceControl control{list.control.grad_factor, list.control.found_inf,
+                              list.control.skipped_steps};
   for_list(
-      sizes, count, lists,
+      list.sizes, list.count, lists,
       [&](const auto& table, uint32_t chunks, int64_t) {
-        update_kernel<T><<<chunks, kThreads, 0, stream()>>>(table, update);
+        update_kernel<T><<<chunks, kThreads, 0, stream()>>>(table, update, control);
       },
-      scalar, context);
+      &ScalarSource<Update>::scalar, &source);
 }
 
 void sgd(const SgdArgs& args) {
   visit_floating("sgd", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const void* const* buffers = args.momentum != 0.0 ? args.momentum_buffers : nullptr;
-    launch_update<T>(args.sizes, args.count, {args.params, args.grads, buffers},
-                     SgdUpdate<Compute<T>>(args));
+    launch_update<T>(args, {args.params, args.grads, buffers}, SgdUpdate<Compute<T>>(args));
   });
   check_launch("sgd");
-}
-
-// Step size and root of the second bias correction, of the i-th tensor.
-double adam_scalar(const void* context, int which, int64_t i) {
-  const auto& args = *static_cast<const AdamArgs*>(context);
-  const double t = static_cast<double>(args.steps[i]);
-  return which == 0 ? args.lr / (1.0 - std::pow(args.beta1, t))
-                    : std::sqrt(1.0 - std::pow(args.beta2, t));
 }
 
 void adam(const AdamArgs& args) {
   visit_floating("adam", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const void* const* highest = args.amsgrad ? args.max_exp_avg_sqs : nullptr;
-    launch_update<T>(args.sizes, args.count,
-                     {args.params, args.grads, args.exp_avgs, args.exp_avg_sqs, highest},
-                     AdamUpdate<Compute<T>>(args), &adam_scalar, &args);
+    launch_update<T>(args, {args.params, args.grads, args.exp_avgs, args.exp_avg_sqs, highest},
+                     AdamUpdate<Compute<T>>(args));
   });
   check_launch("adam");
 }
@@ -130,24 +184,17 @@ void rmsprop(const RmspropArgs& args) {
     using T = typename decltype(tag)::type;
     const void* const* means = args.centered ? args.grad_avgs : nullptr;
     const void* const* buffers = args.momentum > 0.0 ? args.momentum_buffers : nullptr;
-    launch_update<T>(args.sizes, args.count,
-                     {args.params, args.grads, args.square_avgs, means, buffers},
+    launch_update<T>(args, {args.params, args.grads, args.square_avgs, means, buffers},
                      RmspropUpdate<Compute<T>>(args));
   });
   check_launch("rmsprop");
 }
 
-double adagrad_scalar(const void* context, int, int64_t i) {
-  const auto& args = *static_cast<const AdagradArgs*>(context);
-  const double t = static_cast<double>(args.steps[i]);
-  return args.lr / (1.0 + (t - 1.0) * args.lr_decay);
-}
-
 void adagrad(const AdagradArgs& args) {
   visit_floating("adagrad", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch_update<T>(args.sizes, args.count, {args.params, args.grads, args.state_sums},
-                     AdagradUpdate<Compute<T>>(args), &adagrad_scalar, &args);
+    launch_update<T>(args, {args.params, args.grads, args.state_sums},
+                     AdagradUpdate<Compute<T>>(args));
   });
   check_launch("adagrad");
 }
@@ -155,7 +202,8 @@ void adagrad(const AdagradArgs& args) {
 void scale(const ScaleListArgs& args) {
   visit_floating("scale", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch_update<T>(args.sizes, args.count, {args.tensors}, ScaleUpdate<Compute<T>>(args));
+    const ParamList list{.sizes = args.sizes, .count = args.count};
+    launch_update<T>(list, {args.tensors}, ScaleUpdate<Compute<T>>(args));
   });
   check_launch("scale");
 }

@@ -1,6 +1,9 @@
 #pragma once
 // The formulas of optimizer steps, for one element: see kernels/api/optim.h. An update gets an
 // element of each of its lists, the parameter and the gradient first, and changes what it writes.
+// One that depends on the number of the step has scalars, which scalar(which, step) gives.
+
+#include <cmath>
 
 #include "kernels/api/optim.h"
 #include "kernels/optim/tensor_list_cuda.cuh"
@@ -59,6 +62,7 @@ struct AdamUpdate {
   static constexpr int kLists = 5;
   unsigned reads, writes;
   DecayedGradient<A> gradient;
+  double given_lr, given_beta1, given_beta2;
   A shrink, rate1, beta2, rate2, eps;
   bool shrinks, amsgrad;
 
@@ -66,6 +70,9 @@ struct AdamUpdate {
       : reads(kParam | kGrad | kFirstState | kSecondState),
         writes(kParam | kFirstState | kSecondState),
         gradient{args.maximize, static_cast<A>(args.decoupled ? 0.0 : args.weight_decay)},
+        given_lr(args.lr),
+        given_beta1(args.beta1),
+        given_beta2(args.beta2),
         shrink(static_cast<A>(1.0 - args.lr * args.weight_decay)),
         rate1(static_cast<A>(1.0 - args.beta1)),
         beta2(static_cast<A>(args.beta2)),
@@ -77,7 +84,10 @@ struct AdamUpdate {
     reads |= kThirdState;
     writes |= kThirdState;
   }
-  // scalars: the step size and the root of the second bias correction.
+  // The step size and the root of the second bias correction.
+  __host__ __device__ double scalar(int which, double t) const {
+    return which == 0 ? given_lr / (1.0 - pow(given_beta1, t)) : sqrt(1.0 - pow(given_beta2, t));
+  }
   __device__ void operator()(A (&x)[kLists], const A* scalars) const {
     const A param = shrinks ? x[0] * shrink : x[0];
     const A grad = gradient(x[1], param);
@@ -139,11 +149,18 @@ struct AdagradUpdate {
   static constexpr int kLists = 3;
   unsigned reads = kParam | kGrad | kFirstState, writes = kParam | kFirstState;
   DecayedGradient<A> gradient;
+  double lr, lr_decay;
   A eps;
 
   explicit AdagradUpdate(const AdagradArgs& args)
-      : gradient{args.maximize, static_cast<A>(args.weight_decay)}, eps(static_cast<A>(args.eps)) {}
-  // scalars: the decayed learning rate.
+      : gradient{args.maximize, static_cast<A>(args.weight_decay)},
+        lr(args.lr),
+        lr_decay(args.lr_decay),
+        eps(static_cast<A>(args.eps)) {}
+  // The decayed learning rate.
+  __host__ __device__ double scalar(int, double t) const {
+    return lr / (1.0 + (t - 1.0) * lr_decay);
+  }
   __device__ void operator()(A (&x)[kLists], const A* scalars) const {
     const A grad = gradient(x[1], x[0]);
     x[2] = fma(grad, grad, x[2]);
@@ -161,7 +178,9 @@ struct ScaleUpdate {
   float* non_finite;
 
   explicit ScaleUpdate(const ScaleListArgs& args)
-      : factor(args.factor), factor_pointer(args.factor_pointer), non_finite(args.non_finite) {}
+      : factor(args.factor), factor_pointer(args.factor_pointer), non_finite(args.non_finite) {
+    if (factor == 1.0 && factor_pointer == nullptr) writes = 0;
+  }
   __device__ void operator()(A (&x)[kLists], const A*) const {
     // x - x is 0 for finite x alone.
     if (non_finite != nullptr && !(x[0] - x[0] == A(0))) *non_finite = 1.0f;

@@ -41,11 +41,52 @@ void Optimizer::add_param_group(ParamGroup group) {
   groups_.push_back(std::move(group));
 }
 
-Values& Optimizer::state_of(const Tensor& parameter) {
+size_t Optimizer::position_of(const Tensor& parameter) const {
   const auto position = positions_.find(parameter.impl());
   TAUT_CHECK(position != positions_.end(), ValueError,
              "optimizer: the tensor is none of the parameters");
-  return states_[position->second].second;
+  return position->second;
+}
+
+std::vector<int64_t> Optimizer::called_off_steps() const {
+  std::vector<int64_t> counts(states_.size(), 0);
+  for (const Tensor& skipped : skipped_steps_) {
+    const Tensor here = taut::to(skipped, TensorOptions(kInt64).device(kCPU));
+    for (int64_t i = 0; i < here.numel(); ++i) {
+      counts[static_cast<size_t>(i)] += here.data_ptr<int64_t>()[i];
+    }
+  }
+  return counts;
+}
+
+namespace {
+
+void take_steps_off(Values& state, int64_t count) {
+  if (count != 0 && state.contains("step")) state.set("step", state.integer("step") - count);
+}
+
+}  // namespace
+
+Values& Optimizer::state_of(const Tensor& parameter) {
+  if (!skipped_steps_.empty()) {
+    const std::vector<int64_t> counts = called_off_steps();
+    for (size_t i = 0; i < counts.size(); ++i) take_steps_off(states_[i].second, counts[i]);
+    skipped_steps_.clear();
+  }
+  return states_[position_of(parameter)].second;
+}
+
+void Optimizer::controlled_step(const StepControl& control) {
+  TAUT_CHECK(takes_control(), NotImplementedError, name(),
+             ": its step takes no control of a gradient scaler");
+  control_ = &control;
+  try {
+    step();
+  } catch (...) {
+    control_ = nullptr;
+    throw;
+  }
+  control_ = nullptr;
 }
 
 Tensor Optimizer::step(const Callback<Tensor()>& closure) {
@@ -79,10 +120,11 @@ OptimizerState Optimizer::state_dict() const {
     for (size_t i = 0; i < group.params.size(); ++i) saved.params.push_back(next++);
     result.param_groups.push_back(std::move(saved));
   }
+  const std::vector<int64_t> counts = called_off_steps();
   for (size_t i = 0; i < states_.size(); ++i) {
-    if (!states_[i].second.empty()) {
-      result.state.emplace_back(static_cast<int64_t>(i), states_[i].second);
-    }
+    if (states_[i].second.empty()) continue;
+    result.state.emplace_back(static_cast<int64_t>(i), states_[i].second);
+    take_steps_off(result.state.back().second, counts[i]);
   }
   return result;
 }
@@ -123,6 +165,7 @@ void Optimizer::load_state_dict(const OptimizerState& state) {
     }
   }
   for (size_t i = 0; i < states_.size(); ++i) states_[i].second = std::move(loaded[i]);
+  skipped_steps_.clear();
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (const auto& [option, value] : state.param_groups[g].options) {
       groups_[g].options.set(option, value);

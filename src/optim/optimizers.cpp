@@ -1,5 +1,7 @@
 #include "taut/optim/optimizers.h"
 
+#include <typeinfo>
+
 #include "src/ops/dispatch.h"
 #include "src/optim/step_lists.h"
 #include "taut/autograd/grad_mode.h"
@@ -28,6 +30,12 @@ Values values_of(const AdamOptions& options) {
           {"decoupled_weight_decay", options.decoupled_weight_decay}};
 }
 
+// A class derived from one of these may have a step of its own.
+template <class... Known>
+bool is_one_of(const Optimizer& optimizer) {
+  return ((typeid(optimizer) == typeid(Known)) || ...);
+}
+
 int64_t has_momentum_buffer(const Values& state) { return state.contains("momentum_buffer"); }
 
 }  // namespace
@@ -46,6 +54,8 @@ SGD::SGD(std::vector<ParamGroup> groups, const SGDOptions& options)
              "SGD: nesterov needs momentum and no dampening");
 }
 
+bool SGD::takes_control() const { return is_one_of<SGD>(*this); }
+
 void SGD::step() {
   const NoGradGuard no_grad;
   for (const ParamGroup& group : param_groups()) {
@@ -61,6 +71,9 @@ void SGD::step() {
     for (StepList& list : make_step_lists(*this, group, has_momentum_buffer)) {
       list.fill(args);
       args.is_first_step = list.key() == 0;
+      // Where dampening treats the first step apart, one that is called off must leave no buffers.
+      const bool stands_out = args.is_first_step && args.momentum != 0 && args.dampening != 0;
+      if (stands_out && list.is_called_off()) continue;
       args.momentum_buffers = args.momentum == 0 ? nullptr : list.slot("momentum_buffer");
       ops::kernels_of(list.device()).optim.sgd(args);
       list.finish();
@@ -75,6 +88,8 @@ Adam::Adam(std::vector<ParamGroup> groups, const AdamOptions& options)
   check_not_negative("Adam", "weight_decay", options.weight_decay);
   check_betas("Adam", options.betas);
 }
+
+bool Adam::takes_control() const { return is_one_of<Adam, AdamW>(*this); }
 
 void Adam::step() {
   const NoGradGuard no_grad;
@@ -92,7 +107,7 @@ void Adam::step() {
     args.decoupled = group.options.flag("decoupled_weight_decay");
     for (StepList& list : make_step_lists(*this, group)) {
       list.fill(args);
-      args.steps = list.count_steps();
+      list.count_steps(args);
       args.exp_avgs = list.slot("exp_avg");
       args.exp_avg_sqs = list.slot("exp_avg_sq");
       args.max_exp_avg_sqs = args.amsgrad ? list.slot("max_exp_avg_sq") : nullptr;
@@ -126,6 +141,8 @@ RMSprop::RMSprop(std::vector<ParamGroup> groups, const RMSpropOptions& options)
   check_not_negative("RMSprop", "alpha", options.alpha);
 }
 
+bool RMSprop::takes_control() const { return is_one_of<RMSprop>(*this); }
+
 void RMSprop::step() {
   const NoGradGuard no_grad;
   for (const ParamGroup& group : param_groups()) {
@@ -139,7 +156,7 @@ void RMSprop::step() {
     args.maximize = group.options.flag("maximize");
     for (StepList& list : make_step_lists(*this, group)) {
       list.fill(args);
-      list.count_steps();
+      list.count_steps(args);
       args.square_avgs = list.slot("square_avg");
       args.grad_avgs = args.centered ? list.slot("grad_avg") : nullptr;
       args.momentum_buffers = args.momentum > 0 ? list.slot("momentum_buffer") : nullptr;
@@ -164,6 +181,8 @@ Adagrad::Adagrad(std::vector<ParamGroup> groups, const AdagradOptions& options)
   check_not_negative("Adagrad", "eps", options.eps);
 }
 
+bool Adagrad::takes_control() const { return is_one_of<Adagrad>(*this); }
+
 void Adagrad::step() {
   const NoGradGuard no_grad;
   for (const ParamGroup& group : param_groups()) {
@@ -176,7 +195,7 @@ void Adagrad::step() {
     const double start = group.options.number("initial_accumulator_value");
     for (StepList& list : make_step_lists(*this, group)) {
       list.fill(args);
-      args.steps = list.count_steps();
+      list.count_steps(args);
       args.state_sums = list.slot("sum", start);
       ops::kernels_of(list.device()).optim.adagrad(args);
       list.finish();

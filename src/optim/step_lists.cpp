@@ -5,11 +5,50 @@
 
 namespace taut::optim {
 
-void StepList::add(const Tensor& param, const Tensor& grad, Values& state) {
+/// What of an optimizer its steps see.
+struct StepAccess {
+  static const StepControl* control(const Optimizer& optimizer) { return optimizer.control_; }
+  static size_t place(const Optimizer& optimizer, const Tensor& param) {
+    return optimizer.position_of(param);
+  }
+  static Values& state(Optimizer& optimizer, size_t place) {
+    return optimizer.states_[place].second;
+  }
+  static bool has_skipped_steps(const Optimizer& optimizer) {
+    return !optimizer.skipped_steps_.empty();
+  }
+  /// The counts of called off steps on a device, one for each parameter.
+  static Tensor skipped_steps(Optimizer& optimizer, Device device) {
+    const auto wanted = static_cast<int64_t>(optimizer.states_.size());
+    Tensor* found = nullptr;
+    for (Tensor& skipped : optimizer.skipped_steps_) {
+      if (skipped.device() == device) found = &skipped;
+    }
+    if (found == nullptr) {
+      found = &optimizer.skipped_steps_.emplace_back(
+          zeros({wanted}, TensorOptions(kFloat32).device(device)));
+    } else if (found->numel() < wanted) {  // parameters were added
+      *found = cat({*found, zeros({wanted - found->numel()}, found->options())});
+    }
+    return *found;
+  }
+};
+
+namespace {
+
+Tensor on_device(const Tensor& number, Device device) {
+  return number.defined() ? taut::to(number, TensorOptions(kFloat32).device(device)) : Tensor();
+}
+
+}  // namespace
+
+void StepList::add(const Tensor& param, const Tensor& grad) {
+  const size_t place = StepAccess::place(*optimizer_, param);
+  places_.push_back(static_cast<int64_t>(place));
+  states_.push_back(&StepAccess::state(*optimizer_, place));
   originals_.push_back(param);
   params_.push_back(contiguous(param.detach()));
   grads_.push_back(contiguous(taut::to(grad.detach(), param.dtype())));
-  states_.push_back(&state);
 }
 
 void StepList::fill(kernels::ParamList& list) {
@@ -23,6 +62,13 @@ void StepList::fill(kernels::ParamList& list) {
   list.sizes = sizes_.data();
   list.count = static_cast<int64_t>(sizes_.size());
   list.dtype = dtype_;
+  list.control = {};
+  const StepControl* control = StepAccess::control(*optimizer_);
+  if (control == nullptr) return;
+  grad_factor_ = on_device(control->grad_factor, device_);
+  found_inf_ = on_device(control->found_inf, device_);
+  if (grad_factor_.defined()) list.control.grad_factor = grad_factor_.data_ptr<float>();
+  if (found_inf_.defined()) list.control.found_inf = found_inf_.data_ptr<float>();
 }
 
 void* const* StepList::slot(const char* name, double start) {
@@ -44,13 +90,22 @@ void* const* StepList::slot(const char* name, double start) {
   return pointers.data();
 }
 
-const int64_t* StepList::count_steps() {
+void StepList::count_steps(kernels::ParamList& list) {
   for (Values* state : states_) {
     const int64_t step = state->contains("step") ? state->integer("step") + 1 : 1;
     state->set("step", step);
     steps_.push_back(step);
   }
-  return steps_.data();
+  list.steps = steps_.data();
+  // Counts that are off stay so in steps without a scaler.
+  if (!found_inf_.defined() && !StepAccess::has_skipped_steps(*optimizer_)) return;
+  skipped_steps_ = StepAccess::skipped_steps(*optimizer_, device_);
+  list.control.skipped_steps = skipped_steps_.data_ptr<float>();
+  list.control.places = places_.data();
+}
+
+bool StepList::is_called_off() const {
+  return found_inf_.defined() && found_inf_.item<float>() != 0.0f;
 }
 
 void StepList::finish() {
@@ -69,16 +124,16 @@ std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& gr
   for (const Tensor& param : group.params) {
     const Tensor grad = param.grad();
     if (!grad.defined()) continue;
-    Values& state = optimizer.state_of(param);
+    const Values& state = StepAccess::state(optimizer, StepAccess::place(optimizer, param));
     const int64_t key = key_of == nullptr ? 0 : key_of(state);
     StepList* fitting = nullptr;
     for (StepList& list : lists) {
       if (list.fits(param, key)) fitting = &list;
     }
     if (fitting == nullptr) {
-      fitting = &lists.emplace_back(param.dtype(), param.device(), key);
+      fitting = &lists.emplace_back(optimizer, param.dtype(), param.device(), key);
     }
-    fitting->add(param, grad, state);
+    fitting->add(param, grad);
   }
   return lists;
 }

@@ -13,12 +13,13 @@ namespace taut::optim {
 /// writes back.
 class StepList {
  public:
-  StepList(DType dtype, Device device, int64_t key) : dtype_(dtype), device_(device), key_(key) {}
+  StepList(Optimizer& optimizer, DType dtype, Device device, int64_t key)
+      : optimizer_(&optimizer), dtype_(dtype), device_(device), key_(key) {}
 
   bool fits(const Tensor& param, int64_t key) const {
     return param.dtype() == dtype_ && param.device() == device_ && key == key_;
   }
-  void add(const Tensor& param, const Tensor& grad, Values& state);
+  void add(const Tensor& param, const Tensor& grad);
 
   Device device() const { return device_; }
   int64_t key() const { return key_; }
@@ -29,12 +30,15 @@ class StepList {
   /// Pointers to one state tensor of every parameter, made by `start` (zeros) where it is not
   /// there.
   void* const* slot(const char* name, double start = 0.0);
-  /// Counts one more step of every parameter, and returns the counts.
-  const int64_t* count_steps();
+  /// Counts one more step of every parameter.
+  void count_steps(kernels::ParamList& list);
+  /// Whether a gradient scaler calls the step off; waits for the device.
+  bool is_called_off() const;
   /// Writes copies back and raises the versions of the parameters.
   void finish();
 
  private:
+  Optimizer* optimizer_;
   DType dtype_;
   Device device_;
   int64_t key_;
@@ -42,6 +46,8 @@ class StepList {
   Tensors params_;  // contiguous
   Tensors grads_;   // contiguous, of the parameters' dtype
   std::vector<Values*> states_;
+  std::vector<int64_t> places_;  // of the parameters in the optimizer
+  Tensor grad_factor_, found_inf_, skipped_steps_;
   std::vector<void*> param_pointers_;
   std::vector<const void*> grad_pointers_;
   std::vector<int64_t> sizes_;

@@ -84,6 +84,77 @@ TEST_F(CudaOptim, TakesMoreTensorsThanALaunchHolds) {
   compare(kCases[4], std::vector<int64_t>(100, 33), kFloat32);
 }
 
+// Called off steps leave no trace, and the count of the others is right, without a look by the
+// host.
+TEST_F(CudaOptim, FollowsAScalerAsTheCpuDoes) {
+  for (const OptimizerCase& row : kCases) {
+    for (DType dtype : {kFloat32, kBFloat16}) {
+      Tensors cpu, gpu;
+      for (int64_t n : {1, 1000, 8193, 20000}) {
+        const Tensor x = randn({n}).to(dtype);
+        cpu.push_back(x.clone().requires_grad_());
+        gpu.push_back(x.cuda().requires_grad_());
+      }
+      const auto on_cpu = row.make(cpu), on_gpu = row.make(gpu);
+      const bool called_off[] = {true, false, true, true, false, false};
+      for (size_t step = 0; step < std::size(called_off); ++step) {
+        for (size_t i = step == 0 ? 1 : 0; i < cpu.size(); ++i) {
+          const Tensor grad = randn({cpu[i].numel()}).to(dtype);
+          cpu[i].set_grad(grad);
+          gpu[i].set_grad(grad.cuda());
+        }
+        const Tensor factor = full({}, 0.25), found = full({}, called_off[step] ? 1.0 : 0.0);
+        on_cpu->controlled_step({factor, found});
+        on_gpu->controlled_step({factor.cuda(), found.cuda()});
+      }
+      for (size_t i = 0; i < cpu.size(); ++i) {
+        expect_close(gpu[i].detach(), cpu[i].detach(), 4 * tolerance_of(dtype),
+                     concat(row.name, " ", dtype, " tensor ", i));
+        const Values &mine = on_gpu->state_of(gpu[i]), &expected = on_cpu->state_of(cpu[i]);
+        if (!expected.contains("step")) continue;
+        EXPECT_EQ(mine.integer("step"), expected.integer("step")) << row.name << " tensor " << i;
+      }
+    }
+  }
+}
+
+TEST_F(CudaOptim, AScalerSkipsAndCountsOnTheDevice) {
+  const Tensor w = randn({5000}).cuda().requires_grad_();
+  AdamW optimizer(Tensors{w}, {.lr = 0.1});
+  amp::GradScaler scaler;
+  const auto step = [&](double value) {
+    w.set_grad(full({5000}, value, TensorOptions(kFloat32).device(kCUDA)));
+    scaler.scale(w);
+    scaler.step(optimizer);
+    scaler.update();
+  };
+  step(1.0);
+  const Tensor before = w.detach().clone();
+  step(std::numeric_limits<double>::infinity());
+  expect_same_bits(w.detach(), before, "a step that is called off");
+  EXPECT_EQ(scaler.get_scale(), 32768.0);
+  EXPECT_EQ(optimizer.state_of(w).integer("step"), 1);
+  step(1.0);
+  EXPECT_EQ(optimizer.state_of(w).integer("step"), 2);
+}
+
+TEST_F(CudaOptim, ClipsAsTheCpuDoes) {
+  for (DType dtype : kFloatingDTypes) {
+    Tensors cpu, gpu;
+    for (int64_t n : {1, 0, 8193, 20000}) {
+      cpu.push_back(zeros({n}, dtype).requires_grad_());
+      gpu.push_back(zeros({n}, dtype).cuda().requires_grad_());
+      cpu.back().set_grad(randn({n}).to(dtype));
+      gpu.back().set_grad(cpu.back().grad().cuda());
+    }
+    const Tensor expected = nn::utils::clip_grad_norm_(cpu, 3.0);
+    expect_close(nn::utils::clip_grad_norm_(gpu, 3.0), expected, concat("norm ", dtype));
+    for (size_t i = 0; i < cpu.size(); ++i) {
+      expect_close(gpu[i].grad(), cpu[i].grad(), concat("clipped ", dtype, " tensor ", i));
+    }
+  }
+}
+
 // ---- Lists for clipping and unscaling -----------------------------------------------------------
 
 struct TensorList {

@@ -250,6 +250,15 @@ TEST_F(OptimTest, ScaleAndSumSquares) {
       kernels_.scale(args);
       EXPECT_EQ(non_finite, 1.0f);
     }
+
+    // A factor of 1 is a look: read-only memory will do.
+    const auto unseen = list.buffers[5].values();
+    args.factor = 1.0;
+    args.factor_pointer = nullptr;
+    non_finite = 0.0f;
+    kernels_.scale(args);
+    EXPECT_EQ(non_finite, 1.0f);
+    EXPECT_EQ(list.buffers[5].values(), unseen);
   }
 }
 

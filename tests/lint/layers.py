@@ -24,7 +24,8 @@ FLOORS = {
     "autograd": ["ops", "autograd/graph"],
     "nn": ["ops", "autograd"],
     "optim": ["ops", "autograd", "kernels/api"],
-    "amp": ["ops", "autograd"],
+    # A gradient scaler runs the optimizer's step, and tells it on the device whether to.
+    "amp": ["ops", "autograd", "optim"],
     # A dataset shuffles, stacks and selects rows.
     "data": ["ops"],
     "io": ["core"],

@@ -10,6 +10,7 @@
 
 #include "taut/base/callback.h"
 #include "taut/core/state_dict.h"
+#include "taut/optim/step_control.h"
 #include "taut/optim/values.h"
 
 namespace taut::optim {
@@ -42,6 +43,11 @@ class TAUT_API Optimizer {
   /// Runs closure, which clears gradients, computes a loss and its gradients, then the step;
   /// returns the loss.
   Tensor step(const Callback<Tensor()>& closure);
+  /// Whether controlled_step() may be called: the optimizers of Taut take part, and step() of
+  /// others knows nothing of a control.
+  virtual bool takes_control() const { return false; }
+  /// The step under what a gradient scaler says.
+  void controlled_step(const StepControl& control);
   /// Forgets the gradients of all parameters, or zeroes them.
   void zero_grad(bool set_to_none = true);
 
@@ -55,7 +61,8 @@ class TAUT_API Optimizer {
   /// The options that a group has when it brings none.
   const Values& defaults() const { return defaults_; }
 
-  /// The state of one parameter, empty before its first step.
+  /// The state of one parameter, empty before its first step. Waits for the device when a gradient
+  /// scaler has stepped since, because of the steps that it called off.
   Values& state_of(const Tensor& parameter);
 
   OptimizerState state_dict() const;
@@ -73,11 +80,20 @@ class TAUT_API Optimizer {
   Optimizer(std::vector<ParamGroup> groups, Values defaults);
 
  private:
+  friend struct StepAccess;
+  size_t position_of(const Tensor& parameter) const;
+  // Waits for the device: how many steps of each parameter were called off and are counted as made.
+  std::vector<int64_t> called_off_steps() const;
+
   std::vector<ParamGroup> groups_;
   Values defaults_;
   // One entry for each parameter, found by identity.
   std::vector<std::pair<Tensor, Values>> states_;
   std::map<const TensorImpl*, size_t> positions_;
+  // Of the step that is under way; null for one without a scaler.
+  const StepControl* control_ = nullptr;
+  // The same counts, one tensor for each device.
+  Tensors skipped_steps_;
 };
 
 /// A group of all parameters.

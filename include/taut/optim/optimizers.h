@@ -23,6 +23,7 @@ class TAUT_API SGD : public Optimizer {
   explicit SGD(std::vector<ParamGroup> groups, const SGDOptions& options = {});
   using Optimizer::step;
   void step() override;
+  bool takes_control() const override;
 };
 
 struct AdamOptions {
@@ -43,6 +44,7 @@ class TAUT_API Adam : public Optimizer {
   explicit Adam(std::vector<ParamGroup> groups, const AdamOptions& options = {});
   using Optimizer::step;
   void step() override;
+  bool takes_control() const override;
 };
 
 struct AdamWOptions {
@@ -80,6 +82,7 @@ class TAUT_API RMSprop : public Optimizer {
   explicit RMSprop(std::vector<ParamGroup> groups, const RMSpropOptions& options = {});
   using Optimizer::step;
   void step() override;
+  bool takes_control() const override;
 };
 
 struct AdagradOptions {
@@ -99,6 +102,7 @@ class TAUT_API Adagrad : public Optimizer {
   explicit Adagrad(std::vector<ParamGroup> groups, const AdagradOptions& options = {});
   using Optimizer::step;
   void step() override;
+  bool takes_control() const override;
 };
 
 }  // namespace taut::optim
