@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "src/ops/tensor_lists.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/ops/ops.h"
 
@@ -16,11 +17,41 @@ Tensors gradients_of(TensorList parameters) {
   return grads;
 }
 
+// Squares are summed in double, by one launch for each dtype and device.
+Tensor euclidean_norm(TensorList tensors) {
+  Tensor total;
+  for (const Tensors& list : ops::by_dtype_and_device(tensors)) {
+    const Tensor squares = to(ops::sum_squares_of_list(list), tensors[0].device());
+    total = total.defined() ? total + squares : squares;
+  }
+  return to(sqrt(total), tensors[0].dtype());
+}
+
+bool are_floating(TensorList tensors) {
+  for (const Tensor& tensor : tensors) {
+    if (!tensor.is_floating_point()) return false;
+  }
+  return true;
+}
+
+void multiply(const Tensors& tensors, const Tensor& factor) {
+  for (const Tensors& list : ops::by_dtype_and_device(tensors)) {
+    // The kernel reads its factor in float32, which is too coarse here.
+    if (list[0].dtype() == kFloat64) {
+      for (const Tensor& tensor : list) tensor.mul_(to(factor, tensor.options()));
+      continue;
+    }
+    const Tensor there = to(factor, TensorOptions(kFloat32).device(list[0].device()));
+    ops::scale_list(list, {.factor_tensor = there});
+  }
+}
+
 }  // namespace
 
 Tensor get_total_norm(TensorList tensors, double norm_type) {
   const NoGradGuard no_grad;
   if (tensors.empty()) return tensor(0.0);
+  if (norm_type == 2.0 && are_floating(tensors)) return euclidean_norm(tensors);
   // The norm of the norms, all in the first tensor's dtype and place.
   Tensors norms;
   for (const Tensor& one : tensors) {
@@ -38,7 +69,7 @@ Tensor clip_grad_norm_(TensorList parameters, double max_norm, double norm_type,
              "clip_grad_norm_: the norm of the gradients is ", total.item<double>());
   // Without a look at the norm, so that a device need not be waited for.
   const Tensor scale = clamp(reciprocal(total + 1e-6) * max_norm, {}, Scalar(1.0));
-  for (const Tensor& grad : grads) grad.mul_(to(scale, grad.options()));
+  multiply(grads, scale);
   return total;
 }
 

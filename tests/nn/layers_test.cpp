@@ -206,6 +206,36 @@ TEST(ClipGrad, BoundsNormAndValues) {
   EXPECT_THROW(utils::clip_grad_norm_(all, 1.0, 2.0, true), ValueError);
 }
 
+TEST(ClipGrad, TakesDtypesAndLayoutsAsTheyCome) {
+  manual_seed(4);
+  const Tensor wide = randn({40, 30}), turned = randn({8, 50}).t(), low = randn({300}, kBFloat16);
+  const Tensor exact = randn({70}, kFloat64), spread = randn({20}).slice(0, 0, 20, 2);
+  const Tensors grads{wide, turned, low, exact, spread, zeros({0})};
+  double squares = 0;
+  Tensors parameters, before;
+  for (const Tensor& grad : grads) {
+    squares += pow(grad.to(kFloat64), 2).sum().item<double>();
+    before.push_back(grad.clone());
+    parameters.push_back(zeros_like(grad).requires_grad_());
+    parameters.back().set_grad(grad);
+  }
+  const double norm = utils::clip_grad_norm_(parameters, 2.0).item<double>();
+  EXPECT_NEAR(norm, std::sqrt(squares), 1e-6 * norm);
+  for (size_t i = 0; i < grads.size(); ++i) {
+    const double tolerance = grads[i].dtype() == kBFloat16 ? 8e-3 : 1e-6;
+    const Tensor expected = before[i].to(kFloat64) * (2.0 / norm);
+    EXPECT_TRUE(allclose(parameters[i].grad().to(kFloat64), expected, tolerance, 1e-7)) << i;
+  }
+}
+
+TEST(ClipGrad, TellsGraphsThatGradientsHaveChanged) {
+  const Tensor w = zeros({3}).requires_grad_(), x = ones({3}).requires_grad_();
+  w.set_grad(full({3}, 4.0));
+  const Tensor loss = (x * w.grad()).sum();
+  utils::clip_grad_norm_(Tensors{w}, 1.0);
+  EXPECT_THROW(loss.backward(), AutogradError);
+}
+
 TEST(ClipGrad, ParametersAsAVector) {
   Linear from(2, 3), into(2, 3);
   utils::vector_to_parameters(utils::parameters_to_vector(from.parameters()), into.parameters());
