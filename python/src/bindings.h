@@ -12,5 +12,6 @@ void bind_optim(pybind11::module_& module);
 void bind_data(pybind11::module_& module);
 void bind_io(pybind11::module_& module);
 void bind_cuda(pybind11::module_& module);
+void bind_amp(pybind11::module_& module);
 
 }  // namespace taut::python

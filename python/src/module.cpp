@@ -221,6 +221,7 @@ PYBIND11_MODULE(taut_bindings, module) {
   bind_data(module);
   bind_io(module);
   bind_cuda(module);
+  bind_amp(module);
   bind_settings(module);
   taut::set_interrupt_check(run_signal_handlers);
 }

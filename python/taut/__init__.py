@@ -13,6 +13,7 @@ from math import e, inf, nan, pi
 from . import _C
 from ._C import *  # noqa: F403
 from . import _tensor  # noqa: F401  completes the class Tensor
+from ._autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from ._modes import enable_grad, inference_mode, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._serialization import load, save
 from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
@@ -36,7 +37,7 @@ def typename(obj):
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
-_LAZY = ("autograd", "config", "cuda", "io", "linalg", "nn", "optim", "special", "utils")
+_LAZY = ("amp", "autograd", "config", "cuda", "io", "linalg", "nn", "optim", "special", "utils")
 
 
 def __getattr__(name):
