@@ -3,6 +3,7 @@
 
 #include "kernels/api/copy.h"
 #include "kernels/api/strided_loop.h"
+#include "kernels/elementwise/check_range.h"
 #include "kernels/elementwise/launch_cuda.cuh"
 
 namespace taut::kernels {
@@ -344,6 +345,8 @@ void run(const PointwiseArgs& args) {
 
 }  // namespace
 
-PointwiseKernels pointwise_kernels_cuda() { return {.run = run}; }
+PointwiseKernels pointwise_kernels_cuda() {
+  return {.run = run, .run_flat = nullptr, .check_range = cuda::check_range};
+}
 
 }  // namespace taut::kernels

@@ -52,6 +52,8 @@ template <class T>
 constexpr int64_t kDepth = static_cast<int64_t>(2048 / sizeof(T));
 constexpr int64_t kRows = kTileRows * 16;
 constexpr int64_t kColumns = 2048;
+// Rows of a turned product that are made at once.
+constexpr int64_t kTurnedRows = 1024;
 // Rows of a that are at most this far apart may be read in place: farther ones, which are often a
 // power of two, crowd the same cache sets.
 template <class T>
@@ -281,10 +283,11 @@ class Product {
 
   void run_turned() {
     T* turned = block_of_a<T>();  // its user reads a in place
-    static_assert(kWideColumns <= 2 * kTileColumns && kWideColumns * kColumns <= kRows * kDepth<T>);
-    for (int64_t column = 0; column < p_.n; column += kColumns) {
+    static_assert(kWideColumns <= 2 * kTileColumns &&
+                  kWideColumns * kTurnedRows <= kRows * kDepth<T>);
+    for (int64_t column = 0; column < p_.n; column += kTurnedRows) {
       BlockGemm<T> part;
-      part.m = std::min(kColumns, p_.n - column);
+      part.m = std::min(kTurnedRows, p_.n - column);
       part.n = p_.m;
       part.k = p_.k;
       part.a = p_.b + column * p_.b_col_stride;
