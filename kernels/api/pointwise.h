@@ -96,7 +96,6 @@ struct CheckRangeArgs {
 
 struct PointwiseKernels {
   void (*run)(const PointwiseArgs& args);
-  /// Null on a device whose calls cost more than reading PointwiseArgs does.
   void (*run_flat)(const FlatPointwiseArgs& args) = nullptr;
   /// Null on the CPU, where values are looked at before the op.
   void (*check_range)(const CheckRangeArgs& args) = nullptr;
