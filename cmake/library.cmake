@@ -105,14 +105,23 @@ endif()
 if(TAUT_HAS_CUDA)
   # Not the static runtime: its 4 KiB of thread-local storage would have to find room in the block that the loader keeps
   # for TAUT_HOT_THREAD_LOCAL.
-  target_link_libraries(taut PRIVATE CUDA::cudart)
+  target_link_libraries(taut PRIVATE "${CUDA_cudart_LIBRARY}")
+  # Only to the sources that read them: the others are compiled as they are without CUDA, and ccache knows them.
+  set(taut_cuda_sources ${taut_sources})
+  list(FILTER taut_cuda_sources INCLUDE REGEX "_cuda\\.cpp$")
+  set(taut_cuda_include_directories ${CUDAToolkit_INCLUDE_DIRS})
   if(TAUT_HAS_CUDNN)
-    target_include_directories(taut SYSTEM PRIVATE
-      "${TAUT_CUDNN_INCLUDE_DIR}" "${TAUT_CUDNN_FRONTEND_INCLUDE_DIR}")
+    list(APPEND taut_cuda_include_directories "${TAUT_CUDNN_INCLUDE_DIR}" "${TAUT_CUDNN_FRONTEND_INCLUDE_DIR}")
   endif()
   if(TAUT_HAS_NCCL)
-    target_include_directories(taut SYSTEM PRIVATE "${TAUT_NCCL_INCLUDE_DIR}")
+    list(APPEND taut_cuda_include_directories "${TAUT_NCCL_INCLUDE_DIR}")
   endif()
+  list(REMOVE_DUPLICATES taut_cuda_include_directories)
+  foreach(directory IN LISTS taut_cuda_include_directories)
+    if(NOT directory IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
+      set_property(SOURCE ${taut_cuda_sources} APPEND PROPERTY COMPILE_OPTIONS "-isystem${directory}")
+    endif()
+  endforeach()
   # The host half of a .cu file passes through nvcc's rewriting, which -Wshadow does not like.
   set(taut_cuda_options -Xcompiler=-Wall,-Wextra --expt-relaxed-constexpr)
   if(TAUT_WERROR)

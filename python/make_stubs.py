@@ -288,6 +288,10 @@ def plain_class(name, item):
     return text
 
 
+# Modules of Python whose classes are made in C++, and where.
+C_HALVES = {"taut.cuda": "taut._C._cuda"}
+
+
 def stub_of_python(module_name):
     """A module written in Python: its own public functions and classes."""
     module = importlib.import_module(module_name)
@@ -306,6 +310,8 @@ def stub_of_python(module_name):
         item = vars(module)[name]
         if is_op(item):
             text += f"{name}: Any\n"
+        if inspect.isclass(item) and item.__module__ == C_HALVES.get(module_name):
+            text += bound_class(name, item)
         if getattr(item, "__module__", None) != module_name:
             continue
         text += plain_class(name, item) if inspect.isclass(item) else plain_function(name, item)

@@ -63,6 +63,7 @@ struct FaultReport {
   __device__ void operator()(int64_t index, int64_t size, int64_t position, int operand = 0) const {
     if (atomicCAS_system(&fault->claimed, 0u, 1u) != 0u) return;
     fault->op = op;
+    fault->expected = nullptr;
     fault->index = index;
     fault->size = size;
     fault->position = position;

@@ -80,10 +80,25 @@ struct FlatPointwiseArgs {
   const double* parameters;
 };
 
+/// Tells of an element that is not in [low, high], the first to come along, as a ValueError at the
+/// next synchronisation: "op: expected <expected>; got 2 at position 7". NaN is in no range.
+/// Without `expected` it is an IndexError for a dim of size high + 1. input: contiguous, floating
+/// or int64. The texts never go away.
+struct CheckRangeArgs {
+  const char* op = "";
+  const char* expected = nullptr;
+  DType dtype = DType::float32;
+  int64_t n = 0;
+  const void* input = nullptr;
+  double low = 0.0;
+  double high = 0.0;
+};
+
 struct PointwiseKernels {
   void (*run)(const PointwiseArgs& args);
-  /// Null on a device whose calls cost more than reading PointwiseArgs does.
   void (*run_flat)(const FlatPointwiseArgs& args) = nullptr;
+  /// Null on the CPU, where values are looked at before the op.
+  void (*check_range)(const CheckRangeArgs& args) = nullptr;
 };
 
 PointwiseKernels pointwise_kernels_cpu();

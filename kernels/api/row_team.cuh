@@ -118,6 +118,13 @@ inline TeamPlan plan_teams(int64_t rows, int64_t wanted) {
   return plan;
 }
 
+/// Whether teams of threads with `items` elements each still fill the chip. Then they are better
+/// than larger teams of threads with fewer: there are more loads under way and fewer barriers.
+inline bool fills_chip(int64_t rows, int64_t n, int items) {
+  constexpr int64_t kThreadsOfMultiprocessor = 1024;
+  return rows * ((n + items - 1) / items) >= kThreadsOfMultiprocessor * multiprocessors();
+}
+
 /// The n elements of a row in the registers of a team, kItems to a thread, in packs of kPack:
 /// lanes * kItems >= n, n % kPack == 0. What lies past the end becomes `filler`.
 template <int kPack, int kItems, class T>

@@ -266,7 +266,7 @@ void run(const PointwiseArgs& args) {
   const Loop loop = find_loop(args.op, args.derivative, args.compute);
   Plan plan = make_plan(args, loop.row, loop.result_dtype);
   const int64_t n = plan.shape.numel();
-  plan.streams = loop.is_cheap && is_streamed(n * static_cast<int64_t>(plan.feeds[0].size));
+  plan.streams = streams_result(loop, n * static_cast<int64_t>(plan.feeds[0].size));
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) { run_range(plan, begin, end); });
 }
 

@@ -39,7 +39,7 @@ class FlatRun {
         number_rows_(number_rows),
         in_size_(static_cast<int64_t>(item_size(args.compute))),
         out_size_(static_cast<int64_t>(item_size(loop.result_dtype))),
-        streams_(loop.is_cheap && is_streamed(args.n * out_size_)) {}
+        streams_(streams_result(loop, args.n * out_size_)) {}
 
   void run() const {
     if (args_.n <= kGrain) {

@@ -3,6 +3,7 @@
 
 #include "kernels/api/copy.h"
 #include "kernels/api/strided_loop.h"
+#include "kernels/elementwise/check_range.h"
 #include "kernels/elementwise/launch_cuda.cuh"
 
 namespace taut::kernels {
@@ -37,7 +38,7 @@ const char* const kNames[] = {
 #undef TAUT_PARAMETRIC
 };
 
-const char* name_of(const PointwiseArgs& args) { return kNames[static_cast<int>(args.op)]; }
+const char* name_of(Pointwise op) { return kNames[static_cast<int>(op)]; }
 
 const PointwiseTable& pointwise_table() {
   static const PointwiseTable& table = *[] {
@@ -56,15 +57,23 @@ const PointwiseTable& pointwise_table() {
   return table;
 }
 
-template <class Params>
-void launch(const PointwiseArgs& args, const PointwiseKernelSet& set, const void* kernel,
-            int64_t threads, Params& params) {
+const PointwiseKernelSet& find_set(Pointwise op, uint8_t derivative, DType compute) {
+  const PointwiseKernelSet* set =
+      pointwise_table().functors[static_cast<int>(op)].sets[derivative][static_cast<int>(compute)];
+  TAUT_CHECK(set != nullptr, NotImplementedError, name_of(op), ": no CUDA kernel for ", compute);
+  return *set;
+}
+
+// `Args` is PointwiseArgs or FlatPointwiseArgs.
+template <class Args, class Params>
+void launch(const Args& args, const PointwiseKernelSet& set, const void* kernel, int64_t threads,
+            Params& params) {
   alignas(8) char body[cuda::kBodyBytes];
   set.make_body(args.parameters, body);
   void* arguments[] = {body, &params};
   const auto blocks = static_cast<unsigned>((threads + cuda::kThreads - 1) / cuda::kThreads);
   cudaLaunchKernel(kernel, dim3(blocks), dim3(cuda::kThreads), arguments, 0, cuda::stream());
-  cuda::check_launch(name_of(args));
+  cuda::check_launch(name_of(args.op));
 }
 
 // ---- Flat calls ---------------------------------------------------------------------------------
@@ -104,7 +113,7 @@ void set_number(cuda::Source& source, const PointwiseOperand& operand) {
 }
 
 // Whether all is contiguous, of one floating dtype and aligned, or one element for all.
-bool run_flat(const PointwiseArgs& args, const PointwiseKernelSet& set) {
+bool launch_flat(const PointwiseArgs& args, const PointwiseKernelSet& set) {
   if (set.flat == nullptr) return false;
   const PointwiseOperand& out = args.operands[0];
   if (!is_contiguous(args.shape, out.strides) || !is_aligned(out.data)) return false;
@@ -311,7 +320,7 @@ bool is_writable(DType dtype, const PointwiseArgs& args, const PointwiseKernelSe
 }
 
 void run_set(const PointwiseArgs& args, const PointwiseKernelSet& set) {
-  if (run_flat(args, set)) return;
+  if (launch_flat(args, set)) return;
   // One operand at a time is converted, and the call made anew without it.
   const PointwiseOperand& out = args.operands[0];
   if (!is_writable(out.dtype, args, set)) {
@@ -334,16 +343,59 @@ void run_set(const PointwiseArgs& args, const PointwiseKernelSet& set) {
 }
 
 void run(const PointwiseArgs& args) {
-  const PointwiseKernelSet* set = pointwise_table()
-                                      .functors[static_cast<int>(args.op)]
-                                      .sets[args.derivative][static_cast<int>(args.compute)];
-  TAUT_CHECK(set != nullptr, NotImplementedError, name_of(args), ": no CUDA kernel for ",
-             args.compute);
-  if (args.shape.numel() != 0) run_set(args, *set);
+  const PointwiseKernelSet& set = find_set(args.op, args.derivative, args.compute);
+  if (args.shape.numel() != 0) run_set(args, set);
+}
+
+// ---- Calls that arrive flat ---------------------------------------------------------------------
+
+bool is_number(const FlatPointwiseArgs& args, int k) { return (args.numbers >> k & 1u) != 0; }
+
+bool is_aligned_call(const FlatPointwiseArgs& args) {
+  for (int k = 0; k < args.count; ++k) {
+    if (!is_number(args, k) && !is_aligned(args.data[k])) return false;
+  }
+  return true;
+}
+
+// The same call for kernels that take any layout.
+PointwiseArgs strided_args(const FlatPointwiseArgs& args, const PointwiseKernelSet& set) {
+  PointwiseArgs result;
+  result.op = args.op;
+  result.derivative = args.derivative;
+  result.compute = args.compute;
+  result.count = args.count;
+  result.shape.push_back(args.n);
+  for (int k = 0; k < args.count; ++k) {
+    const bool number = is_number(args, k);
+    const DType dtype = k == 0 && set.gives_bool ? DType::bool_ : args.compute;
+    result.operands[k] = {args.data[k], dtype, number, Dims::filled(1, number ? 0 : 1)};
+  }
+  memcpy(result.parameters, args.parameters, sizeof(result.parameters));
+  return result;
+}
+
+// What small calls take: no strides are looked at, and little is copied.
+void run_flat(const FlatPointwiseArgs& args) {
+  const PointwiseKernelSet& set = find_set(args.op, args.derivative, args.compute);
+  if (set.flat == nullptr || !is_aligned_call(args)) return run_set(strided_args(args, set), set);
+  FlatParams params;
+  params.out = args.data[0];
+  params.out_stored = Stored::same;
+  params.n = args.n;
+  for (int k = 0; k < set.inputs; ++k) {
+    params.stored[k] = Stored::same;
+    params.in[k].data = args.data[k + 1];
+    params.feeds[k] = is_number(args, k + 1) ? Feed::number : Feed::elements;
+    if (is_number(args, k + 1)) memcpy(params.in[k].number, args.data[k + 1], sizeof(float));
+  }
+  launch(args, set, set.flat, (args.n + 3) / 4, params);
 }
 
 }  // namespace
 
-PointwiseKernels pointwise_kernels_cuda() { return {.run = run}; }
+PointwiseKernels pointwise_kernels_cuda() {
+  return {.run = run, .run_flat = run_flat, .check_range = cuda::check_range};
+}
 
 }  // namespace taut::kernels

@@ -4,7 +4,9 @@
 
 #include "kernels/api/functor.h"
 #include "kernels/api/pointwise.h"
+#include "kernels/api/streaming.h"
 #include "taut/base/check.h"
+#include "taut/base/parallel.h"
 
 namespace taut::kernels {
 
@@ -20,8 +22,7 @@ struct FunctorRows {
   RowFn rows[1 + kMaxPointwiseInputs][kDTypeCount] = {};
   /// The result is bool, whatever it computes in.
   bool gives_bool = false;
-  /// So cheap that memory is all it waits for: a result larger than the caches is streamed. Where
-  /// there is more to compute, the two steps of a streamed row would cost more than they save.
+  /// So cheap that memory is all it waits for.
   bool is_cheap = false;
 };
 
@@ -44,6 +45,13 @@ inline Loop find_loop(Pointwise op, int derivative, DType compute) {
   const RowFn row = functor.rows[derivative][static_cast<int>(compute)];
   TAUT_ASSERT(row != nullptr);
   return {row, functor.gives_bool && derivative == 0 ? DType::bool_ : compute, functor.is_cheap};
+}
+
+/// Whether a result of so many bytes is streamed: larger than the caches, and memory is what the
+/// loop waits for. One thread that has more to compute would lose by the two steps of a streamed
+/// row; several together wait for memory all the same.
+inline bool streams_result(const Loop& loop, int64_t bytes) {
+  return is_streamed(bytes) && (loop.is_cheap || get_num_threads() > 1);
 }
 
 /// Calls that need no strides; see FlatPointwiseArgs.

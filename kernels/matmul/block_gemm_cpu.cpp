@@ -51,7 +51,9 @@ constexpr int kWideVectors = 4;
 template <class T>
 constexpr int64_t kDepth = static_cast<int64_t>(2048 / sizeof(T));
 constexpr int64_t kRows = kTileRows * 16;
-constexpr int64_t kColumns = 1024;
+constexpr int64_t kColumns = 2048;
+// Rows of a turned product that are made at once.
+constexpr int64_t kTurnedRows = 1024;
 // Rows of a that are at most this far apart may be read in place: farther ones, which are often a
 // power of two, crowd the same cache sets.
 template <class T>
@@ -59,7 +61,7 @@ constexpr int64_t kCompactStride = kDepth<T> + 16;
 // A tile looks so many steps of k ahead into its operands, and fetches its part of c so many steps
 // before it is due: a fetch at the start would be pushed out by the operands.
 constexpr int64_t kAheadOfA = 16;
-constexpr int64_t kAheadOfB = 8;
+constexpr int64_t kAheadOfB = 32;
 constexpr int64_t kStepsBeforeC = 64;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -281,10 +283,11 @@ class Product {
 
   void run_turned() {
     T* turned = block_of_a<T>();  // its user reads a in place
-    static_assert(kWideColumns <= 2 * kTileColumns && kWideColumns * kColumns <= kRows * kDepth<T>);
-    for (int64_t column = 0; column < p_.n; column += kColumns) {
+    static_assert(kWideColumns <= 2 * kTileColumns &&
+                  kWideColumns * kTurnedRows <= kRows * kDepth<T>);
+    for (int64_t column = 0; column < p_.n; column += kTurnedRows) {
       BlockGemm<T> part;
-      part.m = std::min(kColumns, p_.n - column);
+      part.m = std::min(kTurnedRows, p_.n - column);
       part.n = p_.m;
       part.k = p_.k;
       part.a = p_.b + column * p_.b_col_stride;

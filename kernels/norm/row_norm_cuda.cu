@@ -108,7 +108,8 @@ void launch_rows(const Rows<T>& of) {
 
 template <class T, Kind kKind>
 void launch_rows(const Rows<T>& of, bool packs) {
-  if (of.n > kFew * kMaxLanes) {
+  const bool prefers_many = packs && of.n > kFew * kWarp && fills_chip(of.rows, of.n, kMany<T>);
+  if (of.n > kFew * kMaxLanes || prefers_many) {
     launch_rows<T, kKind, kMany<T>, kPackCount<T>>(of);
   } else if (packs) {
     launch_rows<T, kKind, kFew, kPackCount<T>>(of);

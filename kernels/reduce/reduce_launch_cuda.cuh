@@ -104,9 +104,11 @@ class Reduction {
     constexpr int kPack = kPackOf<R>;
     const bool packed = has_packs(layout_, input_, kPack, sizeof(In));
     const int64_t units = packed ? ceil_divide(layout_.count, kPack) : layout_.count;
-    // A block for a slice pays once each thread has two units, or where warps would be few.
+    // A warp needs no barriers: a block for a slice pays where warps would be few, or their slices
+    // so long that the last ones keep the chip waiting.
+    const int64_t resident_warps = resident_blocks() * (kThreads / kWarp);
     const bool is_long =
-        units >= 2 * kThreads || (units >= 2 * kWarp && layout_.outputs < resident_blocks());
+        units >= 64 * kWarp || (units >= 2 * kWarp && layout_.outputs < 2 * resident_warps);
     const int group = is_long ? kThreads : power_of_two_below(units, kWarp);
     const int64_t tiles = ceil_divide(layout_.outputs, kThreads / group);
     const int splits = is_long ? splits_for(tiles, units / (kThreads * R::kInFlight)) : 1;

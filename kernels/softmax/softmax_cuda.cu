@@ -130,6 +130,13 @@ void launch_rows(const SoftmaxArgs& args) {
   }
 }
 
+// Whether threads get kMany elements of rows that kFew would do for.
+template <class T>
+bool prefers_many(const SoftmaxArgs& args) {
+  return args.dim > kFew * kWarp && is_packable<T>(args.dim, args.input, args.output) &&
+         fills_chip(args.outer, args.dim, kMany<T>);
+}
+
 template <class T, bool kIsLog>
 void launch_long_rows(const SoftmaxArgs& args) {
   const ChunkPlan plan = plan_chunks(args.outer, args.dim);
@@ -161,7 +168,7 @@ void softmax_forward(const SoftmaxArgs& args) {
     using T = typename decltype(tag)::type;
     if (args.inner > 1) {
       launch_columns<T, kIsLog>(args);
-    } else if (args.dim <= kFew * kMaxLanes) {
+    } else if (args.dim <= kFew * kMaxLanes && !prefers_many<T>(args)) {
       launch_rows<T, kIsLog, kFew>(args);
     } else if (args.dim <= kMany<T> * kMaxLanes) {
       launch_rows<T, kIsLog, kMany<T>>(args);

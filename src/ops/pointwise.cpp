@@ -127,8 +127,10 @@ void store_immediate(char* target, DType dtype, const Scalar& value) {
 struct FlatCall {
   FlatPointwiseArgs args;
   char immediates[kMaxPointwiseOperands][8];
+  Device device;
 
-  FlatCall(Pointwise op, uint8_t derivative, DType compute, const double* parameters) {
+  FlatCall(Pointwise op, uint8_t derivative, DType compute, Device where, const double* parameters)
+      : device(where) {
     args.op = op;
     args.derivative = derivative;
     args.compute = compute;
@@ -141,7 +143,7 @@ struct FlatCall {
     args.data[k] = immediates[k];
     args.numbers = static_cast<uint8_t>(args.numbers | 1u << k);
   }
-  /// Whether the operand is a number or a contiguous CPU tensor of the shape and dtype.
+  /// Whether the operand is a number or a contiguous tensor of the device, shape and dtype.
   bool add(const Input& input, const Dims& shape) {
     if (input.is_scalar()) {
       add_number(input.scalar());
@@ -149,7 +151,7 @@ struct FlatCall {
     }
     const TensorImpl* impl = input.tensor().impl();
     if (impl == nullptr || impl->dtype != args.compute || !impl->is_contiguous ||
-        !impl->storage->device().is_cpu() || !(impl->layout.shape == shape)) {
+        !(impl->storage->device() == device) || !(impl->layout.shape == shape)) {
       return false;
     }
     args.data[args.count++] = static_cast<char*>(impl->data());
@@ -164,7 +166,7 @@ struct FlatCall {
   void run(const TensorImpl& result) {
     args.data[0] = static_cast<char*>(result.data());
     args.n = result.numel;
-    if (args.n != 0) kernels::cpu_table().pointwise.run_flat(args);
+    if (args.n != 0) kernels_of(device).pointwise.run_flat(args);
   }
 };
 
@@ -172,8 +174,8 @@ struct FlatCall {
 bool run_flat(Pointwise op, uint8_t derivative, DType compute, DType output, const Tensor& result,
               std::span<const Input> operands, const double* parameters) {
   const TensorImpl& target = *result.impl();
-  if (!target.is_contiguous || target.dtype != output || !result.is_cpu()) return false;
-  FlatCall call(op, derivative, compute, parameters);
+  if (!target.is_contiguous || target.dtype != output) return false;
+  FlatCall call(op, derivative, compute, target.storage->device(), parameters);
   if (!call.add_all(operands, target.layout.shape)) return false;
   call.run(target);
   return true;
@@ -425,17 +427,17 @@ struct SafeInputs {
   }
 };
 
-// Numbers and contiguous CPU tensors of one floating dtype and one shape; undefined for others. The
+// Numbers and contiguous tensors of one floating dtype, shape and device; undefined for others. The
 // result is not yet on the tape.
 Tensor apply_plain(Pointwise op, Inputs inputs, const double* parameters) {
   if (inputs[0].is_scalar()) return {};
   const TensorImpl* first = inputs[0].tensor().impl();
   const Domain domain = functor_info(op).domain;
   if (first == nullptr || first->dtype > DType::float64 || domain >= Domain::integral ||
-      !first->is_contiguous || !first->storage->device().is_cpu()) {
+      !first->is_contiguous) {
     return {};
   }
-  FlatCall call(op, 0, first->dtype, parameters);
+  FlatCall call(op, 0, first->dtype, first->storage->device(), parameters);
   call.args.data[call.args.count++] = static_cast<char*>(first->data());
   if (!call.add_all(inputs.subspan(1), first->layout.shape)) return {};
   const DType dtype = domain == Domain::compare ? DType::bool_ : first->dtype;

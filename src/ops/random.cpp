@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "src/ops/allocate.h"
+#include "src/ops/check_range.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
 #include "taut/core/scalar_range.h"
@@ -317,12 +318,7 @@ void bernoulli_backward(BackwardContext& context) {
 Tensor bernoulli(const Tensor& input, Generator* generator) {
   check_floating("bernoulli", input.dtype());
   const Tensor probabilities = contiguous(input.detach());
-  if (probabilities.is_cpu() && probabilities.numel() > 0) {
-    const auto [low, high] = aminmax(probabilities);
-    TAUT_CHECK(low.item<double>() >= 0 && high.item<double>() <= 1, ValueError,
-               "bernoulli: expected probabilities in 0..1; got values from ", low.item<double>(),
-               " to ", high.item<double>());
-  }
+  ops::check_range("bernoulli", "probabilities in 0..1", probabilities, 0, 1);
   Tensor output = ops::allocate(input.shape(), input.dtype(), input.device());
   if (output.numel() > 0) {
     kernels::BernoulliArgs args;

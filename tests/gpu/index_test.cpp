@@ -124,8 +124,9 @@ TEST_F(CudaIndex, ReducesInEveryMode) {
       const Tensor source = numbers(source_shape, dtype);
       const Tensor at = randint(row.distinct, source_shape);
       for (const std::string_view mode : {"sum", "prod", "mean", "amax", "amin"}) {
+        // The CPU rounds halves, and overflows, at each step.
         const bool rounds = dtype == kFloat16 && mode != "amax" && mode != "amin";
-        if (rounds && row.count > 8 * row.distinct) continue;  // overflows, or rounds at each step
+        if (rounds && (mode == "prod" || row.count > 8 * row.distinct)) continue;
         for (const bool include_self : {true, false}) {
           const Tensor on_gpu =
               scatter_reduce(self.cuda(), row.dim, at.cuda(), source.cuda(), mode, include_self);

@@ -152,10 +152,11 @@ TEST_F(PoolTest, Max) {
     Buffer grad(dtype, planes * out);
     for (int64_t i = 0; i < grad.size(); ++i) grad.set(i, static_cast<double>(uniform(-4, 4)));
     Buffer grad_input(dtype, planes * in);
-    EXPECT_TRUE(kernels
-                    .max_pool_backward(
-                        {dtype, planes, in, out, grad.data(), indices.data(), grad_input.data()})
-                    .ok);
+    EXPECT_TRUE(
+        kernels
+            .max_pool_backward(
+                {dtype, planes, in, out, {}, grad.data(), indices.data(), grad_input.data()})
+            .ok);
     std::vector<double> want(static_cast<size_t>(planes * in), 0.0);
     for (int64_t i = 0; i < planes * out; ++i) {
       if (indices[static_cast<size_t>(i)] < 0) continue;
@@ -171,7 +172,7 @@ TEST_F(PoolTest, BadIndicesOfTheBackwardAreReported) {
   const int64_t indices[] = {0, 4};
   float grad_input[8];
   const IndexResult result =
-      pool_kernels_cpu().max_pool_backward({kFloat32, 2, 4, 1, grad, indices, grad_input});
+      pool_kernels_cpu().max_pool_backward({kFloat32, 2, 4, 1, {}, grad, indices, grad_input});
   EXPECT_FALSE(result.ok);
   EXPECT_EQ(result.index, 4);
   EXPECT_EQ(result.position, 1);

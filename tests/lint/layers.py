@@ -17,7 +17,8 @@ FLOORS = {
     "core": ["base", "ops/lists"],
     "autograd/graph": ["core"],
     "kernels/api": ["base", "core/plain", "ops/lists"],
-    "kernels/family": ["kernels/api", "base", "core/plain", "ops/lists"],
+    "kernels/cudnn": ["kernels/api", "base", "core/plain"],  # plans and their cache, for the families that ask cuDNN
+    "kernels/family": ["kernels/cudnn", "kernels/api", "base", "core/plain", "ops/lists"],
     "kernels/table": ["kernels/family", "kernels/api", "base", "core/plain"],
     # A functor is written once for kernels and for ops, which differentiates it with T = Tensor.
     "ops": ["autograd/graph", "core", "kernels/api", "kernels/family header"],
@@ -37,7 +38,7 @@ FLOORS = {
     "ai": ["base"],
     "ai/guided": ["train", "ai"],
 }
-DIRECT_ONLY = {"kernels/api", "kernels/family", "kernels/family header", "core/plain"}
+DIRECT_ONLY = {"kernels/api", "kernels/cudnn", "kernels/family", "kernels/family header", "core/plain"}
 
 # autograd is cut in two: these lie above ops, and the rest (node, saved_tensor, record, hooks ...) below.
 ABOVE_OPS = {"engine", "copy_slices", "tensor_methods", "gradcheck", "functional", "function", "checkpoint", "forward_mode"}
@@ -57,8 +58,8 @@ def floor_of(path):
     if parts[0] == "kernels":
         if len(parts) == 2:
             return "kernels/table"
-        if parts[1] == "api":
-            return "kernels/api"
+        if parts[1] in ("api", "cudnn"):
+            return "kernels/" + parts[1]
         return "kernels/family"
     if parts[:2] == ("include", "taut"):
         rest = parts[2:]

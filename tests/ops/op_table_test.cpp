@@ -117,7 +117,7 @@ TEST_P(OpTable, GpuAgreesWithTheCpu) {
       const Tensor part = sum(mul(output, weights));
       total = total.defined() ? add(total, part) : part;
     }
-    if (!total.defined()) return;
+    if (!total.defined() || !op().has_gradient) return;
     total.backward();
     for (const Tensor& input : inputs) grads.push_back(input.grad());
   };

@@ -42,6 +42,10 @@ void throw_index_fault(Device device) {
   const IndexFault found = *fault;
   std::atomic_ref(fault->complete).store(0);
   std::atomic_ref(fault->claimed).store(0);
+  if (found.expected != nullptr) {
+    detail::raise<ValueError>(found.op, ": expected ", found.expected, "; got ", found.value,
+                              " at position ", found.position);
+  }
   detail::raise<IndexError>(
       found.op, ": index ", found.index, " is out of range for a dim of size ", found.size,
       "; it stands at position ", found.position, " of index tensor ", found.operand);

@@ -47,15 +47,18 @@ class Scratch {
 // clears it and throws the IndexError; the context stays usable. Of several faults in between the
 // first to come is told.
 
-/// One report; the fields are those of kernels::IndexResult.
+/// One report; the fields are those of kernels::IndexResult. Values that an op does not take are
+/// told in the same way: then `expected` says in words what it takes, and `value` is what came.
 struct IndexFault {
   unsigned int claimed = 0;  // by the thread that writes the rest
   unsigned int complete = 0;
   const char* op = nullptr;  // a host address: the name of the op, which never goes away
+  const char* expected = nullptr;
   int64_t index = 0;
   int64_t size = 0;
   int64_t position = 0;
   int64_t operand = 0;
+  double value = 0;
 };
 
 /// The current device's fault, by the address that kernels on it use.

@@ -1,8 +1,10 @@
 #include "taut/nn/functional/loss.h"
 
 #include <cmath>
+#include <limits>
 
 #include "src/ops/autocast.h"
+#include "src/ops/check_range.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/pointwise.h"
 #include "taut/autograd/autocast_mode.h"
@@ -84,11 +86,8 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Ten
              "binary_cross_entropy: is not safe under autocast, because the gradient of a "
              "probability may leave the range of 16-bit floats; give the values before the sigmoid "
              "to binary_cross_entropy_with_logits, or leave autocast for this loss");
-  if (input.device().is_cpu() && input.numel() > 0) {
-    const auto [low, high] = aminmax(input.detach());
-    TAUT_CHECK(low.item<double>() >= 0 && high.item<double>() <= 1, ValueError,
-               "binary_cross_entropy: expected probabilities in 0..1; got values from ",
-               low.item<double>(), " to ", high.item<double>());
+  if (input.is_floating_point()) {
+    ops::check_range("binary_cross_entropy", "probabilities in 0..1", input, 0, 1);
   }
   return reduce(weighted(apply(Pointwise::BinaryCrossEntropy, {input, target}), weight), reduction);
 }
@@ -320,7 +319,9 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
                  " at position ", at, " is no class; expected 0..", classes - 1);
     }
   }
-  const Tensor safe = unsqueeze(where(kept, targets, Scalar(0)), 1);
+  const Tensor known = where(kept, targets, Scalar(0));
+  if (rows.is_cuda()) ops::check_indices_later("nll_loss", known, classes);
+  const Tensor safe = unsqueeze(known, 1);
   const Tensor one_hot = eq(arange(classes, TensorOptions(kInt64).device(rows.device())), safe);
   const Tensor picked = sum(where(one_hot, rows, Scalar(0.0)), {1});
   Tensor row_weight = to(kept, rows.dtype());
@@ -372,9 +373,9 @@ Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor
     return ops::in_float32([](const auto&... x) { return gaussian_nll_loss(x...); }, input, target,
                            var, full, eps, reduction);
   }
-  if (var.device().is_cpu() && var.numel() > 0) {
-    TAUT_CHECK(taut::min(var.detach()).item<double>() >= 0, ValueError,
-               "gaussian_nll_loss: variances cannot be negative");
+  if (var.is_floating_point()) {
+    ops::check_range("gaussian_nll_loss", "variances that are not negative", var, 0,
+                     std::numeric_limits<double>::infinity());
   }
   Tensor spread = var;
   if (!(var.shape() == input.shape()) && var.dim() + 1 == input.dim()) spread = unsqueeze(var, -1);
