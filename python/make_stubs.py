@@ -268,7 +268,7 @@ def plain_function(name, function, indent=""):
 
 
 def plain_class(name, item):
-    own = [base for base in item.__mro__ if base.__module__ == item.__module__]
+    own = [base for base in item.__mro__ if base.__module__ == item.__module__ or base.__module__.startswith("taut._")]
     bases = [base.__name__ for base in own[1:] if base.__name__[0] != "_"]
     # What a private base brings is told as the class's own.
     methods = {}
@@ -289,7 +289,7 @@ def plain_class(name, item):
 
 
 # Modules of Python whose classes are made in C++, and where.
-C_HALVES = {"taut.cuda": "taut._C._cuda"}
+C_HALVES = {"taut.amp": "taut._C._amp", "taut.cuda": "taut._C._cuda"}
 
 
 def stub_of_python(module_name):

@@ -2,6 +2,7 @@
 //
 //   digits                                     # 1,797 digits of 8 x 8 pixels, in seconds
 //   digits --idx FOLDER                        # 70,000 pictures of 28 x 28 pixels, in minutes
+//   digits --device cuda --amp                 # on a GPU, products in bfloat16
 //   digits --help
 //
 // examples/python/digits.py is the same program in Python, and its losses are the same.
@@ -27,6 +28,8 @@ struct Options {
   std::string save = "digits.safetensors";
   std::string picture = "digits.png";
   std::string losses;
+  std::string device = "cpu";
+  bool amp = false;
   int64_t epochs = 0;  // 30 for the digits, 12 for IDX files
   int64_t batch = 0;   // 32 and 128
   double lr = 0;       // 0.004 and 0.002
@@ -46,6 +49,8 @@ void print_help() {
       "  --seed N        seed of the split, the weights, the order and the augmentation (1)\n"
       "  --workers N     threads that prepare batches (1)\n"
       "  --threads N     threads that compute (all cores)\n"
+      "  --device NAME   where to compute: cpu, cuda, cuda:1 (cpu)\n"
+      "  --amp           products and convolutions in bfloat16\n"
       "  --save FILE     where the trained weights go (digits.safetensors)\n"
       "  --picture FILE  where curves and worst mistakes are drawn (digits.png)\n"
       "  --losses FILE   where the loss of every batch goes, one in a line");
@@ -59,6 +64,7 @@ Options parse(int argc, char** argv) {
       {"--save", [&](const char* text) { options.save = text; }},
       {"--picture", [&](const char* text) { options.picture = text; }},
       {"--losses", [&](const char* text) { options.losses = text; }},
+      {"--device", [&](const char* text) { options.device = text; }},
       {"--epochs", [&](const char* text) { options.epochs = std::atoll(text); }},
       {"--batch", [&](const char* text) { options.batch = std::atoll(text); }},
       {"--lr", [&](const char* text) { options.lr = std::atof(text); }},
@@ -71,6 +77,10 @@ Options parse(int argc, char** argv) {
     if (word == "--help" || word == "-h") {
       print_help();
       std::exit(0);
+    }
+    if (word == "--amp") {
+      options.amp = true;
+      continue;
     }
     const auto setter = setters.find(word);
     if (setter == setters.end() || i + 1 == argc) {
@@ -173,14 +183,19 @@ struct Net : nn::Module {
   std::shared_ptr<nn::Sequential> classifier;
 };
 
+// A tensor on the device; the host need not wait until it is there.
+Tensor moved(const Tensor& tensor, taut::Device device) {
+  return device.is_cpu() ? tensor : taut::pin_memory(tensor).to(device, /*non_blocking=*/true);
+}
+
 // Logits of all pictures, in eval mode.
-Tensor predict(nn::Module& model, const Tensor& pictures) {
+Tensor predict(nn::Module& model, const Tensor& pictures, taut::Device device) {
   const taut::NoGradGuard no_grad;
   model.eval();
   Tensors logits;
-  for (const Tensor& part : pictures.split(500)) logits.push_back(model(part));
+  for (const Tensor& part : pictures.split(500)) logits.push_back(model(moved(part, device)));
   model.train();
-  return taut::cat(logits);
+  return taut::cat(logits).cpu();
 }
 
 double accuracy(const Tensor& logits, const Tensor& labels) {
@@ -242,9 +257,34 @@ void print_bar(int64_t epoch, int64_t epochs, double share, double loss, double 
   std::fflush(stdout);
 }
 
+// What batches came to, on their device until somebody asks: to read it waits for all work there.
+class Tally {
+ public:
+  void add(const Tensor& loss, const Tensor& right) {
+    losses_.push_back(loss.detach());
+    rights_.push_back(right);
+  }
+  // Takes over what was added since, and writes each loss into a line of its own.
+  void read(std::ofstream& every_loss) {
+    for (const Tensor& loss : losses_) {
+      loss_sum += loss.item<double>();
+      every_loss << loss.item<double>() << '\n';
+    }
+    for (const Tensor& right : rights_) right_sum += right.item<int64_t>();
+    losses_.clear();
+    rights_.clear();
+  }
+  double loss_sum = 0;
+  int64_t right_sum = 0;
+
+ private:
+  Tensors losses_, rights_;
+};
+
 int run(const Options& options) {
   using Clock = std::chrono::steady_clock;
   if (options.threads > 0) taut::set_num_threads(options.threads);
+  const taut::Device device(options.device);
   taut::manual_seed(options.seed);
   taut::Generator split_generator(options.seed);
   const auto [train, test] = load_data(options, split_generator);
@@ -253,6 +293,7 @@ int run(const Options& options) {
               static_cast<long long>(test.labels.numel()));
 
   Net model(train.pictures.size(3));
+  model.to(device);
   std::printf("%s\n", model.str().c_str());
   taut::data::DataLoader loader(std::make_shared<Augmented>(train),
                                 {.batch_size = options.batch,
@@ -273,30 +314,34 @@ int run(const Options& options) {
   const auto start = Clock::now();
   for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     const auto epoch_start = Clock::now();
-    double loss_sum = 0;
-    int64_t right = 0, seen = 0, batches = 0;
+    Tally tally;
+    int64_t seen = 0, batches = 0;
     for (const Tensors& batch : loader) {
-      const Tensor logits = model(batch[0]);
-      const Tensor loss = loss_of(logits, batch[1]);
+      const Tensor pictures = moved(batch[0], device), labels = moved(batch[1], device);
+      Tensor logits, loss;
+      {
+        const taut::AutocastMode autocast(device.type(), taut::kBFloat16, options.amp);
+        logits = model(pictures);
+        loss = loss_of(logits, labels);
+      }
       optimizer.zero_grad();
       loss.backward();
       optimizer.step();
       if (++batches < loader.size() || epoch + 1 < options.epochs) schedule.step();
-      loss_sum += loss.item<double>();
-      every_loss << loss.item<double>() << '\n';
-      right += logits.argmax(1).eq(batch[1]).sum().item<int64_t>();
-      seen += batch[1].numel();
-      const double seconds = std::chrono::duration<double>(Clock::now() - epoch_start).count();
+      tally.add(loss, logits.argmax(1).eq(labels).sum());
+      seen += labels.numel();
       if (batches % 10 == 0 || batches == loader.size()) {
+        tally.read(every_loss);
+        const double seconds = std::chrono::duration<double>(Clock::now() - epoch_start).count();
         print_bar(epoch, options.epochs,
                   static_cast<double>(batches) / static_cast<double>(loader.size()),
-                  loss_sum / static_cast<double>(batches),
-                  static_cast<double>(right) / static_cast<double>(seen),
+                  tally.loss_sum / static_cast<double>(batches),
+                  static_cast<double>(tally.right_sum) / static_cast<double>(seen),
                   static_cast<double>(seen) / seconds);
       }
     }
-    losses.push_back(loss_sum / static_cast<double>(batches));
-    accuracies.push_back(accuracy(predict(model, test.pictures), test.labels));
+    losses.push_back(tally.loss_sum / static_cast<double>(batches));
+    accuracies.push_back(accuracy(predict(model, test.pictures, device), test.labels));
     std::printf("  test %5.2f %%\n", 100 * accuracies.back());
   }
   std::printf("trained in %.1f s\n", std::chrono::duration<double>(Clock::now() - start).count());
@@ -305,7 +350,8 @@ int run(const Options& options) {
   taut::save(model, options.save, {{"classes", "10"}});
   Net again(train.pictures.size(3));
   again.load_state_dict(taut::load(options.save));
-  const Tensor logits = predict(again, test.pictures);
+  again.to(device);
+  const Tensor logits = predict(again, test.pictures, device);
   print_confusion(logits, test.labels);
   draw(options.picture, losses, accuracies, logits, test);
   std::printf("weights: %s\ntest accuracy %.2f %%\n", options.save.c_str(),

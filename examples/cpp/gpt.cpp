@@ -2,6 +2,7 @@
 //
 //   gpt                              # the poems that come with the examples
 //   gpt --text book.txt --steps 2000
+//   gpt --device cuda --amp          # on a GPU, products in bfloat16
 //   gpt --help
 //
 // examples/python/gpt.py is the same program in Python, and its losses are the same.
@@ -30,6 +31,8 @@ struct Options {
   std::string save = "gpt.safetensors";
   std::string prompt = "\n";
   std::string losses;
+  std::string device = "cpu";
+  bool amp = false;
   int64_t steps = 300, batch = 16, context = 128, layers = 4, width = 128, heads = 4, sample = 400;
   double lr = 1e-3, temperature = 0.8;
   uint64_t seed = 1;
@@ -86,7 +89,8 @@ struct Gpt : nn::Module {
 
   // Characters (batch, length) to logits (batch, length, characters).
   Tensor forward(const Tensor& x) override {
-    const Tensor places = taut::arange(x.size(1));
+    const Tensor places =
+        taut::arange(x.size(1), taut::TensorOptions(taut::kInt64).device(x.device()));
     return (*head)((*norm)((*blocks)((*token)(x) + (*position)(places))));
   }
 
@@ -109,6 +113,8 @@ void print_help() {
       "  --temperature X  how daring (0.8)\n"
       "  --prompt TEXT    how to begin\n"
       "  --seed N         seed of weights, batches and writing (1)\n"
+      "  --device NAME    where to compute: cpu, cuda, cuda:1 (cpu)\n"
+      "  --amp            products in bfloat16\n"
       "  --save FILE      where the weights go (gpt.safetensors)\n"
       "  --losses FILE    where the loss of every batch goes, one in a line");
 }
@@ -127,6 +133,7 @@ Options parse(int argc, char** argv) {
       {"--save", word(o.save)},
       {"--prompt", word(o.prompt)},
       {"--losses", word(o.losses)},
+      {"--device", word(o.device)},
       {"--steps", integer(o.steps)},
       {"--batch", integer(o.batch)},
       {"--context", integer(o.context)},
@@ -139,6 +146,10 @@ Options parse(int argc, char** argv) {
       {"--seed", [&](const char* text) { o.seed = std::strtoull(text, nullptr, 10); }},
   };
   for (int i = 1; i < argc; ++i) {
+    if (std::string(argv[i]) == "--amp") {
+      o.amp = true;
+      continue;
+    }
     const auto setter = setters.find(argv[i]);
     if (setter == setters.end() || i + 1 == argc) {
       print_help();
@@ -161,6 +172,8 @@ std::string read_text(std::string path) {
 }
 
 int run(const Options& o) {
+  const taut::Device device(o.device);
+  const auto integers = taut::TensorOptions(taut::kInt64).device(device);
   taut::manual_seed(o.seed);
   const std::string text = read_text(o.text);
   if (static_cast<int64_t>(text.size()) <= o.context + 1)
@@ -170,9 +183,10 @@ int run(const Options& o) {
   alphabet.erase(std::unique(alphabet.begin(), alphabet.end()), alphabet.end());
   std::vector<int64_t> numbers;
   for (char c : text) numbers.push_back(static_cast<int64_t>(alphabet.find(c)));
-  const Tensor data = taut::tensor(numbers);
+  const Tensor data = taut::tensor(numbers).to(device);
 
   Gpt model(static_cast<int64_t>(alphabet.size()), o);
+  model.to(device);
   int64_t weights = 0;
   for (const Tensor& parameter : model.parameters()) weights += parameter.numel();
   std::printf("%zu characters of %zu kinds; %lld weights\n", text.size(), alphabet.size(),
@@ -190,10 +204,14 @@ int run(const Options& o) {
   every_loss.precision(17);
   const auto start = std::chrono::steady_clock::now();
   for (int64_t step = 0; step < o.steps; ++step) {
-    const Tensor firsts = taut::randint(0, data.numel() - o.context, {o.batch, 1});
-    const Tensor places = firsts + taut::arange(o.context);
+    const Tensor firsts = taut::randint(0, data.numel() - o.context, {o.batch, 1}, integers);
+    const Tensor places = firsts + taut::arange(o.context, integers);
     const Tensor input = taut::take(data, places), target = taut::take(data, places + 1);
-    const Tensor loss = F::cross_entropy(model(input).flatten(0, 1), target.flatten());
+    Tensor loss;
+    {
+      const taut::AutocastMode autocast(device.type(), taut::kBFloat16, o.amp);
+      loss = F::cross_entropy(model(input).flatten(0, 1), target.flatten());
+    }
     optimizer.zero_grad();
     loss.backward();
     nn::utils::clip_grad_norm_(model.parameters(), 1.0);
@@ -222,7 +240,8 @@ int run(const Options& o) {
     const size_t seen = std::min(written.size(), static_cast<size_t>(o.context));
     const Tensor input = taut::tensor(
         std::vector<int64_t>(written.end() - static_cast<std::ptrdiff_t>(seen), written.end()));
-    const Tensor logits = model(input.unsqueeze(0)).select(1, -1).flatten() / o.temperature;
+    const Tensor logits =
+        model(input.unsqueeze(0).to(device)).to(taut::kCPU).select(1, -1).flatten() / o.temperature;
     // The largest of logits plus Gumbel noise is a draw from their softmax.
     const Tensor noise =
         taut::neg(taut::log(taut::neg(taut::log(taut::rand(logits.shape()) + 1e-9)) + 1e-9));

@@ -2,6 +2,7 @@
 
     digits.py                                  # 1,797 digits of 8 x 8 pixels, in seconds
     digits.py --idx FOLDER                     # 70,000 pictures of 28 x 28 pixels, in minutes
+    digits.py --device cuda --amp              # on a GPU, products in bfloat16
 
 examples/cpp/digits.cpp is the same program in C++, and its losses are the same.
 """
@@ -30,6 +31,8 @@ def parse():
     parser.add_argument("--seed", type=int, default=1, help="seed of the split, the weights, the order and the augmentation (1)")
     parser.add_argument("--workers", type=int, default=1, help="threads that prepare batches (1)")
     parser.add_argument("--threads", type=int, default=0, help="threads that compute (all cores)")
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1 (cpu)")
+    parser.add_argument("--amp", action="store_true", help="products and convolutions in bfloat16")
     parser.add_argument("--save", default="digits.safetensors", help="where the trained weights go (digits.safetensors)")
     parser.add_argument("--picture", default="digits.png", help="where curves and worst mistakes are drawn (digits.png)")
     parser.add_argument("--losses", help="where the loss of every batch goes, one in a line")
@@ -96,13 +99,18 @@ class Net(nn.Module):
         return self.classifier(self.features(x))
 
 
+def moved(tensor, device):
+    """A tensor on the device; the host need not wait until it is there."""
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
 @taut.no_grad()
-def predict(model, pictures):
+def predict(model, pictures, device):
     """Logits of all pictures, in eval mode."""
     model.eval()
-    logits = taut.cat([model(part) for part in pictures.split(500)])
+    logits = taut.cat([model(moved(part, device)) for part in pictures.split(500)])
     model.train()
-    return logits
+    return logits.cpu()
 
 
 def accuracy(logits, labels):
@@ -156,14 +164,33 @@ def print_bar(epoch, epochs, share, loss, train_accuracy, speed):
     )
 
 
+class Tally:
+    """What batches came to, on their device until somebody asks: to read it waits for all work there."""
+
+    def __init__(self):
+        self.unread, self.loss_sum, self.right_sum = [], 0.0, 0
+
+    def add(self, loss, right):
+        self.unread.append((loss.detach(), right))
+
+    def read(self, every_loss):
+        """Takes over what was added since, and appends each loss to a list."""
+        for loss, right in self.unread:
+            every_loss.append(loss.item())
+            self.loss_sum += every_loss[-1]
+            self.right_sum += right.item()
+        self.unread = []
+
+
 def run(options):
     if options.threads > 0:
         taut.set_num_threads(options.threads)
+    device = taut.device(options.device)
     taut.manual_seed(options.seed)
     train, test = load_data(options, taut.Generator().manual_seed(options.seed))
     print(f"{len(train[1])} pictures to learn from, {len(test[1])} to test on")
 
-    model = Net(train[0].shape[3])
+    model = Net(train[0].shape[3]).to(device)
     print(model)
     loader = DataLoader(
         Augmented(*train), batch_size=options.batch, shuffle=True, num_workers=options.workers, drop_last=True,
@@ -177,24 +204,25 @@ def run(options):
     start = time.perf_counter()
     for epoch in range(options.epochs):
         epoch_start = time.perf_counter()
-        loss_sum, right, seen = 0.0, 0, 0
-        for batches, (pictures, labels) in enumerate(loader, 1):
-            logits = model(pictures)
-            loss = loss_of(logits, labels)
+        tally, seen = Tally(), 0
+        for batches, batch in enumerate(loader, 1):
+            pictures, labels = (moved(tensor, device) for tensor in batch)
+            with taut.autocast(device.type, taut.bfloat16, enabled=options.amp):
+                logits = model(pictures)
+                loss = loss_of(logits, labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             if batches < len(loader) or epoch + 1 < options.epochs:
                 schedule.step()
-            every_loss.append(loss.item())
-            loss_sum += loss.item()
-            right += logits.argmax(1).eq(labels).sum().item()
+            tally.add(loss, logits.argmax(1).eq(labels).sum())
             seen += len(labels)
             if batches % 10 == 0 or batches == len(loader):
+                tally.read(every_loss)
                 speed = seen / (time.perf_counter() - epoch_start)
-                print_bar(epoch, options.epochs, batches / len(loader), loss_sum / batches, right / seen, speed)
-        losses.append(loss_sum / batches)
-        accuracies.append(accuracy(predict(model, test[0]), test[1]))
+                print_bar(epoch, options.epochs, batches / len(loader), tally.loss_sum / batches, tally.right_sum / seen, speed)
+        losses.append(tally.loss_sum / batches)
+        accuracies.append(accuracy(predict(model, test[0], device), test[1]))
         print(f"  test {100 * accuracies[-1]:5.2f} %")
     print(f"trained in {time.perf_counter() - start:.1f} s")
     if options.losses:
@@ -204,7 +232,7 @@ def run(options):
     taut.save(model, options.save, metadata={"classes": "10"})
     again = Net(train[0].shape[3])
     again.load_state_dict(taut.load(options.save))
-    logits = predict(again, test[0])
+    logits = predict(again.to(device), test[0], device)
     print_confusion(logits, test[1])
     draw(options.picture, losses, accuracies, logits, *test)
     print(f"weights: {options.save}\ntest accuracy {100 * accuracy(logits, test[1]):.2f} %")

@@ -2,6 +2,7 @@
 
     gpt.py                              # the poems that come with the examples
     gpt.py --text book.txt --steps 2000
+    gpt.py --device cuda --amp          # on a GPU, products in bfloat16
 
 examples/cpp/gpt.cpp is the same program in C++, and its losses are the same.
 """
@@ -33,6 +34,8 @@ def parse():
     parser.add_argument("--temperature", type=float, default=0.8, help="how daring (0.8)")
     parser.add_argument("--prompt", default="\n", help="how to begin")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights, batches and writing (1)")
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1 (cpu)")
+    parser.add_argument("--amp", action="store_true", help="products in bfloat16")
     parser.add_argument("--save", default="gpt.safetensors", help="where the weights go (gpt.safetensors)")
     parser.add_argument("--losses", help="where the loss of every batch goes, one in a line")
     return parser.parse_args()
@@ -80,7 +83,7 @@ class Gpt(nn.Module):
 
     def forward(self, x):
         """Characters (batch, length) to logits (batch, length, characters)."""
-        places = taut.arange(x.shape[1])
+        places = taut.arange(x.shape[1], device=x.device)
         return self.head(self.norm(self.blocks(self.token(x) + self.position(places))))
 
 
@@ -95,10 +98,11 @@ def train(model, data, options):
     losses = []
     start = time.perf_counter()
     for step in range(options.steps):
-        firsts = taut.randint(0, len(data) - options.context, (options.batch, 1))
-        places = firsts + taut.arange(options.context)
+        firsts = taut.randint(0, len(data) - options.context, (options.batch, 1), device=data.device)
+        places = firsts + taut.arange(options.context, device=data.device)
         input, target = taut.take(data, places), taut.take(data, places + 1)
-        loss = F.cross_entropy(model(input).flatten(0, 1), target.flatten())
+        with taut.autocast(data.device.type, taut.bfloat16, enabled=options.amp):
+            loss = F.cross_entropy(model(input).flatten(0, 1), target.flatten())
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -112,13 +116,13 @@ def train(model, data, options):
 
 
 @taut.no_grad()
-def write(model, alphabet, options):
+def write(model, alphabet, options, device):
     model.eval()
     written = [max(alphabet.find(c), 0) for c in options.prompt.encode()]
     print("\n" + options.prompt, end="")
     for _ in range(options.sample):
         input = taut.tensor(written[-options.context :])
-        logits = model(input.unsqueeze(0))[:, -1].flatten() / options.temperature
+        logits = model(input.unsqueeze(0).to(device)).cpu()[:, -1].flatten() / options.temperature
         # The largest of logits plus Gumbel noise is a draw from their softmax.
         noise = -((-((taut.rand(logits.shape) + 1e-9).log()) + 1e-9).log())
         written.append((logits + noise).argmax().item())
@@ -127,21 +131,22 @@ def write(model, alphabet, options):
 
 
 def run(options):
+    device = taut.device(options.device)
     taut.manual_seed(options.seed)
     text = Path(options.text).read_bytes()
     if len(text) <= options.context + 1:
         raise taut.ValueError("the text is shorter than the context")
     alphabet = bytes(sorted(set(text)))
-    data = taut.tensor([alphabet.index(c) for c in text])
+    data = taut.tensor([alphabet.index(c) for c in text]).to(device)
 
-    model = Gpt(len(alphabet), options)
+    model = Gpt(len(alphabet), options).to(device)
     weights = sum(parameter.numel() for parameter in model.parameters())
     print(f"{len(text)} characters of {len(alphabet)} kinds; {weights} weights")
     losses = train(model, data, options)
     if options.losses:
         Path(options.losses).write_text("".join(f"{loss:.17g}\n" for loss in losses))
     taut.save(model, options.save, metadata={"alphabet": str(len(alphabet))})
-    write(model, alphabet, options)
+    write(model, alphabet, options, device)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,10 @@ void bind_autocast(py::module_& module) {
   module.def("_get_autocast_dtype", [](const std::string& name) {
     return py::reinterpret_steal<py::object>(to_object(get_autocast_dtype(device_type_of(name))));
   });
-  module.def("is_autocast_cache_enabled", &is_autocast_cache_enabled);
-  module.def("clear_autocast_cache", &clear_autocast_cache);
+  module.def("is_autocast_cache_enabled", &is_autocast_cache_enabled,
+             "Whether autocast keeps the casts of weights, on this thread.");
+  module.def("clear_autocast_cache", &clear_autocast_cache,
+             "Forgets the casts of weights that autocast keeps, on this thread.");
 }
 
 // Gradient scaling -------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ std::unique_ptr<GradScaler> make_scaler(const std::string& device, double init_s
 }
 
 void bind_grad_scaler(py::module_& module) {
-  py::class_<GradScaler>(module, "_GradScaler", py::dynamic_attr())
+  py::class_<GradScaler>(module, "GradScaler", py::dynamic_attr())
       .def(py::init(&make_scaler), "device"_a = "cuda", "init_scale"_a = 65536.0,
            "growth_factor"_a = 2.0, "backoff_factor"_a = 0.5, "growth_interval"_a = 2000,
            "enabled"_a = true)
@@ -180,12 +182,18 @@ void bind_grad_scaler(py::module_& module) {
 
 void bind_amp(py::module_& module) {
   bind_autocast(module);
-  bind_grad_scaler(module);
+  py::module_ amp_module = module.def_submodule("_amp");
+  bind_grad_scaler(amp_module);
   module.def(
       "set_float32_matmul_precision",
-      [](const std::string& precision) { set_float32_matmul_precision(precision); }, "precision"_a);
-  module.def("get_float32_matmul_precision",
-             [] { return std::string(get_float32_matmul_precision()); });
+      [](const std::string& precision) { set_float32_matmul_precision(precision); }, "precision"_a,
+      "How exactly GPUs multiply float32 matrices and convolve: \"highest\" (the default) as "
+      "float32 says, \"high\" with factors rounded to tf32 (10 bits of mantissa), \"medium\" to "
+      "bfloat16 (7 bits), each faster than the one before. Sums are in float32; the CPU is always "
+      "exact.\n\nValueError for other names.");
+  module.def(
+      "get_float32_matmul_precision", [] { return std::string(get_float32_matmul_precision()); },
+      "What set_float32_matmul_precision chose.");
 }
 
 }  // namespace taut::python

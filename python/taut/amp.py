@@ -19,9 +19,7 @@ from ._autocast import autocast, get_autocast_dtype, is_autocast_enabled
 
 __all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 
-GradScaler = _C._GradScaler
-GradScaler.__module__ = __name__
-GradScaler.__name__ = GradScaler.__qualname__ = "GradScaler"
+GradScaler = _C._amp.GradScaler
 GradScaler.__doc__ = """Multiplies a loss so that its gradients do not vanish in float16, and watches over the steps.
 
 step() divides gradients by the scale. A step whose gradients are not finite is skipped, and makes the scale smaller by
