@@ -17,7 +17,9 @@ VARYING = re.compile(r" +\d+ (samples|characters)/s|trained in .* s|curves and w
 
 def run(command, folder, **options):
     folder.mkdir()
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words = []
+    for name, value in options.items():
+        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     result = subprocess.run([*command, *words, "--losses", "losses"], cwd=folder, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     lines = [VARYING.sub("", line) for line in re.split(r"[\r\n]+", result.stdout)]
@@ -25,6 +27,7 @@ def run(command, folder, **options):
 
 
 def both(name, tmp_path, **options):
+    tmp_path.mkdir(exist_ok=True)
     if not (PROGRAMS / name).exists():
         pytest.skip(f"{PROGRAMS / name} is not built")
     in_cpp = run([PROGRAMS / name], tmp_path / "cpp", **options)
@@ -62,6 +65,27 @@ def test_digits_from_idx_files(tmp_path):
 def test_gpt(tmp_path):
     lines, losses = both("gpt", tmp_path, text=ROOT / "examples/data/poems.txt", steps=4, sample=30, layers=2, width=32)
     assert len(losses) == 4 and float(losses[-1]) < float(losses[0])
+
+
+def test_amp(tmp_path):
+    text = ROOT / "examples/data/poems.txt"
+    _, exact = both("gpt", tmp_path / "exact", text=text, steps=4, sample=5, layers=2, width=32)
+    _, losses = both("gpt", tmp_path / "amp", text=text, steps=4, sample=5, layers=2, width=32, amp=True)
+    assert losses != exact
+    assert [float(loss) for loss in losses] == pytest.approx([float(loss) for loss in exact], rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["digits", "gpt"])
+def test_says_when_there_is_no_gpu(name, tmp_path):
+    if taut.cuda.is_available():
+        pytest.skip("there is one")
+    commands = [[sys.executable, ROOT / "examples" / "python" / f"{name}.py"]]
+    if (PROGRAMS / name).exists():
+        commands.append([PROGRAMS / name])
+    for command in commands:
+        data = ["--data", ROOT / "examples/data/optdigits.csv.gz"] if name == "digits" else ["--text", ROOT / "examples/data/poems.txt"]
+        result = subprocess.run([*command, "--device", "cuda", *data], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert result.returncode == 1 and result.stderr.startswith(f"{name}: ") and "CUDA" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["digits", "gpt"])
