@@ -66,11 +66,8 @@ class Key {
 
 class GraphBuilder {
  public:
-  explicit GraphBuilder(const AttentionShape& shape) : shape_(shape) {
-    graph_->set_io_data_type(cudnn_type(shape.dtype))
-        .set_intermediate_data_type(fe::DataType_t::FLOAT)
-        .set_compute_data_type(fe::DataType_t::FLOAT);
-  }
+  explicit GraphBuilder(const AttentionShape& shape)
+      : shape_(shape), graph_(new_cudnn_graph(shape.dtype)) {}
 
   TensorPtr tensor(Uid uid, const char* name, int64_t heads, int64_t length, int64_t width,
                    const RowStrides& strides) {
@@ -111,7 +108,7 @@ class GraphBuilder {
   }
 
   const AttentionShape& shape_;
-  std::shared_ptr<fe::graph::Graph> graph_ = std::make_shared<fe::graph::Graph>();
+  std::shared_ptr<fe::graph::Graph> graph_;
 };
 
 template <class Options>

@@ -61,11 +61,8 @@ Sizes post_padding(const ConvShape& shape) {
 
 class GraphBuilder {
  public:
-  GraphBuilder(const CudnnConvArgs& args) : args_(args), shape_(*args.shape) {
-    graph_->set_io_data_type(cudnn_type(args.dtype))
-        .set_intermediate_data_type(fe::DataType_t::FLOAT)
-        .set_compute_data_type(fe::DataType_t::FLOAT);
-  }
+  explicit GraphBuilder(const CudnnConvArgs& args)
+      : args_(args), shape_(*args.shape), graph_(new_cudnn_graph(args.dtype)) {}
 
   std::shared_ptr<fe::graph::Graph> build() {
     const Sizes x = tensor_sizes(shape_.batch, shape_.in_channels, shape_.input_size);
@@ -117,7 +114,7 @@ class GraphBuilder {
 
   const CudnnConvArgs& args_;
   const ConvShape& shape_;
-  std::shared_ptr<fe::graph::Graph> graph_ = std::make_shared<fe::graph::Graph>();
+  std::shared_ptr<fe::graph::Graph> graph_;
 };
 
 // What a plan depends on, as bytes.

@@ -23,7 +23,10 @@ cudnnHandle_t cudnn_handle();
 /// The version of the library, as in 91900.
 size_t cudnn_version();
 
-fe::DataType_t cudnn_type(DType dtype);
+/// An empty graph that reads and writes `dtype` and computes in float32. Graphs come from here
+/// alone: cudnn-frontend asks the library while one is put together, so it must be open by then.
+/// @throws DeviceError without the library.
+std::shared_ptr<fe::graph::Graph> new_cudnn_graph(DType dtype);
 
 /// A graph that was compiled for one device.
 struct CudnnPlan {

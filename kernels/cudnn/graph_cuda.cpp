@@ -39,6 +39,15 @@ class Handles {
   cudnnHandle_t handles_[64] = {};
 };
 
+fe::DataType_t cudnn_type(DType dtype) {
+  switch (dtype) {
+    case DType::float64: return fe::DataType_t::DOUBLE;
+    case DType::float16: return fe::DataType_t::HALF;
+    case DType::bfloat16: return fe::DataType_t::BFLOAT16;
+    default: return fe::DataType_t::FLOAT;
+  }
+}
+
 }  // namespace
 
 cudnnHandle_t cudnn_handle() {
@@ -59,13 +68,13 @@ size_t cudnn_version() {
   return fe::detail::get_backend_version();
 }
 
-fe::DataType_t cudnn_type(DType dtype) {
-  switch (dtype) {
-    case DType::float64: return fe::DataType_t::DOUBLE;
-    case DType::float16: return fe::DataType_t::HALF;
-    case DType::bfloat16: return fe::DataType_t::BFLOAT16;
-    default: return fe::DataType_t::FLOAT;
-  }
+std::shared_ptr<fe::graph::Graph> new_cudnn_graph(DType dtype) {
+  open_cudnn();
+  auto graph = std::make_shared<fe::graph::Graph>();
+  graph->set_io_data_type(cudnn_type(dtype))
+      .set_intermediate_data_type(fe::DataType_t::FLOAT)
+      .set_compute_data_type(fe::DataType_t::FLOAT);
+  return graph;
 }
 
 CudnnPlan make_cudnn_plan(const std::shared_ptr<fe::graph::Graph>& graph, DType dtype,

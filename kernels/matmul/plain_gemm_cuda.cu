@@ -52,8 +52,10 @@ __device__ void finish(const GemmView<T>& view, S sum, int64_t row, int64_t col,
     if (view.bias != nullptr) value += widen(view.bias[col * view.bias_stride]);
     target = narrow<T>(activate(value, view.activation));
   } else {
-    S value = static_cast<S>(view.alpha) * sum;
-    if (view.beta != 0) value += static_cast<S>(view.beta) * static_cast<S>(target);
+    // By way of a signed integer: a GPU makes 0 of a negative number that becomes unsigned.
+    S value = static_cast<S>(static_cast<int64_t>(view.alpha)) * sum;
+    const auto beta = static_cast<S>(static_cast<int64_t>(view.beta));
+    if (beta != 0) value += beta * static_cast<S>(target);
     if (view.bias != nullptr) value += static_cast<S>(view.bias[col * view.bias_stride]);
     target = static_cast<T>(value);
   }

@@ -103,11 +103,13 @@ def test_the_same_seed_gives_the_same_numbers_on_both_devices():
         np.testing.assert_allclose(there.numpy(), here.numpy(), 2e-5, 1e-6)
 
 
-@needs_gpu
-def test_a_network_trains_on_the_gpu_as_on_the_cpu():
-    def losses(device):
+class Training:
+    """A small CNN, its optimizer and random pictures on a device."""
+
+    def __init__(self, device):
         taut.manual_seed(3)
-        model = taut.nn.Sequential(
+        self.device = device
+        self.model = taut.nn.Sequential(
             taut.nn.Conv2d(1, 8, 3, padding=1),
             taut.nn.BatchNorm2d(8),
             taut.nn.ReLU(),
@@ -116,20 +118,59 @@ def test_a_network_trains_on_the_gpu_as_on_the_cpu():
             taut.nn.Dropout(0.2),
             taut.nn.Linear(8 * 4 * 4, 10),
         ).to(device)
-        optimizer = taut.optim.AdamW(model.parameters(), lr=1e-2)
-        x = taut.randn(64, 1, 8, 8).to(device)
-        y = taut.randint(0, 10, (64,)).to(device)
-        result = []
-        for _ in range(20):
-            loss = taut.nn.functional.cross_entropy(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            result.append(loss.item())
-        return result
+        self.optimizer = taut.optim.AdamW(self.model.parameters(), lr=1e-2)
+        self.x, self.y = self.batch(64)
 
-    np.testing.assert_allclose(losses("cuda"), losses("cpu"), 2e-3)
-    before = taut.cuda.memory_allocated()
-    losses("cuda")
+    def batch(self, size):
+        return taut.randn(size, 1, 8, 8).to(self.device), taut.randint(0, 10, (size,)).to(self.device)
+
+    def step(self, x, y):
+        loss = taut.nn.functional.cross_entropy(self.model(x), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def losses(self, steps):
+        return [self.step(self.x, self.y).item() for _ in range(steps)]
+
+
+@needs_gpu
+def test_a_network_trains_on_the_gpu_as_on_the_cpu():
+    np.testing.assert_allclose(Training("cuda").losses(20), Training("cpu").losses(20), 2e-3)
+
+
+def resident_bytes():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+@needs_gpu
+def test_a_thousand_steps_take_no_more_memory_than_a_hundred():
+    training = Training("cuda")
+    training.losses(100)
     gc.collect()
-    assert taut.cuda.memory_allocated() == before
+    held, reserved, resident = taut.cuda.memory_allocated(), taut.cuda.memory_reserved(), resident_bytes()
+    training.losses(1000)
+    gc.collect()
+    assert taut.cuda.memory_allocated() == held and taut.cuda.memory_reserved() == reserved
+    assert resident_bytes() - resident < 1 << 20
+
+
+@needs_gpu
+def test_training_goes_on_with_a_smaller_batch_after_running_out_of_memory():
+    training = Training("cuda")
+    training.losses(2)
+    held = taut.cuda.memory_allocated()
+    total = taut.cuda.mem_get_info()[1]
+    taut.cuda.set_per_process_memory_fraction(min(1, (taut.cuda.memory_reserved() + (64 << 20)) / total))
+    try:
+        with pytest.raises(taut.OutOfMemoryError, match="this process may take"):
+            training.step(*training.batch(1 << 17))
+        training.optimizer.zero_grad()
+        gc.collect()
+        losses = training.losses(20)
+    finally:
+        taut.cuda.set_per_process_memory_fraction(1.0)
+    assert losses[-1] < losses[0]
+    assert taut.cuda.memory_allocated() <= held

@@ -3,7 +3,7 @@
 import numpy as np
 
 import taut
-from table import ALL, FLOATS, INTS, NUMBERS, Unspecified, call, draw, mask, row
+from table import ALL, DEVICE, FLOATS, INTS, NUMBERS, Unspecified, call, draw, mask, row
 from rows_pointwise import polygamma
 
 X = draw(3, 4)
@@ -78,7 +78,7 @@ row(
 row(T + "storage_offset", lambda x: 0, call(X), dtypes=SIZE, contiguous=True)
 row(T + "is_contiguous", lambda x: True, call(X), dtypes=SIZE, contiguous=True)
 row(T + "is_set_to", lambda x, y: False, call(X, X), dtypes=SIZE)
-row(T + "get_device", lambda x: -1, call(X), dtypes=SIZE)
+row(T + "get_device", lambda x: -1 if DEVICE == "cpu" else taut.device(DEVICE).index or 0, call(X), dtypes=SIZE)
 row("is_floating_point", lambda x: True, call(X))
 row("is_floating_point", lambda x: False, call(X), dtypes=INTS)
 row("is_complex", lambda x: False, call(X), dtypes=ALL)
