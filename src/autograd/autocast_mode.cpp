@@ -23,7 +23,8 @@ void update_autocast_mode() {
 }
 
 AutocastSettingsGuard::AutocastSettingsGuard(const AutocastSettings& settings)
-    : previous_(autocast_state()), previous_mode_(detail::thread_mode().autocast) {
+    : previous_(static_cast<const AutocastSettings&>(autocast_state())),
+      previous_mode_(detail::thread_mode().autocast) {
   static_cast<AutocastSettings&>(autocast_state()) = settings;
   ++autocast_state().depth;
   update_autocast_mode();

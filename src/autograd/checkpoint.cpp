@@ -67,7 +67,7 @@ Tensors checkpoint(const Callback<Tensors(TensorList)>& function, Tensors inputs
   frame->function = function;
   frame->inputs = inputs;
   frame->random = default_generator().state();
-  frame->autocast = autocast_state();
+  frame->autocast = static_cast<const AutocastSettings&>(autocast_state());
   const SavedTensorsHooks hooks([frame](const Tensor&) {
     const size_t position = frame->saved_count++;
     return Callback<Tensor()>([frame, position] { return frame->take(position); });

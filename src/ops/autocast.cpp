@@ -36,7 +36,7 @@ Tensor lowered(const Tensor& tensor) {
       found->second.cast.dtype() == dtype) {
     return found->second.cast;
   }
-  const Tensor cast = to(tensor, dtype);
+  Tensor cast = to(tensor, dtype);
   state.casts.insert_or_assign(
       tensor.impl(), CachedCast{tensor, cast, tensor.storage(), tensor.storage()->version()});
   return cast;

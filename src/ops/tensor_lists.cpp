@@ -71,7 +71,7 @@ void scale_list(const Tensors& tensors, const ListScale& scale) {
 
 Tensor sum_squares_of_list(const Tensors& tensors) {
   const Pieces pieces(tensors);
-  const Tensor total = allocate({}, kFloat64, tensors[0].device());
+  Tensor total = allocate({}, kFloat64, tensors[0].device());
   kernels::SumSquaresArgs args;
   args.tensors = pieces.pointers.data();
   args.sizes = pieces.sizes.data();
