@@ -2,21 +2,17 @@
 
 #include "kernels/api/attention.h"
 #include "kernels/attention/cudnn_attention.h"
-#include "taut/base/check.h"
+#include "kernels/attention/flash_attention.h"
 
 namespace taut::kernels {
 namespace {
 
 void forward(const AttentionArgs& args) {
-  if (cuda::run_cudnn_attention(args)) return;
-  detail::raise<NotImplementedError>("scaled_dot_product_attention: no CUDA kernel for ", args.dtype,
-                                     " of width ", args.width);
+  if (!cuda::run_cudnn_attention(args)) cuda::run_flash_attention(args);
 }
 
 void backward(const AttentionBackwardArgs& args) {
-  if (cuda::run_cudnn_attention_backward(args)) return;
-  detail::raise<NotImplementedError>("scaled_dot_product_attention: no CUDA kernel for ", args.dtype,
-                                     " of width ", args.width);
+  if (!cuda::run_cudnn_attention_backward(args)) cuda::run_flash_attention_backward(args);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include "kernels/api/packs.cuh"
 #include "kernels/api/random.h"
-#include "kernels/random/philox.h"
+#include "kernels/api/philox.h"
 
 namespace taut::kernels::cuda {
 

@@ -12,7 +12,7 @@
 
 #include "kernels/api/random.h"
 #include "kernels/api/simd_rows-inl.h"
-#include "kernels/random/philox.h"
+#include "kernels/api/philox.h"
 #include "taut/base/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
