@@ -18,12 +18,17 @@
 
 namespace taut::kernels::cuda {
 
-TAUT_API void run_flash_attention(const AttentionArgs& args);
-TAUT_API void run_flash_attention_backward(const AttentionBackwardArgs& args);
+/// What may run attention: cuDNN and all of our kernels, all of our kernels, or the plain ones.
+enum class AttentionKernelSet : uint8_t { all, own, plain };
 
-/// Each of the two sets, for the tests. Those on tensor cores return false, with nothing done, for
-/// float32 and where the device or the build has none. The backward passes take
-/// (batch, heads, queries) of rowsum(do o).
+/// Limits all threads from now on; for tests.
+TAUT_API void limit_attention_kernels(AttentionKernelSet set);
+
+void run_flash_attention(const AttentionArgs& args, bool with_tensor_cores);
+void run_flash_attention_backward(const AttentionBackwardArgs& args, bool with_tensor_cores);
+
+/// The two sets of kernels. Those on tensor cores return false, with nothing done, for float32 and
+/// where the device or the build has none. delta: (batch, heads, queries) of rowsum(do o).
 bool run_mma_attention(const AttentionArgs& args);
 bool run_mma_attention_backward(const AttentionBackwardArgs& args, const float* delta);
 void run_plain_attention(const AttentionArgs& args);

@@ -56,16 +56,18 @@ bool run_mma_attention_backward(const AttentionBackwardArgs& args, const float* 
   return false;
 }
 
-void run_flash_attention(const AttentionArgs& args) {
-  if (!run_mma_attention(args)) run_plain_attention(args);
+void run_flash_attention(const AttentionArgs& args, bool with_tensor_cores) {
+  if (!with_tensor_cores || !run_mma_attention(args)) run_plain_attention(args);
 }
 
-void run_flash_attention_backward(const AttentionBackwardArgs& args) {
+void run_flash_attention_backward(const AttentionBackwardArgs& args, bool with_tensor_cores) {
   const int64_t rows = args.batch * args.heads * args.queries;
   const taut::cuda::Scratch scratch(static_cast<size_t>(rows) * sizeof(float));
   float* delta = scratch.as<float>();
   compute_delta(args, delta);
-  if (!run_mma_attention_backward(args, delta)) run_plain_attention_backward(args, delta);
+  if (!with_tensor_cores || !run_mma_attention_backward(args, delta)) {
+    run_plain_attention_backward(args, delta);
+  }
 }
 
 }  // namespace taut::kernels::cuda

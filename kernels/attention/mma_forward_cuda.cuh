@@ -24,6 +24,7 @@ struct ForwardShape {
   static constexpr int kRowTiles = kWidth <= 128 ? 2 : 1;
   static constexpr int kCols = 64;
   static constexpr int kRows = kMmaWarps * kRowTiles * 16;
+  static constexpr int kAtOnce = 8;
   // At a width of 256 these are all the 99 KiB that compute capability 8.6 has.
   static constexpr int kSharedBytes = tile_bytes<kWidth>(kRows + 2 * kCols);
 };
@@ -160,9 +161,9 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
       rule, place.batch, place.head, block_query + warp_row};
   T* own_queries = query_tile + warp_row * kPitch<kWidth>;
 
-  load_tile<Shape::kRows, kWidth>(query_tile, problem.query,
-                                  problem.query.head(place.batch, place.head), block_query);
-  load_tile<kCols, kWidth>(key_tile, problem.key, keys, 0);
+  load_tile<Shape::kRows, kWidth, Shape::kAtOnce>(
+      query_tile, problem.query, problem.query.head(place.batch, place.head), block_query);
+  load_tile<kCols, kWidth, Shape::kAtOnce>(key_tile, problem.key, keys, 0);
   RunningSoftmax<kRowTiles> softmax(kIsGeneral ? 1.0f : rule.scale_log2);
   Sums<kRowTiles, kWidth> results;
   results.clear();
@@ -170,7 +171,7 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
   for (int key = 0; key < end; key += kCols) {
     wait_for_copies();
     __syncthreads();  // keys are here, and the values before have been read
-    load_tile<kCols, kWidth>(value_tile, problem.value, values, key);
+    load_tile<kCols, kWidth, Shape::kAtOnce>(value_tile, problem.value, values, key);
     Sums<kRowTiles, kCols> scores;
     scores.clear();
     add_row_products<kWidth>(scores, own_queries, key_tile);
@@ -181,7 +182,8 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
     round_sums<T>(weights, scores);
     wait_for_copies();
     __syncthreads();  // values are here, and the keys have been read
-    if (key + kCols < end) load_tile<kCols, kWidth>(key_tile, problem.key, keys, key + kCols);
+    if (key + kCols < end)
+      load_tile<kCols, kWidth, Shape::kAtOnce>(key_tile, problem.key, keys, key + kCols);
     add_products<kWidth>(results, weights, value_tile);
   }
   softmax.finish(results, kIsGeneral && rule.dropout.is_on ? rule.dropout.scale : 1.0f);

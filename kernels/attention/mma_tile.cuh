@@ -93,11 +93,12 @@ __device__ inline void copy_async_4(void* to, const void* from, bool exists) {
 /// Waits for all copies that this thread started; a barrier then shows them to the block.
 __device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-/// Starts to fill a tile with kRows rows from `first` on of one head; zeros past the ends.
-template <int kRows, int kWidth, class T>
+/// Starts to fill a tile with kRows rows from `first` on of one head; zeros past the ends. A thread
+/// works on kAtOnce packs at a time: the number settles whether the kernel has enough registers.
+template <int kRows, int kWidth, int kAtOnce, class T>
 __device__ inline void load_tile(T* tile, const Rows<const T>& rows, const T* head, int first) {
   constexpr int kPacks = kWidth / 8;
-#pragma unroll 8  // the fewest registers
+#pragma unroll kAtOnce
   for (int i = static_cast<int>(threadIdx.x); i < kRows * kPacks; i += kMmaThreads) {
     const int row = i / kPacks;
     const int col = i % kPacks * 8;

@@ -108,7 +108,7 @@ __device__ inline void plain_row_products(PlainSums& sums, PlainMemory& memory,
     load_chunk<kPlainDepth>(memory.x, x_rows, x_head, x_row, depth);
     load_chunk<kPlainDepth>(memory.y, y_rows, y_head, y_row, depth);
     __syncthreads();
-#pragma unroll 2
+#pragma unroll 1
     for (int k = 0; k < kPlainDepth; k += 4) {
       float x[4][4], y[4][4];
 #pragma unroll
