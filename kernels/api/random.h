@@ -1,5 +1,5 @@
 #pragma once
-// Random fills from Philox4x32-10 (kernels/random/philox.h). A block is the four 32-bit words that
+// Random fills from Philox4x32-10 (kernels/api/philox.h). A block is the four 32-bit words that
 // one counter value gives; key = seed, counter = offset + block index, so a fill is a pure function
 // of (seed, offset, n) on every device, up to the last ulp of log, sin and cos.
 //   kernels.uniform({{.output = x, .n = 10, .dtype = kFloat32, .seed = 1, .offset = 0}, 0.0, 1.0});

@@ -1,25 +1,33 @@
 // Attention on CUDA: by cuDNN where it has a kernel, by our own otherwise.
 
+#include <atomic>
+
 #include "kernels/api/attention.h"
 #include "kernels/attention/cudnn_attention.h"
-#include "taut/base/check.h"
+#include "kernels/attention/flash_attention.h"
 
 namespace taut::kernels {
 namespace {
 
+using cuda::AttentionKernelSet;
+
+std::atomic<AttentionKernelSet> allowed = AttentionKernelSet::all;
+
 void forward(const AttentionArgs& args) {
-  if (cuda::run_cudnn_attention(args)) return;
-  detail::raise<NotImplementedError>("scaled_dot_product_attention: no CUDA kernel for ",
-                                     args.dtype, " of width ", args.width);
+  const AttentionKernelSet set = allowed.load(std::memory_order_relaxed);
+  if (set == AttentionKernelSet::all && cuda::run_cudnn_attention(args)) return;
+  cuda::run_flash_attention(args, set != AttentionKernelSet::plain);
 }
 
 void backward(const AttentionBackwardArgs& args) {
-  if (cuda::run_cudnn_attention_backward(args)) return;
-  detail::raise<NotImplementedError>("scaled_dot_product_attention: no CUDA kernel for ",
-                                     args.dtype, " of width ", args.width);
+  const AttentionKernelSet set = allowed.load(std::memory_order_relaxed);
+  if (set == AttentionKernelSet::all && cuda::run_cudnn_attention_backward(args)) return;
+  cuda::run_flash_attention_backward(args, set != AttentionKernelSet::plain);
 }
 
 }  // namespace
+
+void cuda::limit_attention_kernels(AttentionKernelSet set) { allowed = set; }
 
 AttentionKernels attention_kernels_cuda() { return {.forward = forward, .backward = backward}; }
 

@@ -11,19 +11,6 @@ namespace {
 constexpr double kTwo32 = 4294967296.0;
 constexpr int kWords = 4;
 
-// word < p 2^32 as word <= last, where p is over 0.
-struct Threshold {
-  uint32_t last;
-  bool never;
-
-  explicit Threshold(double p) {
-    const double bound = std::ceil(p * kTwo32);
-    never = !(bound >= 1.0);
-    last = bound >= kTwo32 ? 0xffffffffu : static_cast<uint32_t>(never ? 0.0 : bound - 1.0);
-  }
-  __device__ bool operator()(uint32_t word) const { return !never && word <= last; }
-};
-
 // ---- Bernoulli ----------------------------------------------------------------------------------
 
 // 1 as it lies in memory; 0 is all zeros in every dtype.
@@ -39,7 +26,7 @@ uint64_t bits_of_one(DType dtype) {
 
 template <class Word>
 __global__ void __launch_bounds__(kThreads)
-    bernoulli_kernel(Word* out, int64_t n, RandomStream stream, Threshold is_under,
+    bernoulli_kernel(Word* out, int64_t n, RandomStream stream, WordThreshold is_under,
                      const void* probabilities, DType probability_dtype, Word one, bool whole) {
   const int64_t i = stream_block();
   if (i * kWords >= n) return;
@@ -63,7 +50,7 @@ void bernoulli(const BernoulliArgs& args) {
     using Word = typename decltype(tag)::type;
     Word* out = static_cast<Word*>(args.output);
     bernoulli_kernel<<<blocks_for_stream(args.n, kWords), kThreads, 0, stream()>>>(
-        out, args.n, RandomStream(args), Threshold(args.p), args.probabilities,
+        out, args.n, RandomStream(args), WordThreshold(args.p), args.probabilities,
         args.probability_dtype, static_cast<Word>(bits_of_one(args.dtype)),
         is_aligned(out, Pack<Word, kWords>::kAccess));
   });
@@ -170,8 +157,8 @@ void geometric(const GeometricArgs& args) {
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    dropout_kernel(const T* x, T* y, bool* mask, int64_t n, RandomStream stream, Threshold keeps,
-                   Compute<T> scale, bool whole) {
+    dropout_kernel(const T* x, T* y, bool* mask, int64_t n, RandomStream stream,
+                   WordThreshold keeps, Compute<T> scale, bool whole) {
   const int64_t i = stream_block();
   const int64_t first = i * kWords;
   if (first >= n) return;
@@ -208,7 +195,7 @@ void dropout(const DropoutArgs& args) {
     const bool whole =
         is_aligned(x, kBytes) && is_aligned(y, kBytes) && is_aligned(args.mask, kWords);
     dropout_kernel<<<blocks_for_stream(args.n, kWords), kThreads, 0, stream()>>>(
-        x, y, args.mask, args.n, RandomStream(args), Threshold(1.0 - args.p), scale, whole);
+        x, y, args.mask, args.n, RandomStream(args), WordThreshold(1.0 - args.p), scale, whole);
   });
   check_launch("dropout");
 }

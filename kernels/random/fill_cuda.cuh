@@ -2,8 +2,8 @@
 // What CUDA's random kernels share: the place in the stream, and one thread for each Philox block.
 
 #include "kernels/api/packs.cuh"
+#include "kernels/api/philox.h"
 #include "kernels/api/random.h"
-#include "kernels/random/philox.h"
 
 namespace taut::kernels::cuda {
 

@@ -10,9 +10,9 @@
 
 #include <algorithm>
 
+#include "kernels/api/philox.h"
 #include "kernels/api/random.h"
 #include "kernels/api/simd_rows-inl.h"
-#include "kernels/random/philox.h"
 #include "taut/base/parallel.h"
 
 HWY_BEFORE_NAMESPACE();

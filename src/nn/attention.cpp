@@ -10,6 +10,16 @@
 
 namespace taut::nn::functional {
 
+namespace {
+
+// Where a mask hides all keys, as (..., queries, 1).
+Tensor rows_without_keys(const Tensor& mask) {
+  if (mask.dtype() == kBool) return logical_not(any(mask, {-1}, /*keepdim=*/true));
+  return eq(amax(mask.detach(), {-1}, /*keepdim=*/true), -std::numeric_limits<double>::infinity());
+}
+
+}  // namespace
+
 Tensor composed_attention(const AttentionCall& call) {
   const Tensor& query = call.query;
   const Tensor& attn_mask = call.mask;
@@ -31,11 +41,14 @@ Tensor composed_attention(const AttentionCall& call) {
   } else if (attn_mask.defined()) {
     scores = scores + attn_mask;
   }
-  Tensor weights = softmax(scores, -1);
-  if (attn_mask.defined() && attn_mask.dtype() == kBool) {
-    // A row that sees nothing gives zeros, as in PyTorch, and not NaN.
-    const Tensor sees_nothing = logical_not(any(attn_mask, {-1}, /*keepdim=*/true));
-    weights = masked_fill(weights, sees_nothing, 0.0);
+  Tensor weights;
+  if (attn_mask.defined() && scores.size(-1) > 0) {
+    // A row that sees nothing gives zeros, as in PyTorch, and not NaN; so do its gradients, since
+    // its softmax is made of other scores.
+    const Tensor sees_nothing = rows_without_keys(attn_mask);
+    weights = masked_fill(softmax(masked_fill(scores, sees_nothing, 0.0), -1), sees_nothing, 0.0);
+  } else {
+    weights = softmax(scores, -1);
   }
   if (call.dropout_p > 0) weights = dropout(weights, call.dropout_p, /*training=*/true);
   return matmul(weights, values);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/random/philox.h"
+#include "kernels/api/philox.h"
 #include "tests/kernels/value_buffer.h"
 
 namespace taut::kernels {

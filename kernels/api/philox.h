@@ -3,6 +3,7 @@
 // numbers: as easy as 1, 2, 3" (SC 2011), for one counter at a time: the definition that every
 // device follows. See Note [Which word makes which element] in kernels/api/random.h.
 
+#include <cmath>
 #include <cstdint>
 
 #include "taut/base/macros.h"
@@ -43,5 +44,20 @@ TAUT_HD inline PhiloxBlock philox(uint64_t seed, uint64_t counter) {
       {{static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0u, 0u}},
       static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }
+
+/// word < p 2^32 as word <= last, where p is over 0: what Bernoulli numbers and dropout ask.
+struct WordThreshold {
+  uint32_t last = 0;
+  bool never = true;
+
+  WordThreshold() = default;
+  explicit WordThreshold(double p) {
+    constexpr double kTwo32 = 4294967296.0;
+    const double bound = std::ceil(p * kTwo32);
+    never = !(bound >= 1.0);
+    last = bound >= kTwo32 ? 0xffffffffu : static_cast<uint32_t>(never ? 0.0 : bound - 1.0);
+  }
+  TAUT_HD bool operator()(uint32_t word) const { return !never && word <= last; }
+};
 
 }  // namespace taut::kernels

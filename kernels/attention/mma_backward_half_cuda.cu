@@ -1,0 +1,10 @@
+#include "kernels/attention/mma_backward_cuda.cuh"
+#include "kernels/attention/mma_parts_cuda.h"
+
+namespace taut::kernels::cuda {
+
+bool mma_backward_half(const AttentionBackwardArgs& args, const float* delta) {
+  return run_mma_backward<__half>(args, delta);
+}
+
+}  // namespace taut::kernels::cuda
