@@ -1,6 +1,8 @@
 #pragma once
 // Operands of attention as kernels see them, and how kernels are launched.
 
+#include <atomic>
+
 #include "kernels/api/attention.h"
 #include "kernels/api/packs.cuh"
 #include "taut/base/check.h"
@@ -62,8 +64,8 @@ inline unsigned block_count(const AttentionShape& shape, int64_t heads, int64_t 
 template <auto kKernel>
 bool prepare_kernel(int shared_bytes, int least) {
   enum State : char { kUnknown, kReady, kTooOld };
-  static State states[64] = {};
-  State& state = states[taut::cuda::launch_device()];
+  static std::atomic<State> states[64] = {};  // threads that meet here find the same
+  std::atomic<State>& state = states[taut::cuda::launch_device()];
   if (state == kUnknown) {
     cudaFuncAttributes attributes;
     check(kAttention, cudaFuncGetAttributes(&attributes, kKernel));
