@@ -34,13 +34,20 @@ Rows<T> make_rows(Data* data, const RowStrides& strides, int64_t length, int64_t
           in_packs};
 }
 
+/// The same number, of which the compiler does not know that it is the same in each step of a loop:
+/// what it would compute of it ahead of the loop can take more registers than there are.
+__device__ inline int renewed(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
 /// A launch's block number as (batch, head, tile of rows): tiles of a head are neighbours, so that
 /// blocks that run together read the same columns from the cache.
 struct BlockPlace {
   int batch, head, tile;
 
   __device__ BlockPlace(int heads, int tiles) {
-    const int i = static_cast<int>(blockIdx.x);
+    const int i = renewed(static_cast<int>(blockIdx.x));
     tile = i % tiles;
     head = i / tiles % heads;
     batch = i / tiles / heads;

@@ -36,7 +36,6 @@ struct BackwardShape {
   static constexpr int kPart = kIsKeyMajor && kWidth > 128 ? kWidth / 2 : kWidth;
   static constexpr int kParts = kWidth / kPart;
   static constexpr int kRows = kMmaWarps * kRowTiles * 16;
-  static constexpr int kAtOnce = kWidth <= 64 ? 8 : 4;
   // Columns arrive while those before are used, as far as 99 KiB of shared memory allow.
   static constexpr int kMostBytes = 99 * 1024;
   static constexpr int kStages = tile_bytes<kWidth>(2 * kRows + 4 * kCols) <= kMostBytes ? 2 : 1;
@@ -191,8 +190,8 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
     T* y1 = columns + step % Shape::kStages * 2 * kCols * kPitchOf;
     T* y2 = y1 + kCols * kPitchOf;
     const int head = walk.head(step), col = walk.col(step, kCols);
-    load_tile<kCols, kWidth, Shape::kAtOnce>(y1, y1_rows, y1_rows.head(place.batch, head), col);
-    load_tile<kCols, kWidth, Shape::kAtOnce>(y2, y2_rows, y2_rows.head(place.batch, head), col);
+    load_tile<kCols, kWidth>(y1, y1_rows, y1_rows.head(place.batch, head), col);
+    load_tile<kCols, kWidth>(y2, y2_rows, y2_rows.head(place.batch, head), col);
     if constexpr (kIsKeyMajor) {
       const int64_t at = statistics_at(head);
       load_statistics<kCols, kWidth>(y1, y2, problem.log_sum_exp + at, problem.delta + at, col,
@@ -200,10 +199,8 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
     }
   };
 
-  load_tile<kRows, kWidth, Shape::kAtOnce>(x1, x1_rows, x1_rows.head(place.batch, place.head),
-                                           block_row);
-  load_tile<kRows, kWidth, Shape::kAtOnce>(x2, x2_rows, x2_rows.head(place.batch, place.head),
-                                           block_row);
+  load_tile<kRows, kWidth>(x1, x1_rows, x1_rows.head(place.batch, place.head), block_row);
+  load_tile<kRows, kWidth>(x2, x2_rows, x2_rows.head(place.batch, place.head), block_row);
   if (Shape::kStages == 2 && walk.steps > 0) load_columns(0);
   const int64_t row_statistics = kIsKeyMajor ? 0 : statistics_at(place.head);
   const RowStatistics<Shape::kRowTiles> of_row(problem.log_sum_exp + row_statistics,

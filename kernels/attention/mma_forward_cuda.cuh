@@ -24,7 +24,6 @@ struct ForwardShape {
   static constexpr int kRowTiles = kWidth <= 128 ? 2 : 1;
   static constexpr int kCols = 64;
   static constexpr int kRows = kMmaWarps * kRowTiles * 16;
-  static constexpr int kAtOnce = 8;
   // At a width of 256 these are all the 99 KiB that compute capability 8.6 has.
   static constexpr int kSharedBytes = tile_bytes<kWidth>(kRows + 2 * kCols);
 };
@@ -150,20 +149,18 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
 
   const ScoreRule& rule = problem.rule;
   const BlockPlace place(rule.heads, problem.tiles);
-  // The tiles with the most keys to see come first.
-  const int tile = rule.is_causal ? problem.tiles - 1 - place.tile : place.tile;
   const int key_head = place.head / problem.heads_per_key;
   const T* keys = problem.key.head(place.batch, key_head);
   const T* values = problem.value.head(place.batch, key_head);
-  const int block_query = tile * Shape::kRows;
+  const int block_query = query_tile_of(rule, problem.tiles, place) * Shape::kRows;
   const int warp_row = static_cast<int>(threadIdx.x) / 32 * kRowTiles * 16;
   const ScoreTile<T, kRowTiles, kCols, /*kIsKeyMajor=*/false, kIsGeneral> score_tile{
       rule, place.batch, place.head, block_query + warp_row};
   T* own_queries = query_tile + warp_row * kPitch<kWidth>;
 
-  load_tile<Shape::kRows, kWidth, Shape::kAtOnce>(
-      query_tile, problem.query, problem.query.head(place.batch, place.head), block_query);
-  load_tile<kCols, kWidth, Shape::kAtOnce>(key_tile, problem.key, keys, 0);
+  load_tile<Shape::kRows, kWidth>(query_tile, problem.query,
+                                  problem.query.head(place.batch, place.head), block_query);
+  load_tile<kCols, kWidth>(key_tile, problem.key, keys, 0);
   RunningSoftmax<kRowTiles> softmax(kIsGeneral ? 1.0f : rule.scale_log2);
   Sums<kRowTiles, kWidth> results;
   results.clear();
@@ -171,7 +168,7 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
   for (int key = 0; key < end; key += kCols) {
     wait_for_copies();
     __syncthreads();  // keys are here, and the values before have been read
-    load_tile<kCols, kWidth, Shape::kAtOnce>(value_tile, problem.value, values, key);
+    load_tile<kCols, kWidth>(value_tile, problem.value, values, key);
     Sums<kRowTiles, kCols> scores;
     scores.clear();
     add_row_products<kWidth>(scores, own_queries, key_tile);
@@ -182,17 +179,18 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
     round_sums<T>(weights, scores);
     wait_for_copies();
     __syncthreads();  // values are here, and the keys have been read
-    if (key + kCols < end)
-      load_tile<kCols, kWidth, Shape::kAtOnce>(key_tile, problem.key, keys, key + kCols);
+    if (key + kCols < end) load_tile<kCols, kWidth>(key_tile, problem.key, keys, key + kCols);
     add_products<kWidth>(results, weights, value_tile);
   }
   softmax.finish(results, kIsGeneral && rule.dropout.is_on ? rule.dropout.scale : 1.0f);
-  store_sums<kWidth>(results, own_queries, problem.output,
-                     problem.output.head(place.batch, place.head), block_query + warp_row, 0);
+  // Made again, so that the loop has the registers.
+  const BlockPlace out(rule.heads, problem.tiles);
+  const int first = query_tile_of(rule, problem.tiles, out) * Shape::kRows + warp_row;
+  store_sums<kWidth>(results, own_queries, problem.output, problem.output.head(out.batch, out.head),
+                     first, 0);
   if (problem.log_sum_exp != nullptr) {
-    float* head = problem.log_sum_exp +
-                  (int64_t{place.batch} * rule.heads + place.head) * int64_t{rule.queries};
-    store_log_sum_exp(softmax, head, block_query + warp_row, rule.queries);
+    const int64_t matrix = int64_t{out.batch} * rule.heads + out.head;
+    store_log_sum_exp(softmax, problem.log_sum_exp + matrix * rule.queries, first, rule.queries);
   }
 #endif
 }

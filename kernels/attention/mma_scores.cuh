@@ -41,6 +41,9 @@ struct ScoreTile {
   int batch, head;
   int first_row;
 
+  /// See renewed(int).
+  __device__ ScoreTile renewed() const { return {rule, batch, head, cuda::renewed(first_row)}; }
+
   __device__ int query(const Element& at, int first_col) const {
     return kIsKeyMajor ? first_col + at.col : first_row + at.row;
   }
@@ -51,34 +54,19 @@ struct ScoreTile {
   /// Products become scores: to base 2 where kIsGeneral, unscaled otherwise; -infinity where the
   /// query does not see the key.
   __device__ void finish_scores(Scores& scores, int first_col) const {
-    if constexpr (kIsGeneral) scale_and_mask(scores, first_col);
-    const int row_end = first_row + kRowTiles * 16, col_end = first_col + kCols;
-    const bool sees_all = kIsKeyMajor ? rule.sees_all(first_col, col_end, first_row, row_end)
-                                      : rule.sees_all(first_row, row_end, first_col, col_end);
-    if (sees_all) return;
-#pragma unroll
-    for (int r = 0; r < kRowTiles; ++r) {
-#pragma unroll
-      for (int n = 0; n < kCols / 8; ++n) {
-#pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          const Element at(r, n, e);
-          if (!rule.sees(query(at, first_col), key(at, first_col))) {
-            scores.at[r][n][e] = -INFINITY;
-          }
-        }
-      }
-    }
+    if constexpr (kIsGeneral) renewed().scale_and_mask(scores, first_col);
+    if (!sees_all(first_col)) renewed().hide_unseen(scores, first_col);
   }
 
   /// Weights that dropout does not keep become 0; the others stay as they are.
   __device__ void drop(Scores& weights, int first_col) const {
     if (!rule.dropout.is_on) return;
+    const ScoreTile tile = renewed();
 #pragma unroll
     for (int r = 0; r < kRowTiles; ++r) {
 #pragma unroll
       for (int n = 0; n < kCols / 8; ++n) {
-        const uint32_t bits = kept(r, n, first_col);
+        const uint32_t bits = tile.kept(r, n, first_col);
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           if ((bits >> e & 1u) == 0) weights.at[r][n][e] = 0.0f;
@@ -103,6 +91,38 @@ struct ScoreTile {
   }
 
  private:
+  // Of rows past the end nothing is kept, so they may see what they like.
+  __device__ bool sees_all(int first_col) const {
+    const int col_end = first_col + kCols;
+    if constexpr (kIsKeyMajor) {
+      const int last_row = first_row + kRowTiles * 16 - 1;
+      return col_end <= rule.queries && (!rule.is_causal || last_row <= first_col);
+    } else {
+      return col_end <= rule.keys && (!rule.is_causal || col_end - 1 <= first_row);
+    }
+  }
+
+  __device__ void hide_unseen(Scores& scores, int first_col) const {
+#pragma unroll
+    for (int r = 0; r < kRowTiles; ++r) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int row = first_row + Element(r, 0, 2 * half).row;
+        const int begin = kIsKeyMajor && rule.is_causal ? row : 0;
+        const int end = kIsKeyMajor ? rule.queries : rule.keys_before(row + 1);
+#pragma unroll
+        for (int n = 0; n < kCols / 8; ++n) {
+#pragma unroll
+          for (int e = 2 * half; e < 2 * half + 2; ++e) {
+            const int col = first_col + Element(r, n, e).col;
+            const bool is_early = kIsKeyMajor && col < begin;
+            if (is_early || col >= end) scores.at[r][n][e] = -INFINITY;
+          }
+        }
+      }
+    }
+  }
+
   __device__ void scale_and_mask(Scores& scores, int first_col) const {
     const int64_t offset = rule.mask_offset(batch, head);
 #pragma unroll

@@ -79,7 +79,8 @@ __device__ inline uint32_t shared_address(const void* pointer) {
 
 // ---- Copies -------------------------------------------------------------------------------------
 
-/// Starts to copy 16 bytes to shared memory; zeros where there is nothing to copy.
+/// Starts to copy 16 bytes to shared memory; zeros, and `from` is not read, where there is nothing
+/// to copy.
 __device__ inline void copy_async_16(void* to, const void* from, bool exists) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
                "r"(exists ? 16 : 0)
@@ -93,28 +94,51 @@ __device__ inline void copy_async_4(void* to, const void* from, bool exists) {
 /// Waits for all copies that this thread started; a barrier then shows them to the block.
 __device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-/// Starts to fill a tile with kRows rows from `first` on of one head; zeros past the ends. A thread
-/// works on kAtOnce packs at a time: the number settles whether the kernel has enough registers.
-template <int kRows, int kWidth, int kAtOnce, class T>
-__device__ inline void load_tile(T* tile, const Rows<const T>& rows, const T* head, int first) {
-  constexpr int kPacks = kWidth / 8;
-#pragma unroll kAtOnce
-  for (int i = static_cast<int>(threadIdx.x); i < kRows * kPacks; i += kMmaThreads) {
-    const int row = i / kPacks;
-    const int col = i % kPacks * 8;
-    T* to = tile + row * kPitch<kWidth> + col;
-    const bool exists = first + row < rows.length && col < rows.width;
-    const T* from = exists ? head + (first + row) * rows.strides.row + col : head;
-    if (rows.in_packs) {
-      copy_async_16(to, from, exists);
-      continue;
-    }
+/// Threads that share a row of a tile, a pack of 16 bytes to each; at widths of 96 and 192 a
+/// quarter of them has none.
+template <int kWidth>
+inline constexpr int kRowLanes = kWidth <= 32    ? 4
+                                 : kWidth <= 64  ? 8
+                                 : kWidth <= 128 ? 16
+                                                 : 32;
+
+/// Fills kRows rows of a thread's pack of columns element by element: rows that are not aligned.
+template <int kRows, int kWidth, class T>
+__device__ inline void load_unaligned(T* tile, const Rows<const T>& rows, const T* head, int first,
+                                      int row, int col) {
+#pragma unroll 1
+  for (; row < kRows; row += kMmaThreads / kRowLanes<kWidth>) {
+    const T* from = head + (first + row) * rows.strides.row + col;
     Pack<T, 8> pack;
 #pragma unroll
     for (int e = 0; e < 8; ++e) {
-      pack.values[e] = exists && col + e < rows.width ? from[e] : narrow<T>(0.0f);
+      const bool exists = first + row < rows.length && col + e < rows.width;
+      pack.values[e] = exists ? from[e] : narrow<T>(0.0f);
     }
-    store_pack<8>(to, pack);
+    store_pack<8>(tile + row * kPitch<kWidth> + col, pack);
+  }
+}
+
+/// Starts to fill a tile with kRows rows from `first` on of one head; zeros past the ends.
+template <int kRows, int kWidth, class T>
+__device__ inline void load_tile(T* tile, const Rows<const T>& rows, const T* head, int first) {
+  constexpr int kStep = kMmaThreads / kRowLanes<kWidth>;
+  static_assert(kRows % kStep == 0);
+  const int thread = renewed(static_cast<int>(threadIdx.x));
+  const int row = thread / kRowLanes<kWidth>;
+  const int col = thread % kRowLanes<kWidth> * 8;
+  if (col >= kWidth) return;
+  if (!rows.in_packs) return load_unaligned<kRows, kWidth>(tile, rows, head, first, row, col);
+  T* to = tile + row * kPitch<kWidth> + col;
+  const T* from = head + (first + row) * rows.strides.row + col;
+  const int64_t step = kStep * rows.strides.row;
+  // Rows of this thread that exist.
+  const int left = col < rows.width ? rows.length - first - row : 0;
+#pragma unroll
+  for (int i = 0; i < kRows / kStep; ++i) {
+    copy_async_16(to, from, i * kStep < left);
+    to += kStep * kPitch<kWidth>;
+    from += step;
   }
 }
 

@@ -66,13 +66,11 @@ __global__ void __launch_bounds__(kPlainThreads)
   const PlainThread thread;
   const ScoreRule& rule = problem.rule;
   const BlockPlace place(rule.heads, problem.tiles);
-  // The tiles with the most keys to see come first.
-  const int tile = rule.is_causal ? problem.tiles - 1 - place.tile : place.tile;
   const int key_head = place.head / problem.heads_per_key;
   const T* queries = problem.query.head(place.batch, place.head);
   const T* keys = problem.key.head(place.batch, key_head);
   const T* values = problem.value.head(place.batch, key_head);
-  const int first_query = tile * kPlainTile;
+  const int first_query = query_tile_of(rule, problem.tiles, place) * kPlainTile;
 
   PlainSoftmax softmax;
   float results[kChunks][4][4];

@@ -5,6 +5,7 @@
 #include "kernels/api/attention.h"
 #include "kernels/api/cuda_launch.cuh"
 #include "kernels/api/philox.h"
+#include "kernels/attention/attention_rows.cuh"
 
 namespace taut::kernels::cuda {
 
@@ -73,7 +74,7 @@ struct Dropout {
   }
 };
 
-/// The scores of one (batch, head).
+/// What becomes of products.
 struct ScoreRule {
   int batch, heads, queries, keys;
   bool is_causal;
@@ -111,10 +112,6 @@ struct ScoreRule {
   __device__ bool sees(int query, int key) const {
     return key < keys && query < queries && (!is_causal || key <= query);
   }
-  /// Whether all queries in [query, query_end) see all keys in [key, key_end).
-  __device__ bool sees_all(int query, int query_end, int key, int key_end) const {
-    return key_end <= keys && query_end <= queries && (!is_causal || key_end - 1 <= query);
-  }
 
   __device__ int64_t mask_offset(int b, int h) const { return b * mask_batch + h * mask_head; }
 
@@ -131,5 +128,11 @@ struct ScoreRule {
     return ((int64_t{b} * heads + h) * queries + query) * keys;
   }
 };
+
+/// The tile of queries that a block takes: with causality those with the most keys to see come
+/// first.
+__device__ inline int query_tile_of(const ScoreRule& rule, int tiles, const BlockPlace& place) {
+  return rule.is_causal ? tiles - 1 - place.tile : place.tile;
+}
 
 }  // namespace taut::kernels::cuda

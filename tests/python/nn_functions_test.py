@@ -109,6 +109,21 @@ def test_attention():
         F.scaled_dot_product_attention(q, k, v[..., :3, :])
 
 
+@pytest.mark.parametrize("is_bool", [True, False])
+def test_attention_of_rows_without_keys(is_bool):
+    q, k, v = (taut.randn(2, n, 4, requires_grad=True) for n in (3, 5, 5))
+    mask = taut.ones(3, 5, dtype=taut.bool)
+    mask[1] = False
+    if not is_bool:
+        mask = taut.zeros(3, 5).masked_fill(~mask, -math.inf)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    out.sum().backward()
+    assert out[:, 1].abs().sum().item() == 0 and q.grad[:, 1].abs().sum().item() == 0
+    assert all(x.grad.isfinite().all().item() for x in (q, k, v))
+    seen = F.scaled_dot_product_attention(q, k, v)
+    assert taut.allclose(out[:, ::2], seen[:, ::2], atol=1e-6)
+
+
 def test_pad():
     x = taut.ones(1, 2, requires_grad=True)
     assert F.pad(x, (1, 0, 0, 2), value=5).tolist() == [[5, 1, 1], [5, 5, 5], [5, 5, 5]]
