@@ -3,6 +3,7 @@
 
 #if TAUT_HAS_CUDNN
 
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -33,11 +34,13 @@ bool is_aligned(const RowStrides& strides) {
   return strides.batch % 8 == 0 && strides.head % 8 == 0 && strides.row % 8 == 0;
 }
 
-// What its kernels take: rows of whole 16-byte packs of a 16-bit float, no mask, no dropout.
+// What its kernels take: rows of whole 16-byte packs of a 16-bit float, no mask, no dropout, and a
+// scale under which a hidden score stays at -infinity.
 bool is_candidate(const AttentionShape& shape) {
   return shape.dtype != DType::float32 && shape.mask == nullptr && shape.dropout_p == 0 &&
-         shape.width % 8 == 0 && shape.value_width % 8 == 0 && shape.width <= 256 &&
-         shape.value_width <= 256 && shape.queries > 1 && shape.keys > 1;
+         shape.scale > 0 && std::isfinite(shape.scale) && shape.width % 8 == 0 &&
+         shape.value_width % 8 == 0 && shape.width <= 256 && shape.value_width <= 256 &&
+         shape.queries > 1 && shape.keys > 1;
 }
 
 class Key {
