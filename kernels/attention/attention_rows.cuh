@@ -1,8 +1,6 @@
 #pragma once
 // Operands of attention as kernels see them, and how kernels are launched.
 
-#include <atomic>
-
 #include "kernels/api/attention.h"
 #include "kernels/api/packs.cuh"
 #include "taut/base/check.h"
@@ -71,9 +69,11 @@ inline unsigned block_count(const AttentionShape& shape, int64_t heads, int64_t 
 template <auto kKernel>
 bool prepare_kernel(int shared_bytes, int least) {
   enum State : char { kUnknown, kReady, kTooOld };
-  static std::atomic<State> states[64] = {};  // threads that meet here find the same
-  std::atomic<State>& state = states[taut::cuda::launch_device()];
-  if (state == kUnknown) {
+  static State states[64] = {};  // threads that meet here find the same
+  State* state = &states[taut::cuda::launch_device()];
+  State found = kUnknown;
+  __atomic_load(state, &found, __ATOMIC_RELAXED);
+  if (found == kUnknown) {
     cudaFuncAttributes attributes;
     check(kAttention, cudaFuncGetAttributes(&attributes, kKernel));
     const bool is_new = attributes.ptxVersion >= least && attributes.binaryVersion >= least;
@@ -81,9 +81,10 @@ bool prepare_kernel(int shared_bytes, int least) {
       check(kAttention, cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              shared_bytes));
     }
-    state = is_new ? kReady : kTooOld;
+    found = is_new ? kReady : kTooOld;
+    __atomic_store(state, &found, __ATOMIC_RELAXED);
   }
-  return state == kReady;
+  return found == kReady;
 }
 
 }  // namespace taut::kernels::cuda
