@@ -91,7 +91,9 @@ endif()
 set(taut_host_sources ${taut_sources})
 list(FILTER taut_host_sources INCLUDE REGEX "/src/.*\\.cpp$")
 set_property(SOURCE ${taut_host_sources} APPEND PROPERTY COMPILE_OPTIONS -fno-semantic-interposition)
-target_link_options(taut PRIVATE -Wl,-Bsymbolic-functions)
+# What comes from static libraries stays inside: a compiler may link its C++ library statically, and other libraries of
+# the process must not meet two of it.
+target_link_options(taut PRIVATE -Wl,-Bsymbolic-functions -Wl,--exclude-libs,ALL)
 
 # Silent narrowing is watched where sizes and strides are computed.
 set(taut_strict_sources ${taut_sources})

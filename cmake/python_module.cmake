@@ -13,6 +13,7 @@ set_target_properties(taut_python PROPERTIES
 )
 target_include_directories(taut_python PRIVATE "${PROJECT_SOURCE_DIR}/python/src")
 target_link_libraries(taut_python PRIVATE taut::taut taut_build_flags)
+target_link_options(taut_python PRIVATE -Wl,--exclude-libs,ALL)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
   # From 13 on g++ follows the six places that pybind11 keeps for arguments into calls with more, which go elsewhere.
   target_compile_options(taut_python PRIVATE -Wno-array-bounds)

@@ -1,4 +1,4 @@
-// Attention on CUDA: by cuDNN where it has a kernel, by our own otherwise.
+// Attention on CUDA: by cuDNN where it has a kernel whose plan pays, by our own otherwise.
 
 #include <atomic>
 
@@ -13,15 +13,20 @@ using cuda::AttentionKernelSet;
 
 std::atomic<AttentionKernelSet> allowed = AttentionKernelSet::all;
 
+bool takes_cudnn(AttentionKernelSet set) {
+  return set == AttentionKernelSet::all || set == AttentionKernelSet::cudnn;
+}
+
 void forward(const AttentionArgs& args) {
   const AttentionKernelSet set = allowed.load(std::memory_order_relaxed);
-  if (set == AttentionKernelSet::all && cuda::run_cudnn_attention(args)) return;
+  if (takes_cudnn(set) && cuda::run_cudnn_attention(args, set == AttentionKernelSet::cudnn)) return;
   cuda::run_flash_attention(args, set != AttentionKernelSet::plain);
 }
 
 void backward(const AttentionBackwardArgs& args) {
   const AttentionKernelSet set = allowed.load(std::memory_order_relaxed);
-  if (set == AttentionKernelSet::all && cuda::run_cudnn_attention_backward(args)) return;
+  const bool at_once = set == AttentionKernelSet::cudnn;
+  if (takes_cudnn(set) && cuda::run_cudnn_attention_backward(args, at_once)) return;
   cuda::run_flash_attention_backward(args, set != AttentionKernelSet::plain);
 }
 

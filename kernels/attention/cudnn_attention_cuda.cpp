@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/attention/plan_budget.h"
 #include "kernels/cudnn/graph.h"
 #include "src/core/cuda/launch_context.h"
 
@@ -167,23 +168,20 @@ CudnnPlan make_backward(const AttentionBackwardArgs& args) {
   return make_cudnn_plan(builder.graph(), args.dtype, args.precision, args.must_repeat);
 }
 
-// Each thread's own, since a plan is not safe from several.
+// Each thread's own, since a plan is not safe from several. Null where none is made yet or cuDNN
+// has no kernel. See Note [Plans that pay].
 template <class Make>
-const CudnnPlan& find_plan(const Key& key, const Make& make) {
-  constexpr size_t kCapacity = 512;
-  using Plans = std::unordered_map<std::string, CudnnPlan>;
-  thread_local const auto kept = std::make_unique<Plans>();
-  const auto found = kept->find(key.text());
-  if (found != kept->end()) return found->second;
-  if (kept->size() >= kCapacity) kept->clear();
-  return kept->emplace(key.text(), make()).first->second;
+const CudnnPlan* find_plan(const Key& key, double work, bool at_once, const Make& make) {
+  thread_local const auto kept = std::make_unique<PaidPlans<CudnnPlan>>();
+  const CudnnPlan* plan = kept->find(key.text(), work, at_once, make);
+  return plan == nullptr || plan->graph == nullptr ? nullptr : plan;
 }
 
 void* writable(const void* data) { return const_cast<void*>(data); }
 
 }  // namespace
 
-bool run_cudnn_attention(const AttentionArgs& args) {
+bool run_cudnn_attention(const AttentionArgs& args, bool at_once) {
   if (!is_candidate(args)) return false;
   for (const void* data : {args.query, args.key, args.value, static_cast<const void*>(args.output)})
     if (!is_aligned(data)) return false;
@@ -198,18 +196,19 @@ bool run_cudnn_attention(const AttentionArgs& args) {
        {&args.query_strides, &args.key_strides, &args.value_strides, &args.output_strides}) {
     key.add(*strides);
   }
-  const CudnnPlan& plan = find_plan(key, [&] { return make_forward(args); });
-  if (plan.graph == nullptr) return false;
+  const CudnnPlan* plan =
+      find_plan(key, attention_work(args), at_once, [&] { return make_forward(args); });
+  if (plan == nullptr) return false;
   Tensors tensors = {{kQuery, writable(args.query)},
                      {kKey, writable(args.key)},
                      {kValue, writable(args.value)},
                      {kOutput, args.output}};
   if (args.log_sum_exp != nullptr) tensors[kStats] = args.log_sum_exp;
-  run_cudnn_plan("scaled_dot_product_attention", plan, tensors);
+  run_cudnn_plan("scaled_dot_product_attention", *plan, tensors);
   return true;
 }
 
-bool run_cudnn_attention_backward(const AttentionBackwardArgs& args) {
+bool run_cudnn_attention_backward(const AttentionBackwardArgs& args, bool at_once) {
   if (!is_candidate(args)) return false;
   for (const void* data : {args.query, args.key, args.value, args.output, args.grad_output}) {
     if (!is_aligned(data)) return false;
@@ -225,8 +224,10 @@ bool run_cudnn_attention_backward(const AttentionBackwardArgs& args) {
     if (!is_aligned(*strides)) return false;
     key.add(*strides);
   }
-  const CudnnPlan& plan = find_plan(key, [&] { return make_backward(args); });
-  if (plan.graph == nullptr) return false;
+  // Five products where forward has two.
+  const double work = 2.5 * attention_work(args);
+  const CudnnPlan* plan = find_plan(key, work, at_once, [&] { return make_backward(args); });
+  if (plan == nullptr) return false;
   Tensors tensors = {{kQuery, writable(args.query)},
                      {kKey, writable(args.key)},
                      {kValue, writable(args.value)},
@@ -236,7 +237,7 @@ bool run_cudnn_attention_backward(const AttentionBackwardArgs& args) {
                      {kGradQuery, args.grad_query},
                      {kGradKey, args.grad_key},
                      {kGradValue, args.grad_value}};
-  run_cudnn_plan("scaled_dot_product_attention", plan, tensors);
+  run_cudnn_plan("scaled_dot_product_attention", *plan, tensors);
   return true;
 }
 
@@ -245,8 +246,8 @@ bool run_cudnn_attention_backward(const AttentionBackwardArgs& args) {
 #else
 
 namespace taut::kernels::cuda {
-bool run_cudnn_attention(const AttentionArgs&) { return false; }
-bool run_cudnn_attention_backward(const AttentionBackwardArgs&) { return false; }
+bool run_cudnn_attention(const AttentionArgs&, bool) { return false; }
+bool run_cudnn_attention_backward(const AttentionBackwardArgs&, bool) { return false; }
 }  // namespace taut::kernels::cuda
 
 #endif

@@ -18,8 +18,9 @@
 
 namespace taut::kernels::cuda {
 
-/// What may run attention: cuDNN and all of our kernels, all of our kernels, or the plain ones.
-enum class AttentionKernelSet : uint8_t { all, own, plain };
+/// What may run attention: cuDNN and all of our kernels, the same with cuDNN's plans made at first
+/// use, all of our kernels, or the plain ones.
+enum class AttentionKernelSet : uint8_t { all, cudnn, own, plain };
 
 /// Limits all threads from now on; for tests.
 TAUT_API void limit_attention_kernels(AttentionKernelSet set);

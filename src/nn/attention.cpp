@@ -5,6 +5,7 @@
 
 #include "src/nn/fused_attention.h"
 #include "src/ops/autocast.h"
+#include "src/ops/dispatch.h"
 #include "taut/nn/functional/softmax.h"
 #include "taut/ops/ops.h"
 
@@ -67,6 +68,9 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
   TAUT_CHECK(query.dim() >= 2 && key.dim() >= 2 && value.dim() >= 2, ShapeError, op,
              ": expected at least 2 dims; got shapes ", query.shape(), ", ", key.shape(), " and ",
              value.shape());
+  ops::check_same_device(op, query, key);
+  ops::check_same_device(op, query, value);
+  if (attn_mask.defined()) ops::check_same_device(op, query, attn_mask);
   TAUT_CHECK(query.size(-1) == key.size(-1) && key.size(-2) == value.size(-2), ShapeError, op,
              ": sizes differ; got query ", query.shape(), ", key ", key.shape(), " and value ",
              value.shape());

@@ -25,10 +25,17 @@ bool has_zero(const Tensor& value) {
 }
 bool has_zero(const Scalar& value) { return !value.to_bool(); }
 
+template <class A, class B>
+void check_shapes(const char*, const A&, const B&) {}
+void check_shapes(const char* op, const Tensor& input, const Tensor& other) {
+  broadcast_shapes(op, input.shape(), other.shape());
+}
+
 // Integers have no number to stand for x / 0.
 template <class A, class B>
 void check_divisor(const char* op, const A& input, const B& other) {
   if (!is_whole(input) || !is_whole(other)) return;
+  check_shapes(op, input, other);
   TAUT_CHECK(!has_zero(other), ValueError, op, ": division of integers by zero");
 }
 

@@ -16,11 +16,12 @@ using kernels::cuda::AttentionKernelSet;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr DType kAttentionDTypes[] = {kFloat32, kFloat16, kBFloat16};
-constexpr AttentionKernelSet kAllSets[] = {AttentionKernelSet::all, AttentionKernelSet::own,
-                                           AttentionKernelSet::plain};
+constexpr AttentionKernelSet kAllSets[] = {AttentionKernelSet::all, AttentionKernelSet::cudnn,
+                                           AttentionKernelSet::own, AttentionKernelSet::plain};
 
 const char* name_of(AttentionKernelSet set) {
   switch (set) {
+    case AttentionKernelSet::cudnn: return "cuDNN";
     case AttentionKernelSet::own: return "own kernels";
     case AttentionKernelSet::plain: return "plain kernels";
     default: return "all kernels";

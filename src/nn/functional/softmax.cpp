@@ -94,7 +94,9 @@ void log_softmax_backward(BackwardContext& context) {
               run_backward(ops::kernels_of(grad).softmax.log_softmax_backward, grad, output, dim));
 }
 
-Tensor floating(const Tensor& input, std::optional<DType> dtype) {
+Tensor floating(const char* op, const Tensor& input, std::optional<DType> dtype) {
+  TAUT_CHECK(!dtype || is_floating_point(*dtype), DTypeError, op,
+             ": expected a floating dtype; got ", *dtype);
   if (dtype) return to(input, *dtype);
   return input.is_floating_point() ? input : to(input, get_default_dtype());
 }
@@ -106,7 +108,7 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
     return ops::in_float32([](const auto&... x) { return softmax(x...); }, input, dim, dtype);
   }
   ops::check_defined("softmax", "input", input);
-  const Tensor source = floating(input, dtype);
+  const Tensor source = floating("softmax", input, dtype);
   const int at = normalize_dim("softmax", dim, source.dim());
   const Tensor output = run(ops::kernels_of(source).softmax.softmax, source, at);
   return record("softmax", {source}, output, {output}, softmax_backward, SoftmaxAttributes{at});
@@ -117,7 +119,7 @@ Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype)
     return ops::in_float32([](const auto&... x) { return log_softmax(x...); }, input, dim, dtype);
   }
   ops::check_defined("log_softmax", "input", input);
-  const Tensor source = floating(input, dtype);
+  const Tensor source = floating("log_softmax", input, dtype);
   const int at = normalize_dim("log_softmax", dim, source.dim());
   const Tensor output = run(ops::kernels_of(source).softmax.log_softmax, source, at);
   return record("log_softmax", {source}, output, {output}, log_softmax_backward,

@@ -51,9 +51,10 @@ def test_wrong_calls_are_refused_alike(capsys):
     with capsys.disabled():
         print(f" TAUT_FUZZ_SEED={fuzz_test.SEED} ", end="", flush=True)
     choose = random.Random(fuzz_test.SEED)
-    refused = 0
+    refused, at = 0, 0
     different = []
-    for at in range(max(fuzz_test.CALLS, 10000)):
+    while refused < 5000 or at < fuzz_test.CALLS:
+        at += 1
         row = choose.choice(table.ROWS)
         if row.name in (*fuzz_test.LEFT_OUT, *ANYWHERE):
             continue
@@ -67,6 +68,10 @@ def test_wrong_calls_are_refused_alike(capsys):
         here = on("cpu", list(args)), {key: on("cpu", value) for key, value in kwargs.items()}
         on_cpu = outcome(row.name, *here)
         on_gpu = outcome(row.name, *there)
+        if any("division of integers by zero" in str(error) for error in (on_cpu, on_gpu)):
+            continue  # on a GPU it gives 0: docs/differences.md
+        if any(isinstance(error, MemoryError) for error in (on_cpu, on_gpu)):
+            continue  # how much memory there is differs
         refused += on_cpu is not None
         same = type(on_cpu) is type(on_gpu) and (
             # Indices are looked at by kernels: which of several is told of first is a matter of the device.
@@ -75,7 +80,6 @@ def test_wrong_calls_are_refused_alike(capsys):
         if not same:
             different.append(f"call {at}: {row.name}({args!r}, {kwargs!r})\n  cpu:  {on_cpu!r}\n  cuda: {on_gpu!r}")
     assert not different, f"{len(different)} of {refused}:\n" + "\n".join(different[:40])
-    assert refused > 5000
 
 
 def with_one_moved(one):
