@@ -1,8 +1,10 @@
 #include "kernels/api/table.h"
 
-namespace taut::kernels {
+namespace taut::kernels::detail {
 
-const KernelTable& cpu_table() {
+const KernelTable* made_cpu_table = nullptr;
+
+const KernelTable& make_cpu_table() {
   static const KernelTable table{
       .pointwise = pointwise_kernels_cpu(),
       .copy = copy_kernels_cpu(),
@@ -19,7 +21,8 @@ const KernelTable& cpu_table() {
       .sort = sort_kernels_cpu(),
       .attention = {},
   };
+  __atomic_store_n(&made_cpu_table, &table, __ATOMIC_RELEASE);
   return table;
 }
 
-}  // namespace taut::kernels
+}  // namespace taut::kernels::detail

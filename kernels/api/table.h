@@ -16,6 +16,7 @@
 #include "kernels/api/scan.h"
 #include "kernels/api/softmax.h"
 #include "kernels/api/sort.h"
+#include "taut/base/macros.h"
 #include "taut/core/device.h"
 
 namespace taut::kernels {
@@ -38,8 +39,19 @@ struct KernelTable {
   AttentionKernels attention;
 };
 
+namespace detail {
+
+/// Null before the first make_cpu_table().
+extern const KernelTable* made_cpu_table;
+const KernelTable& make_cpu_table();
+
+}  // namespace detail
+
 /// The tables of the devices, made at first use.
-const KernelTable& cpu_table();
+inline const KernelTable& cpu_table() {
+  const KernelTable* table = __atomic_load_n(&detail::made_cpu_table, __ATOMIC_ACQUIRE);
+  return TAUT_LIKELY(table != nullptr) ? *table : detail::make_cpu_table();
+}
 /// @throws DeviceError in a build without CUDA.
 const KernelTable& cuda_table();
 

@@ -1,5 +1,6 @@
 #include "taut/autograd/record.h"
 
+#include "src/autograd/hot_mode.h"
 #include "src/autograd/meta.h"
 #include "src/autograd/view_history.h"
 #include "taut/autograd/backward.h"
@@ -7,11 +8,9 @@
 namespace taut {
 
 namespace detail {
-namespace {
-constinit TAUT_HOT_THREAD_LOCAL ThreadMode mode;
-}  // namespace
+constinit TAUT_HOT_THREAD_LOCAL ThreadMode hot_mode;
 
-ThreadMode& thread_mode() noexcept { return mode; }
+ThreadMode& thread_mode() noexcept { return hot_mode; }
 }  // namespace detail
 
 namespace autograd {

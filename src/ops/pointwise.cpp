@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "src/autograd/hot_mode.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
@@ -127,10 +128,10 @@ void store_immediate(char* target, DType dtype, const Scalar& value) {
 struct FlatCall {
   FlatPointwiseArgs args;
   char immediates[kMaxPointwiseOperands][8];
-  Device device;
+  uint16_t device;  // a Device's bytes, compared at once
 
   FlatCall(Pointwise op, uint8_t derivative, DType compute, Device where, const double* parameters)
-      : device(where) {
+      : device(std::bit_cast<uint16_t>(where)) {
     args.op = op;
     args.derivative = derivative;
     args.compute = compute;
@@ -151,7 +152,8 @@ struct FlatCall {
     }
     const TensorImpl* impl = input.tensor().impl();
     if (impl == nullptr || impl->dtype != args.compute || !impl->is_contiguous ||
-        !(impl->storage->device() == device) || !(impl->layout.shape == shape)) {
+        std::bit_cast<uint16_t>(impl->storage->device()) != device ||
+        !(impl->layout.shape == shape)) {
       return false;
     }
     args.data[args.count++] = static_cast<char*>(impl->data());
@@ -166,7 +168,7 @@ struct FlatCall {
   void run(const TensorImpl& result) {
     args.data[0] = static_cast<char*>(result.data());
     args.n = result.numel;
-    if (args.n != 0) kernels_of(device).pointwise.run_flat(args);
+    if (args.n != 0) kernels_of(std::bit_cast<Device>(device)).pointwise.run_flat(args);
   }
 };
 
@@ -375,13 +377,19 @@ size_t saved_count(unsigned mask, size_t inputs) {
                            &attributes, sizeof(attributes));
 }
 
-void record_pointwise(Pointwise op, Inputs inputs, const Tensor& output, const double* parameters) {
-  const taut::detail::ThreadMode& mode = taut::detail::thread_mode();
+// Whether the call may have to go on the tape; quick, for the many that need not.
+inline bool may_record(const taut::detail::ThreadMode& mode, Inputs inputs) {
   bool possible = mode.observed;
   for (const Input& input : inputs) {
     possible |= !input.is_scalar() && autograd::detail::may_require_grad(input.tensor());
   }
-  if (TAUT_LIKELY(!possible)) return;
+  return possible;
+}
+
+[[gnu::noinline]] void record_pointwise(Pointwise op, Inputs inputs, const Tensor& output,
+                                        const double* parameters) {
+  const taut::detail::ThreadMode& mode = taut::detail::hot_mode;
+  if (!may_record(mode, inputs)) return;
   const unsigned gradients = mode.grad_enabled ? gradient_mask(inputs) : 0;
   if (gradients != 0 || mode.observed) put_on_tape(op, inputs, gradients, output, parameters);
 }
@@ -529,10 +537,13 @@ Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
   const Inputs span(inputs.begin(), inputs.size());
   const Parameters given(parameters);
   const double* values = given.values;
-  if (is_autocast() && needs_float32(op, span)) return apply_in_float32(op, span, values);
+  const taut::detail::ThreadMode& mode = taut::detail::hot_mode;
+  if (TAUT_UNLIKELY(mode.autocast) && needs_float32(op, span)) {
+    return apply_in_float32(op, span, values);
+  }
   Tensor output = apply_plain(op, span, values);
   if (TAUT_UNLIKELY(!output.defined())) output = apply_general(op, span, values);
-  record_pointwise(op, span, output, values);
+  if (TAUT_UNLIKELY(may_record(mode, span))) record_pointwise(op, span, output, values);
   return output;
 }
 
