@@ -207,6 +207,8 @@ def test_integer_arithmetic_without_a_result():
     for divide in (taut.floor_divide, taut.remainder, taut.fmod):
         with pytest.raises(ValueError, match=f"{divide.__name__}: division of integers by zero"):
             divide(i, taut.tensor([2, 0]))
+        with pytest.raises(taut.ShapeError, match=f"{divide.__name__}: shapes do not broadcast"):
+            divide(i, taut.tensor([2, 0, 1]))
         assert divide(taut.tensor([], dtype=taut.int64), 3).shape == (0,)
     assert (i // 2).tolist() == [3, -4] and (i % 2).tolist() == [1, 1] and taut.fmod(i, 2).tolist() == [1, -1]
     assert (
@@ -219,6 +221,12 @@ def test_integer_arithmetic_without_a_result():
         -1,
     ]
     assert (i.float() ** -1).tolist() == pytest.approx([1 / 7, -1 / 7])
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_needs_a_floating_dtype(name):
+    with pytest.raises(taut.DTypeError, match=f"{name}: expected a floating dtype; got int8"):
+        getattr(taut, name)(taut.ones(3), 0, dtype=taut.int8)
 
 
 @pytest.mark.parametrize("include_self", [True, False])
