@@ -3,8 +3,8 @@
 
 #if TAUT_HAS_CUDNN
 
+#include <array>
 #include <cmath>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -122,14 +122,18 @@ void set_causal(Options& options, bool is_causal) {
       .set_diagonal_band_right_bound(0);
 }
 
+// Queries, keys and values of either pass.
+template <class Args>
+std::array<TensorPtr, 3> operands(GraphBuilder& builder, const Args& args) {
+  return {
+      builder.tensor(kQuery, "q", args.heads, args.queries, args.width, args.query_strides),
+      builder.tensor(kKey, "k", args.kv_heads, args.keys, args.width, args.key_strides),
+      builder.tensor(kValue, "v", args.kv_heads, args.keys, args.value_width, args.value_strides)};
+}
+
 CudnnPlan make_forward(const AttentionArgs& args) {
   GraphBuilder builder(args);
-  const TensorPtr q =
-      builder.tensor(kQuery, "q", args.heads, args.queries, args.width, args.query_strides);
-  const TensorPtr k =
-      builder.tensor(kKey, "k", args.kv_heads, args.keys, args.width, args.key_strides);
-  const TensorPtr v =
-      builder.tensor(kValue, "v", args.kv_heads, args.keys, args.value_width, args.value_strides);
+  const auto [q, k, v] = operands(builder, args);
   auto options = fe::graph::SDPA_attributes()
                      .set_name("attention")
                      .set_generate_stats(args.log_sum_exp != nullptr)
@@ -144,12 +148,7 @@ CudnnPlan make_forward(const AttentionArgs& args) {
 
 CudnnPlan make_backward(const AttentionBackwardArgs& args) {
   GraphBuilder builder(args);
-  const TensorPtr q =
-      builder.tensor(kQuery, "q", args.heads, args.queries, args.width, args.query_strides);
-  const TensorPtr k =
-      builder.tensor(kKey, "k", args.kv_heads, args.keys, args.width, args.key_strides);
-  const TensorPtr v =
-      builder.tensor(kValue, "v", args.kv_heads, args.keys, args.value_width, args.value_strides);
+  const auto [q, k, v] = operands(builder, args);
   const TensorPtr o =
       builder.tensor(kOutput, "o", args.heads, args.queries, args.value_width, args.output_strides);
   const TensorPtr grad = builder.tensor(kGradOutput, "do", args.heads, args.queries,

@@ -10,21 +10,11 @@
 // where s = x1 y1^T, dp = x2 y2^T, and the first result is of ds y1, the second of p y2, so that
 // scores and weights never leave the registers of the warp whose rows they belong to.
 
+#include "kernels/attention/attention_problem.cuh"
 #include "kernels/attention/flash_attention.h"
 #include "kernels/attention/mma_scores.cuh"
 
 namespace taut::kernels::cuda {
-
-template <class T>
-struct BackwardProblem {
-  Rows<const T> query, key, value, grad_output;
-  Rows<T> grad_query, grad_key, grad_value;
-  const float* log_sum_exp;
-  const float* delta;  // rowsum(do o)
-  ScoreRule rule;
-  int heads_per_key;
-  int tiles;  // of rows
-};
 
 /// Tiles for rows of up to kWidth elements. With keys as rows there are two results in registers:
 /// where they are wide, a block makes kPart columns of each.
@@ -273,20 +263,7 @@ bool launch_mma_backward(const AttentionBackwardArgs& args, BackwardProblem<T>& 
 
 template <class T>
 bool run_mma_backward(const AttentionBackwardArgs& args, const float* delta) {
-  BackwardProblem<T> problem{
-      make_rows<const T>(args.query, args.query_strides, args.queries, args.width),
-      make_rows<const T>(args.key, args.key_strides, args.keys, args.width),
-      make_rows<const T>(args.value, args.value_strides, args.keys, args.value_width),
-      make_rows<const T>(args.grad_output, args.grad_output_strides, args.queries,
-                         args.value_width),
-      make_rows<T>(args.grad_query, args.grad_query_strides, args.queries, args.width),
-      make_rows<T>(args.grad_key, args.grad_key_strides, args.keys, args.width),
-      make_rows<T>(args.grad_value, args.grad_value_strides, args.keys, args.value_width),
-      args.log_sum_exp,
-      delta,
-      ScoreRule(args),
-      static_cast<int>(args.heads / args.kv_heads),
-      /*tiles=*/0};
+  auto problem = make_problem<T>(args, delta, /*tiles=*/0);
   return visit_width(args, [&](auto width) {
     constexpr int kWidth = decltype(width)::value;
     if (needs_general(args)) {

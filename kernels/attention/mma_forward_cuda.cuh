@@ -2,20 +2,11 @@
 // Forward attention on tensor cores; see Note [Flash attention] and Note [Fragments]. Included by
 // one file for each dtype.
 
+#include "kernels/attention/attention_problem.cuh"
 #include "kernels/attention/flash_attention.h"
 #include "kernels/attention/mma_scores.cuh"
 
 namespace taut::kernels::cuda {
-
-template <class T>
-struct ForwardProblem {
-  Rows<const T> query, key, value;
-  Rows<T> output;
-  float* log_sum_exp;
-  ScoreRule rule;
-  int heads_per_key;
-  int tiles;  // of queries
-};
 
 /// Tiles for rows of up to kWidth elements: rows to a warp and columns to a step.
 template <int kWidthOf>
@@ -202,15 +193,7 @@ bool launch_mma_forward(const AttentionArgs& args) {
   if (!prepare_kernel<kKernel>(Shape::kSharedBytes, 80)) return false;
   const int64_t tiles = (args.queries + Shape::kRows - 1) / Shape::kRows;
   const unsigned blocks = block_count(args, args.heads, tiles);
-  const ForwardProblem<T> problem{
-      make_rows<const T>(args.query, args.query_strides, args.queries, args.width),
-      make_rows<const T>(args.key, args.key_strides, args.keys, args.width),
-      make_rows<const T>(args.value, args.value_strides, args.keys, args.value_width),
-      make_rows<T>(args.output, args.output_strides, args.queries, args.value_width),
-      args.log_sum_exp,
-      ScoreRule(args),
-      static_cast<int>(args.heads / args.kv_heads),
-      static_cast<int>(tiles)};
+  const auto problem = make_problem<T>(args, tiles);
   kKernel<<<blocks, kMmaThreads, Shape::kSharedBytes, stream()>>>(problem);
   check_launch(kAttention);
   return true;

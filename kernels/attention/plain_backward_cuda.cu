@@ -1,22 +1,12 @@
 // Backward attention without tensor cores; see Note [Flash attention] and the table at the top of
 // kernels/attention/mma_backward_cuda.cuh, whose names are the same.
 
+#include "kernels/attention/attention_problem.cuh"
 #include "kernels/attention/flash_attention.h"
 #include "kernels/attention/plain_tile.cuh"
 
 namespace taut::kernels::cuda {
 namespace {
-
-template <class T>
-struct PlainBackwardProblem {
-  Rows<const T> query, key, value, grad_output;
-  Rows<T> grad_query, grad_key, grad_value;
-  const float* log_sum_exp;
-  const float* delta;
-  ScoreRule rule;
-  int heads_per_key;
-  int tiles;
-};
 
 // log sum exp (to base 2) and rowsum(do o) of a thread's four rows or columns. Of a query that sees
 // no key, all p are 0: exp(s - infinity).
@@ -58,7 +48,7 @@ __device__ inline void differentiate(PlainSums& weights, PlainSums& grads,
 
 template <class T, int kWidth, bool kIsKeyMajor>
 __global__ void __launch_bounds__(kPlainThreads)
-    plain_backward_kernel(const __grid_constant__ PlainBackwardProblem<T> problem) {
+    plain_backward_kernel(const __grid_constant__ BackwardProblem<T> problem) {
   constexpr int kChunks = kWidth / kPlainTile;
   __shared__ __align__(16) PlainMemory memory;
   const PlainThread thread;
@@ -123,20 +113,7 @@ template <class T, int kWidth, bool kIsKeyMajor>
 void launch_plain_backward(const AttentionBackwardArgs& args, const float* delta) {
   const int64_t rows = kIsKeyMajor ? args.keys : args.queries;
   const int64_t tiles = (rows + kPlainTile - 1) / kPlainTile;
-  const PlainBackwardProblem<T> problem{
-      make_rows<const T>(args.query, args.query_strides, args.queries, args.width),
-      make_rows<const T>(args.key, args.key_strides, args.keys, args.width),
-      make_rows<const T>(args.value, args.value_strides, args.keys, args.value_width),
-      make_rows<const T>(args.grad_output, args.grad_output_strides, args.queries,
-                         args.value_width),
-      make_rows<T>(args.grad_query, args.grad_query_strides, args.queries, args.width),
-      make_rows<T>(args.grad_key, args.grad_key_strides, args.keys, args.width),
-      make_rows<T>(args.grad_value, args.grad_value_strides, args.keys, args.value_width),
-      args.log_sum_exp,
-      delta,
-      ScoreRule(args),
-      static_cast<int>(args.heads / args.kv_heads),
-      static_cast<int>(tiles)};
+  const auto problem = make_problem<T>(args, delta, tiles);
   const unsigned blocks = block_count(args, kIsKeyMajor ? args.kv_heads : args.heads, tiles);
   plain_backward_kernel<T, kWidth, kIsKeyMajor><<<blocks, kPlainThreads, 0, stream()>>>(problem);
   check_launch(kAttention);

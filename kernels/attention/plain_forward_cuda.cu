@@ -1,21 +1,12 @@
 // Forward attention without tensor cores; see Note [Flash attention].
 
 #include "kernels/api/row_team.cuh"
+#include "kernels/attention/attention_problem.cuh"
 #include "kernels/attention/flash_attention.h"
 #include "kernels/attention/plain_tile.cuh"
 
 namespace taut::kernels::cuda {
 namespace {
-
-template <class T>
-struct PlainForwardProblem {
-  Rows<const T> query, key, value;
-  Rows<T> output;
-  float* log_sum_exp;
-  ScoreRule rule;
-  int heads_per_key;
-  int tiles;
-};
 
 // The running softmax of a thread's four rows, in step with the 15 threads that have other columns
 // of them.
@@ -60,7 +51,7 @@ struct PlainSoftmax {
 
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kPlainThreads)
-    plain_forward_kernel(const __grid_constant__ PlainForwardProblem<T> problem) {
+    plain_forward_kernel(const __grid_constant__ ForwardProblem<T> problem) {
   constexpr int kChunks = kWidth / kPlainTile;
   __shared__ __align__(16) PlainMemory memory;
   const PlainThread thread;
@@ -115,15 +106,7 @@ __global__ void __launch_bounds__(kPlainThreads)
 template <class T, int kWidth>
 void launch_plain_forward(const AttentionArgs& args) {
   const int64_t tiles = (args.queries + kPlainTile - 1) / kPlainTile;
-  const PlainForwardProblem<T> problem{
-      make_rows<const T>(args.query, args.query_strides, args.queries, args.width),
-      make_rows<const T>(args.key, args.key_strides, args.keys, args.width),
-      make_rows<const T>(args.value, args.value_strides, args.keys, args.value_width),
-      make_rows<T>(args.output, args.output_strides, args.queries, args.value_width),
-      args.log_sum_exp,
-      ScoreRule(args),
-      static_cast<int>(args.heads / args.kv_heads),
-      static_cast<int>(tiles)};
+  const auto problem = make_problem<T>(args, tiles);
   plain_forward_kernel<T, kWidth>
       <<<block_count(args, args.heads, tiles), kPlainThreads, 0, stream()>>>(problem);
   check_launch(kAttention);

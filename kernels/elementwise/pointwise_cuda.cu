@@ -1,5 +1,5 @@
-// Launches elementwise ops: the flat ones at once, the others after their layout is simplified and
-// operands of dtypes that the kernels do not read are converted.
+// Launches elementwise ops. Flat calls go straight to their kernel. For all other layouts dims that
+// lie end to end are merged, and operands of dtypes that the kernels do not read are converted.
 
 #include "kernels/api/copy.h"
 #include "kernels/api/strided_loop.h"
@@ -155,7 +155,7 @@ bool launch_flat(const PointwiseArgs& args, const PointwiseKernelSet& set) {
 
 // ---- Any layout and dtype -----------------------------------------------------------------------
 
-// One call with its layout simplified; operands are those of the args, numbers among them.
+// One call, its dims merged where all operands lie end to end; numbers count as operands.
 struct StridedCall {
   const PointwiseArgs& args;
   const PointwiseKernelSet& set;
