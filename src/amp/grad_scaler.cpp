@@ -11,9 +11,7 @@ namespace {
 Tensors gradients_of(const optim::Optimizer& optimizer) {
   Tensors grads;
   for (const optim::ParamGroup& group : optimizer.param_groups()) {
-    for (const Tensor& param : group.params) {
-      if (const Tensor grad = param.grad(); grad.defined()) grads.push_back(grad.detach());
-    }
+    for (Tensor& grad : ops::gradients_of(group.params)) grads.push_back(std::move(grad));
   }
   return grads;
 }

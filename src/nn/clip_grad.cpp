@@ -9,14 +9,6 @@
 namespace taut::nn::utils {
 namespace {
 
-Tensors gradients_of(TensorList parameters) {
-  Tensors grads;
-  for (const Tensor& parameter : parameters) {
-    if (const Tensor grad = parameter.grad(); grad.defined()) grads.push_back(grad.detach());
-  }
-  return grads;
-}
-
 // Squares are summed in double, by one launch for each dtype and device.
 Tensor euclidean_norm(TensorList tensors) {
   Tensor total;
@@ -63,7 +55,7 @@ Tensor get_total_norm(TensorList tensors, double norm_type) {
 Tensor clip_grad_norm_(TensorList parameters, double max_norm, double norm_type,
                        bool error_if_nonfinite) {
   const NoGradGuard no_grad;
-  const Tensors grads = gradients_of(parameters);
+  const Tensors grads = ops::gradients_of(parameters);
   Tensor total = get_total_norm(grads, norm_type);
   TAUT_CHECK(!error_if_nonfinite || std::isfinite(total.item<double>()), ValueError,
              "clip_grad_norm_: the norm of the gradients is ", total.item<double>());
@@ -75,7 +67,7 @@ Tensor clip_grad_norm_(TensorList parameters, double max_norm, double norm_type,
 
 void clip_grad_value_(TensorList parameters, double clip_value) {
   const NoGradGuard no_grad;
-  for (const Tensor& grad : gradients_of(parameters)) grad.clamp_(-clip_value, clip_value);
+  for (const Tensor& grad : ops::gradients_of(parameters)) grad.clamp_(-clip_value, clip_value);
 }
 
 Tensor parameters_to_vector(TensorList parameters) {

@@ -39,6 +39,14 @@ float* float_or_null(const Tensor& number) {
 
 }  // namespace
 
+Tensors gradients_of(TensorList parameters) {
+  Tensors grads;
+  for (const Tensor& parameter : parameters) {
+    if (const Tensor grad = parameter.grad(); grad.defined()) grads.push_back(grad.detach());
+  }
+  return grads;
+}
+
 std::vector<Tensors> by_dtype_and_device(TensorList tensors) {
   std::vector<Tensors> lists;
   for (const Tensor& tensor : tensors) {

@@ -5,6 +5,9 @@
 
 namespace taut::ops {
 
+/// The gradients of those that have one.
+Tensors gradients_of(TensorList parameters);
+
 /// The tensors in lists of one dtype and device each, in the order in which those turn up.
 std::vector<Tensors> by_dtype_and_device(TensorList tensors);
 

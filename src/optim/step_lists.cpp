@@ -42,8 +42,7 @@ Tensor on_device(const Tensor& number, Device device) {
 
 }  // namespace
 
-void StepList::add(const Tensor& param, const Tensor& grad) {
-  const size_t place = StepAccess::place(*optimizer_, param);
+void StepList::add(const Tensor& param, const Tensor& grad, size_t place) {
   places_.push_back(static_cast<int64_t>(place));
   states_.push_back(&StepAccess::state(*optimizer_, place));
   originals_.push_back(param);
@@ -124,8 +123,8 @@ std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& gr
   for (const Tensor& param : group.params) {
     const Tensor grad = param.grad();
     if (!grad.defined()) continue;
-    const Values& state = StepAccess::state(optimizer, StepAccess::place(optimizer, param));
-    const int64_t key = key_of == nullptr ? 0 : key_of(state);
+    const size_t place = StepAccess::place(optimizer, param);
+    const int64_t key = key_of == nullptr ? 0 : key_of(StepAccess::state(optimizer, place));
     StepList* fitting = nullptr;
     for (StepList& list : lists) {
       if (list.fits(param, key)) fitting = &list;
@@ -133,7 +132,7 @@ std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& gr
     if (fitting == nullptr) {
       fitting = &lists.emplace_back(optimizer, param.dtype(), param.device(), key);
     }
-    fitting->add(param, grad);
+    fitting->add(param, grad, place);
   }
   return lists;
 }

@@ -19,7 +19,7 @@ class StepList {
   bool fits(const Tensor& param, int64_t key) const {
     return param.dtype() == dtype_ && param.device() == device_ && key == key_;
   }
-  void add(const Tensor& param, const Tensor& grad);
+  void add(const Tensor& param, const Tensor& grad, size_t place);
 
   Device device() const { return device_; }
   int64_t key() const { return key_; }
