@@ -10,12 +10,6 @@ namespace taut::testing {
 namespace {
 
 namespace F = nn::functional;
-using testing::expect_close;
-using testing::expect_equal;
-using testing::expect_same_bits;
-using testing::kFloatingDTypes;
-using testing::tolerance_of;
-
 struct Case {
   const char* name;
   Dims shape;

@@ -7,13 +7,6 @@
 namespace taut::testing {
 namespace {
 
-using testing::expect_close;
-using testing::expect_equal;
-using testing::expect_same_bits;
-using testing::kAllDTypes;
-using testing::kFloatingDTypes;
-using testing::tolerance_of;
-
 struct Case {
   Dims shape;
   int64_t dim;

@@ -10,12 +10,6 @@
 namespace taut::testing {
 namespace {
 
-using testing::expect_close;
-using testing::expect_equal;
-using testing::expect_same_bits;
-using testing::kAllDTypes;
-using testing::kFloatingDTypes;
-
 struct Case {
   Dims shape;
   int64_t dim;
