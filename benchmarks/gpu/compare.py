@@ -36,7 +36,8 @@ class Table:
         if self.wanted and not any(word in name for word in self.wanted):
             return None
         ours, theirs = make(taut), make(torch)
-        best = [min(seconds_of(library, run, calls) for _ in range(turns)) for library, run in ((taut, ours), (torch, theirs))]
+        times = [[seconds_of(taut, ours, calls), seconds_of(torch, theirs, calls)] for _ in range(turns)]
+        best = [min(column) for column in zip(*times)]
         limit = ""
         if bytes_moved:
             rate = bytes_moved / best[0] / 1e9
@@ -159,6 +160,41 @@ def products(table):
     table.row("causal attention with backward, 100 new lengths", new_lengths, calls=1, turns=1)
 
 
+def convolutions(table):
+    """ResNet's, forward and backward, in bfloat16 with channels last; and what shapes cost that are new."""
+
+    def step(library, batch, channels, side, wanted=64, kernel=3):
+        def prepared(*shape):
+            return on_gpu(library, *shape, dtype="bfloat16").contiguous(memory_format=library.channels_last).requires_grad_()
+
+        x, w = prepared(batch, channels, side, side), prepared(wanted, channels, kernel, kernel)
+
+        def run():
+            library.nn.functional.conv2d(x, w, padding=kernel // 2).sum().backward()
+            x.grad = w.grad = None
+
+        return run
+
+    for channels, side in ((64, 56), (256, 14)):
+        flops = 3 * 2 * 64 * side * side * channels * channels * 9
+        table.row(
+            f"conv2d 3 x 3 with backward, N64 C{channels} {side} x {side}, bfloat16",
+            lambda library, at=(64, channels, side, channels): step(library, *at),
+            flops=flops,
+        )
+
+    def new_shapes(library):
+        sides = iter(range(8, 1000))
+
+        def run():
+            for _, side in zip(range(20), sides):
+                step(library, 4, 16, side)()
+
+        return run
+
+    table.row("conv2d 3 x 3 with backward, 20 new shapes", new_shapes, calls=1, turns=1)
+
+
 def small_ops(table):
     def binary(library):
         a, b = on_gpu(library, 64), on_gpu(library, 64)
@@ -202,6 +238,7 @@ def main():
     table = Table(arguments.cases)
     memory_bound(table)
     products(table)
+    convolutions(table)
     optimizers(table)
     small_ops(table)
 

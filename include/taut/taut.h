@@ -22,6 +22,7 @@
 #include "taut/base/serial.h"
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
+#include "taut/core/cuda_graph.h"
 #include "taut/core/generator.h"
 #include "taut/core/scalar_range.h"
 #include "taut/core/show_config.h"

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/api/precision.h"
+#include "kernels/api/random_place.h"
 #include "taut/base/macros.h"
 #include "taut/core/dims.h"
 #include "taut/core/dtype.h"
@@ -24,7 +25,7 @@ struct RowStrides {
 /// Head h of the queries reads head h / (heads / kv_heads) of keys and values. With is_causal,
 /// query i sees keys 0..i. A row that sees no key gives zeros. Dropout: p[b][h][i][j] is kept iff
 /// word < (1 - dropout_p) 2^32, as element ((b heads + h) queries
-/// + i) keys + j of the stream from (seed, offset) with narrow words (kernels/api/random.h), and
+/// + i) keys + j of the stream from `random` with narrow words (kernels/api/random.h), and
 /// then divided by 1 - dropout_p.
 /// dtype: float32, float16 or bfloat16; all sums are in float32. width <= 256, value_width <= 256.
 struct AttentionShape {
@@ -44,8 +45,7 @@ struct AttentionShape {
   DType mask_dtype = DType::bool_;
   int64_t mask_strides[4] = {};
   double dropout_p = 0.0;
-  uint64_t seed = 0;
-  uint64_t offset = 0;
+  RandomPlace random;
   Float32Precision precision = Float32Precision::highest;  // of float32 products
 };
 

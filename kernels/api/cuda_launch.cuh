@@ -55,21 +55,28 @@ inline int multiprocessors() {
 /// How a kernel tells of an index that is out of range; see Note [Index faults]. The op's name must
 /// never go away.
 struct FaultReport {
-  taut::cuda::IndexFault* fault;
+  taut::cuda::IndexFaultSlot slot;
   const char* op;
 
-  explicit FaultReport(const char* name) : fault(taut::cuda::index_fault()), op(name) {}
+  explicit FaultReport(const char* name) : slot(taut::cuda::index_fault()), op(name) {}
 
   __device__ void operator()(int64_t index, int64_t size, int64_t position, int operand = 0) const {
-    if (atomicCAS_system(&fault->claimed, 0u, 1u) != 0u) return;
-    fault->op = op;
-    fault->expected = nullptr;
-    fault->index = index;
-    fault->size = size;
-    fault->position = position;
-    fault->operand = operand;
+    write({.op = op, .index = index, .size = size, .position = position, .operand = operand});
+  }
+
+  /// Writes a report unless another thread has.
+  __device__ void write(const taut::cuda::IndexFault& found) const {
+    if (atomicExch(slot.claimed, 1u) != 0u) return;
+    taut::cuda::IndexFault* report = slot.report;
+    report->op = found.op;
+    report->expected = found.expected;
+    report->index = found.index;
+    report->size = found.size;
+    report->position = found.position;
+    report->operand = found.operand;
+    report->value = found.value;
     __threadfence_system();
-    *static_cast<volatile unsigned int*>(&fault->complete) = 1u;
+    *static_cast<volatile unsigned int*>(&report->complete) = 1u;
   }
 };
 

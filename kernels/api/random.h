@@ -2,7 +2,7 @@
 // Random fills from Philox4x32-10 (kernels/api/philox.h). A block is the four 32-bit words that
 // one counter value gives; key = seed, counter = offset + block index, so a fill is a pure function
 // of (seed, offset, n) on every device, up to the last ulp of log, sin and cos.
-//   kernels.uniform({{.output = x, .n = 10, .dtype = kFloat32, .seed = 1, .offset = 0}, 0.0, 1.0});
+//   kernels.uniform({{.output = x, .n = 10, .dtype = kFloat32, .place = {.seed = 1}}, 0.0, 1.0});
 //   offset += random_blocks(10, 32);
 //
 // Note [Which word makes which element]
@@ -14,19 +14,19 @@
 
 #include <cstdint>
 
+#include "kernels/api/random_place.h"
 #include "taut/base/macros.h"
 #include "taut/core/dtype.h"
 
 namespace taut::kernels {
 
 /// A contiguous output of n elements and the place in the stream. The kernel consumes
-/// random_blocks(n, width) counter values from `offset` on.
+/// random_blocks(n, width) counter values from `place` on.
 struct RandomArgs {
   void* output = nullptr;
   int64_t n = 0;
   DType dtype = kFloat32;
-  uint64_t seed = 0;
-  uint64_t offset = 0;
+  RandomPlace place;
 };
 
 /// Bits of the stream that one element takes: 64 for float64, 32 otherwise.

@@ -4,7 +4,6 @@
 
 #include "kernels/api/attention.h"
 #include "kernels/api/cuda_launch.cuh"
-#include "kernels/api/philox.h"
 #include "kernels/attention/attention_rows.cuh"
 
 namespace taut::kernels::cuda {
@@ -16,22 +15,18 @@ constexpr float kLn2 = 0.69314718055994530942f;
 struct Dropout {
   bool is_on;
   bool has_whole_blocks;  // no Philox block lies across two rows
-  uint64_t seed;
-  uint64_t offset;
+  RandomPlace random;
   WordThreshold keeps_word;
   float scale;  // of what is kept
 
   explicit Dropout(const AttentionShape& shape)
       : is_on(shape.dropout_p > 0),
         has_whole_blocks(shape.keys % 4 == 0),
-        seed(shape.seed),
-        offset(shape.offset),
+        random(shape.random),
         keeps_word(1.0 - shape.dropout_p),
         scale(shape.dropout_p < 1.0 ? static_cast<float>(1.0 / (1.0 - shape.dropout_p)) : 0.0f) {}
 
-  __device__ PhiloxBlock block_of(int64_t element) const {
-    return philox(seed, offset + static_cast<uint64_t>(element >> 2));
-  }
+  __device__ PhiloxBlock block_of(int64_t element) const { return block_at(random, element >> 2); }
 
   __device__ bool keeps(int64_t element) const {
     const PhiloxBlock block = block_of(element);

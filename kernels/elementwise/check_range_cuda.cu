@@ -8,22 +8,17 @@ namespace {
 
 template <class T>
 __global__ void check_range_kernel(const T* input, int64_t n, double low, double high,
-                                   taut::cuda::IndexFault* fault, const char* op,
-                                   const char* expected) {
+                                   FaultReport report, const char* expected) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const double value = static_cast<double>(widen(input[i]));
     if (value >= low && value <= high) continue;
-    if (atomicCAS_system(&fault->claimed, 0u, 1u) != 0u) return;
-    fault->op = op;
-    fault->expected = expected;
-    fault->index = static_cast<int64_t>(value);
-    fault->size = static_cast<int64_t>(high) + 1;
-    fault->position = i;
-    fault->operand = 0;
-    fault->value = value;
-    __threadfence_system();
-    *static_cast<volatile unsigned int*>(&fault->complete) = 1u;
+    report.write({.op = report.op,
+                  .expected = expected,
+                  .index = static_cast<int64_t>(value),
+                  .size = static_cast<int64_t>(high) + 1,
+                  .position = i,
+                  .value = value});
     return;
   }
 }
@@ -31,8 +26,8 @@ __global__ void check_range_kernel(const T* input, int64_t n, double low, double
 template <class T>
 void launch(const CheckRangeArgs& args) {
   check_range_kernel<<<blocks_for(args.n, 4), kThreads, 0, stream()>>>(
-      static_cast<const T*>(args.input), args.n, args.low, args.high, taut::cuda::index_fault(),
-      args.op, args.expected);
+      static_cast<const T*>(args.input), args.n, args.low, args.high, FaultReport(args.op),
+      args.expected);
 }
 
 }  // namespace

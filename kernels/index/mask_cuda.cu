@@ -106,6 +106,7 @@ class NonzeroTiles {
   }
 
   int64_t wait_for_total() const {
+    taut::cuda::check_can_wait(op_);
     int64_t total = 0;
     check(op_, cudaMemcpyAsync(&total, before_.as<int64_t>() + tiles_, sizeof(total),
                                cudaMemcpyDeviceToHost, stream()));

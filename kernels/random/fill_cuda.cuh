@@ -2,22 +2,17 @@
 // What CUDA's random kernels share: the place in the stream, and one thread for each Philox block.
 
 #include "kernels/api/packs.cuh"
-#include "kernels/api/philox.h"
 #include "kernels/api/random.h"
 
 namespace taut::kernels::cuda {
 
-/// A place in the stream of random numbers. All kernels ask it for their blocks, so that a captured
-/// graph can be replayed from another place by changing what lies here.
+/// The stream of random numbers from a place on.
 struct RandomStream {
-  uint64_t seed;
-  uint64_t offset;
+  RandomPlace place;
 
-  explicit RandomStream(const RandomArgs& args) : seed(args.seed), offset(args.offset) {}
+  explicit RandomStream(const RandomArgs& args) : place(args.place) {}
 
-  __device__ PhiloxBlock block(int64_t i) const {
-    return philox(seed, offset + static_cast<uint64_t>(i));
-  }
+  __device__ PhiloxBlock block(int64_t i) const { return block_at(place, i); }
 };
 
 /// Elements of T that one block makes.

@@ -72,7 +72,7 @@ void for_words(const RandomArgs& args, int width, Body&& body) {
     for (int64_t piece = begin; piece < end; ++piece) {
       const int64_t first = piece * per_piece;
       const int64_t n = std::min(per_piece, args.n - first);
-      philox_words(args.seed, args.offset + static_cast<uint64_t>(piece) * (kWords / 4),
+      philox_words(args.place.seed, args.place.offset + static_cast<uint64_t>(piece) * (kWords / 4),
                    padded(n) * width / 32, words);
       body(words, first, n);
     }

@@ -99,6 +99,7 @@ template <class T, class P>
 void sort_wide_rows(const UniqueArgs& args, SortBuffer<P>& order) {
   constexpr int64_t kColumns = 8 / static_cast<int64_t>(sizeof(T));
   const int64_t n = args.n;
+  taut::cuda::check_can_wait(kOp);
   const TableOfRows<T> rows{static_cast<const T*>(args.input), args.width};
   const taut::cuda::Scratch memory(static_cast<size_t>(2 * n) * sizeof(uint64_t));
   SortBuffer<uint64_t> keys{memory.as<uint64_t>(), memory.as<uint64_t>() + n};

@@ -10,6 +10,7 @@
 #include "bindings.h"
 #include "module_binding.h"
 #include "taut/autograd/memory_history.h"
+#include "taut/core/cuda_graph.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -91,6 +92,26 @@ void bind_streams(py::module_& module) {
   module.def(
       "set_device", [](const py::object& device) { cuda::set_device(gpu_of(device).index()); },
       "device"_a);
+}
+
+void bind_graphs(py::module_& module) {
+  using cuda::Graph;
+  py::class_<Graph>(module, "CUDAGraph",
+                    "Work on a GPU that is captured once and replayed at the cost of one launch; "
+                    "`with taut.cuda.graph(g):` captures into it.")
+      .def(py::init<>())
+      .def("capture_begin", &Graph::capture_begin,
+           "Records what is done on the current stream, which must not be the default one, instead "
+           "of doing it. ValueError when the graph holds a capture or this thread is capturing.")
+      .def("capture_end", &Graph::capture_end, "Ends the capture that this thread has begun.")
+      .def("abandon", &Graph::abandon, "Ends a capture and forgets it.")
+      .def(
+          "replay", [](Graph& self) { without_lock([&] { self.replay(); }); },
+          "Puts the captured work on the current stream. ValueError without a capture.")
+      .def(
+          "reset", [](Graph& self) { without_lock([&] { self.reset(); }); },
+          "Forgets the capture and gives its memory back.");
+  module.def("is_current_stream_capturing", &cuda::is_current_stream_capturing);
 }
 
 void bind_events(py::module_& module) {
@@ -204,6 +225,7 @@ void bind_cuda(py::module_& module) {
   py::module_ cuda_module = module.def_submodule("_cuda");
   bind_streams(cuda_module);
   bind_events(cuda_module);
+  bind_graphs(cuda_module);
   bind_memory(cuda_module);
   cuda_module.def("device_count", &cuda::device_count);
   cuda_module.def("is_available", &cuda::is_available);

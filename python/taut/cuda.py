@@ -3,9 +3,9 @@
 from . import _C
 
 __all__ = [
-    "Event", "ExternalStream", "Stream", "current_device", "current_stream", "default_stream", "device", "device_count",
+    "CUDAGraph", "Event", "ExternalStream", "Stream", "current_device", "current_stream", "default_stream", "device", "device_count",
     "empty_cache", "get_device_capability", "get_device_name", "get_device_properties", "get_sync_debug_mode",
-    "is_available", "is_built", "manual_seed", "manual_seed_all", "max_memory_allocated", "max_memory_reserved",
+    "graph", "is_available", "is_built", "is_current_stream_capturing", "manual_seed", "manual_seed_all", "max_memory_allocated", "max_memory_reserved",
     "mem_get_info", "memory_allocated", "memory_reserved", "memory_snapshot", "memory_stats", "memory_summary",
     "record_memory_history", "reset_peak_memory_stats", "set_device", "set_per_process_memory_fraction", "set_stream",
     "set_sync_debug_mode", "stream", "synchronize",
@@ -14,6 +14,7 @@ __all__ = [
 _cuda = _C._cuda
 Stream = _cuda.Stream
 Event = _cuda.Event
+CUDAGraph = _cuda.CUDAGraph
 
 
 def is_available():
@@ -127,6 +128,52 @@ class stream:
         if self.stream is not None:
             _cuda.set_stream(self._previous)
             _cuda.set_device(self._device)
+
+
+# ---- captured graphs ------------------------------------------------------------------------------
+
+
+def is_current_stream_capturing():
+    """Whether this thread's current stream is being captured into a graph."""
+    return _cuda.is_current_stream_capturing()
+
+
+class graph:
+    """Captures what a block does on the current GPU into a CUDAGraph, instead of doing it.
+
+    Do the same once before, so that libraries and caches are set up. A replay reads and writes the memory that the block
+    did: copy new inputs into its tensors, read results from them. It draws random numbers anew, as the block would; all
+    else that the host decided, a learning rate or a shape, stays as it was. What makes the host wait for the GPU, as
+    item() does, cannot be captured: CudaError, and then nothing is captured.
+
+    >>> g = taut.cuda.CUDAGraph()                                          # doctest: +SKIP
+    >>> with taut.cuda.graph(g): y = model(x)                              # doctest: +SKIP
+    >>> x.copy_(batch); g.replay(); y.sum().item()                         # doctest: +SKIP
+    """
+
+    def __init__(self, cuda_graph, stream=None):
+        self._graph = cuda_graph
+        self._stream = stream
+
+    def __enter__(self):
+        side = Stream() if self._stream is None else self._stream
+        side.wait_stream(_cuda.current_stream())
+        self._current = stream(side)
+        self._current.__enter__()
+        try:
+            self._graph.capture_begin()
+        except BaseException:
+            self._current.__exit__()
+            raise
+
+    def __exit__(self, failure, *_):
+        try:
+            if failure is None:
+                self._graph.capture_end()
+            else:
+                self._graph.abandon()
+        finally:
+            self._current.__exit__()
 
 
 # ---- memory ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include "src/core/cuda_runtime.h"
 #include "taut/base/check.h"
+#include "taut/core/cuda_graph.h"
 
 namespace taut::cuda {
 namespace {
@@ -70,5 +71,20 @@ void enter(Device device) { raise_not_built(device); }
 uint64_t new_memory_pool() { raise_not_built(); }
 uint64_t set_memory_pool(uint64_t) { raise_not_built(); }
 void release_memory_pool(Device device, uint64_t) { raise_not_built(device); }
+
+std::optional<CapturedRandom> capture_random(Device, const Generator&, uint64_t) { return {}; }
+bool is_current_stream_capturing() { return false; }
+struct Graph::State {};
+Graph::Graph() = default;
+Graph::Graph(Graph&&) noexcept = default;
+Graph& Graph::operator=(Graph&&) noexcept = default;
+Graph::~Graph() = default;
+void Graph::capture(const std::function<void()>&) { raise_not_built(); }
+void Graph::capture_begin() { raise_not_built(); }
+void Graph::capture_end() { raise_not_built(); }
+void Graph::abandon() noexcept {}
+void Graph::replay() { raise_not_built(); }
+void Graph::reset() noexcept {}
+bool Graph::has_capture() const { return false; }
 
 }  // namespace taut::cuda

@@ -3,8 +3,11 @@
 // the device that kernels run on. src/core/cuda implements it in a build with CUDA, cuda_none.cpp
 // in one without, where it throws DeviceError.
 
+#include <optional>
+
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
+#include "taut/core/generator.h"
 
 namespace taut::cuda {
 
@@ -27,5 +30,17 @@ void enter(Device device);
 uint64_t new_memory_pool();
 uint64_t set_memory_pool(uint64_t pool);  // returns the one before
 void release_memory_pool(Device device, uint64_t pool);
+
+/// Where a captured kernel finds its random numbers, see Note [Random numbers in graphs]: `offset`
+/// counts from the state that lies at `base` on the device when the graph is replayed.
+struct CapturedRandom {
+  const GeneratorState* base = nullptr;
+  uint64_t offset = 0;
+};
+/// The place of the next `blocks` counter values for an op on `device`, when this thread is
+/// capturing; the generator itself moves when the graph is replayed.
+/// @throws ValueError unless it is the default generator.
+std::optional<CapturedRandom> capture_random(Device device, const Generator& generator,
+                                             uint64_t blocks);
 
 }  // namespace taut::cuda

@@ -3,6 +3,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/precision.h"
+#include "src/ops/take_random.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/record.h"
 #include "taut/core/generator.h"
@@ -85,15 +86,19 @@ struct FusedAttributes {
   double dropout_p;
   bool is_causal;
   bool enable_gqa;
-  GeneratorState random;
+  kernels::RandomPlace random;
 };
 
 // The derivative by ops that can be differentiated again: the call is made once more.
 void composed_backward(BackwardContext& context, const FusedAttributes& at) {
   const Tensor query = context.saved(0), key = context.saved(1), value = context.saved(2);
   const Tensor mask = context.saved(3);
+  TAUT_CHECK(
+      at.random.base == nullptr, CudaError,
+      "scaled_dot_product_attention: second derivatives with dropout cannot be captured into "
+      "a graph");
   const GeneratorState now = default_generator().state();
-  default_generator().set_state(at.random);
+  default_generator().set_state({at.random.seed, at.random.offset});
   const Tensor output = composed_attention(
       {query, key, value, mask, at.dropout_p, at.is_causal, at.scale, at.enable_gqa});
   default_generator().set_state(now);
@@ -128,8 +133,7 @@ void fused_backward(BackwardContext& context) {
   args.scale = at.scale;
   args.is_causal = at.is_causal;
   args.dropout_p = at.dropout_p;
-  args.seed = at.random.seed;
-  args.offset = at.random.offset;
+  args.random = at.random;
   args.query = q.data_ptr();
   args.key = k.data_ptr();
   args.value = v.data_ptr();
@@ -157,9 +161,10 @@ void fused_backward(BackwardContext& context) {
 }
 
 // The counter values that dropping the weights of the composed call would take.
-GeneratorState reserve_random(const AttentionShape& shape, double dropout_p) {
+kernels::RandomPlace reserve_random(const AttentionShape& shape, double dropout_p, Device device) {
   if (dropout_p == 0) return {};
-  return default_generator().reserve(
+  return ops::take_random(
+      default_generator(), device,
       kernels::random_blocks(shape.batch * shape.heads * shape.queries * shape.keys, 32));
 }
 
@@ -192,12 +197,11 @@ Tensor fused_attention(const AttentionCall& call) {
   const Mask mask = expanded_mask(call.mask, query, key);
   kernels::AttentionArgs args;
   set_shape(args, q, k, v, mask);
-  const GeneratorState random = reserve_random(args, call.dropout_p);
+  const kernels::RandomPlace random = reserve_random(args, call.dropout_p, q.device());
   args.scale = call.scale;
   args.is_causal = call.is_causal;
   args.dropout_p = call.dropout_p;
-  args.seed = random.seed;
-  args.offset = random.offset;
+  args.random = random;
   Tensor output = allocate_rows({q.size(0), q.size(1), q.size(2), v.size(3)}, q);
   const bool is_recorded = autograd::is_recording({query, key, value});
   Tensor log_sum_exp;

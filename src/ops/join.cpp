@@ -408,6 +408,7 @@ Tensors meshgrid(TensorList tensors, std::string_view indexing) {
     const Tensor& axis = tensors[static_cast<size_t>(i)];
     TAUT_CHECK(axis.dim() <= 1, ShapeError, "meshgrid: expected at most 1 dim; got shape ",
                axis.shape());
+    ops::check_same_device("meshgrid", tensors[0], axis);
     shape[place(i)] = axis.numel();
   }
   Tensors result;

@@ -143,8 +143,10 @@ Tensor scaled(const Tensor& tensor, const Scalar& by) {
   return by.to_double() == 1.0 ? tensor : mul(tensor, by);
 }
 
-Tensor add_scaled(const Tensor& input, const Tensor& product, const Scalar& beta,
+Tensor add_scaled(const char* op, const Tensor& input, const Tensor& product, const Scalar& beta,
                   const Scalar& alpha) {
+  ops::check_same_device(op, input, product);
+  input.layout().broadcast_to(op, product.shape());  // throws unless it fits
   // beta = 0 ignores the input, NaN and all.
   if (beta.to_double() == 0.0) return scaled(product, alpha);
   return add(scaled(input, beta), product, alpha);
@@ -253,7 +255,7 @@ Tensor addmm(const Tensor& input, const Tensor& mat1, const Tensor& mat2, const 
     return ops::in_lower_dtype([](const auto&... x) { return addmm(x...); }, input, mat1, mat2,
                                beta, alpha);
   }
-  return add_scaled(input, mm(mat1, mat2), beta, alpha);
+  return add_scaled("addmm", input, mm(mat1, mat2), beta, alpha);
 }
 Tensor addmv(const Tensor& input, const Tensor& mat, const Tensor& vec, const Scalar& beta,
              const Scalar& alpha) {
@@ -261,7 +263,7 @@ Tensor addmv(const Tensor& input, const Tensor& mat, const Tensor& vec, const Sc
     return ops::in_lower_dtype([](const auto&... x) { return addmv(x...); }, input, mat, vec, beta,
                                alpha);
   }
-  return add_scaled(input, mv(mat, vec), beta, alpha);
+  return add_scaled("addmv", input, mv(mat, vec), beta, alpha);
 }
 Tensor addr(const Tensor& input, const Tensor& vec1, const Tensor& vec2, const Scalar& beta,
             const Scalar& alpha) {
@@ -269,7 +271,7 @@ Tensor addr(const Tensor& input, const Tensor& vec1, const Tensor& vec2, const S
     return ops::in_lower_dtype([](const auto&... x) { return addr(x...); }, input, vec1, vec2, beta,
                                alpha);
   }
-  return add_scaled(input, outer(vec1, vec2), beta, alpha);
+  return add_scaled("addr", input, outer(vec1, vec2), beta, alpha);
 }
 Tensor baddbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
                const Scalar& alpha) {
@@ -277,7 +279,7 @@ Tensor baddbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, 
     return ops::in_lower_dtype([](const auto&... x) { return baddbmm(x...); }, input, batch1,
                                batch2, beta, alpha);
   }
-  return add_scaled(input, bmm(batch1, batch2), beta, alpha);
+  return add_scaled("baddbmm", input, bmm(batch1, batch2), beta, alpha);
 }
 Tensor addbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
               const Scalar& alpha) {
@@ -286,7 +288,7 @@ Tensor addbmm(const Tensor& input, const Tensor& batch1, const Tensor& batch2, c
                                beta, alpha);
   }
   const Tensor products = bmm(batch1, batch2);
-  return add_scaled(input, sum(products, {0}, false, products.dtype()), beta, alpha);
+  return add_scaled("addbmm", input, sum(products, {0}, false, products.dtype()), beta, alpha);
 }
 
 Tensor tensordot(const Tensor& a, const Tensor& b, int64_t dims) {

@@ -6,6 +6,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/check_range.h"
 #include "src/ops/dispatch.h"
+#include "src/ops/take_random.h"
 #include "taut/autograd/record.h"
 #include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
@@ -24,13 +25,11 @@ Generator& generator_or_default(Generator* generator) {
 
 // Where the op's numbers come from and go to; the output is contiguous.
 void begin(RandomArgs& args, const Tensor& output, int width, Generator* generator) {
-  const GeneratorState state =
-      generator_or_default(generator).reserve(random_blocks(output.numel(), width));
   args.output = output.data_ptr();
   args.n = output.numel();
   args.dtype = output.dtype();
-  args.seed = state.seed;
-  args.offset = state.offset;
+  args.place = ops::take_random(generator_or_default(generator), output.device(),
+                                random_blocks(output.numel(), width));
 }
 
 void fill_backward(BackwardContext& context) {

@@ -237,6 +237,7 @@ Tensor cumulative_trapezoid(const Tensor& y, double dx, int64_t dim) {
 }
 
 Tensor cross(const Tensor& input, const Tensor& other, int64_t dim) {
+  ops::check_same_device("cross", input, other);
   const Dims shape = broadcast_shapes("cross", input.shape(), other.shape());
   const Tensor a = expand(input, shape);
   const Tensor b = expand(other, shape);

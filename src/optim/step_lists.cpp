@@ -1,6 +1,7 @@
 #include "src/optim/step_lists.h"
 
 #include "taut/autograd/grad_mode.h"
+#include "taut/core/cuda_graph.h"
 #include "taut/ops/ops.h"
 
 namespace taut::optim {
@@ -90,6 +91,10 @@ void* const* StepList::slot(const char* name, double start) {
 }
 
 void StepList::count_steps(kernels::ParamList& list) {
+  TAUT_CHECK(
+      !device_.is_cuda() || !cuda::is_current_stream_capturing(), CudaError,
+      "optimizer.step: this optimizer counts its steps on the host, where a replay would not "
+      "find them: it cannot be captured into a graph");
   for (Values* state : states_) {
     const int64_t step = state->contains("step") ? state->integer("step") + 1 : 1;
     state->set("step", step);

@@ -161,6 +161,84 @@ TEST_F(CudaDevice, WaitsForEachOpWhenDebugging) {
   cuda::set_sync_debug_mode(false);
 }
 
+TEST_F(CudaDevice, GradientsCrossDevices) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "one GPU";
+  const Device second("cuda:1");
+  const Tensor x = randn({8, 3, 9, 9}, gpu()).requires_grad_();
+  const Tensor w = randn({4, 3, 3, 3}, TensorOptions(second)).requires_grad_();
+  const Tensor v = randn({5, 4}, gpu()).requires_grad_();
+  // There and back again: a convolution on one, a product on the other.
+  const Tensor features = nn::functional::conv2d(exp(x).to(second), w).mean(Dims{2, 3});
+  sum(square(nn::functional::linear(features.to(Device("cuda:0")), v))).backward();
+  const Tensor x2 = x.detach().cpu().requires_grad_();
+  const Tensor w2 = w.detach().cpu().requires_grad_();
+  const Tensor v2 = v.detach().cpu().requires_grad_();
+  sum(square(nn::functional::linear(nn::functional::conv2d(exp(x2), w2).mean(Dims{2, 3}), v2)))
+      .backward();
+  const std::pair<Tensor, Tensor> pairs[] = {{x, x2}, {w, w2}, {v, v2}};
+  for (const auto& [on_gpu, on_cpu] : pairs) {
+    EXPECT_EQ(on_gpu.grad().device(), on_gpu.device());
+    EXPECT_TRUE(allclose(on_gpu.grad().cpu(), on_cpu.grad(), 1e-3, 1e-4));
+  }
+}
+
+TEST_F(CudaDevice, DevicesHaveStreamsMemoryAndNumbersOfTheirOwn) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "one GPU";
+  const Device first("cuda:0"), second("cuda:1");
+  manual_seed(5);
+  const Tensor a = rand({1000}, TensorOptions(first));
+  manual_seed(5);
+  const Tensor b = rand({1000}, TensorOptions(second));
+  EXPECT_TRUE(equal(a.cpu(), b.cpu()));
+  const int64_t held = memory_stats(first).allocated;
+  const Tensor large = zeros({1 << 20}, TensorOptions(second));
+  EXPECT_EQ(memory_stats(first).allocated, held);
+  EXPECT_GE(memory_stats(second).allocated, 4 << 20);
+  // An event of one device holds back a stream of the other.
+  const cuda::Stream side = cuda::Stream::from_pool(second);
+  Tensor sum_of_both;
+  {
+    cuda::Event event;
+    const Tensor slow = exp(rand({1 << 24}, TensorOptions(first)));
+    event.record(cuda::current_stream(first));
+    side.wait(event);
+    const cuda::StreamGuard guard(side);
+    sum_of_both = slow.to(second) + 1;
+    EXPECT_TRUE(allclose(sum_of_both.cpu(), slow.cpu() + 1));
+  }
+  // A view with strides goes over as it lies.
+  const Tensor turned = rand({30, 50}, TensorOptions(first)).t();
+  EXPECT_TRUE(equal(turned.to(second).cpu(), turned.cpu()));
+  EXPECT_THROW(nn::functional::linear(rand({2, 3}, TensorOptions(first)),
+                                      rand({4, 3}, TensorOptions(second))),
+               DeviceError);
+}
+
+TEST_F(CudaDevice, ThreadsTrainOnSeveralDevices) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "one GPU";
+  Tensor weights[2];
+  std::thread threads[2];
+  for (int i = 0; i < 2; ++i) {
+    threads[i] = std::thread([&, i] {
+      cuda::set_device(i);
+      Generator generator(11);
+      const auto options = TensorOptions(Device("cuda"));
+      const Tensor w = randn({16, 16}, options, &generator).requires_grad_();
+      const Tensor x = randn({64, 16}, options, &generator);
+      optim::AdamW optimizer({w}, {.lr = 0.01});
+      for (int step = 0; step < 20; ++step) {
+        optimizer.zero_grad();
+        mean(square(nn::functional::linear(x, w))).backward();
+        optimizer.step();
+      }
+      weights[i] = w.detach();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(weights[1].device(), Device("cuda:1"));
+  EXPECT_TRUE(equal(weights[0].cpu(), weights[1].cpu()));
+}
+
 TEST_F(CudaDevice, SeveralDevicesWorkSideBySide) {
   if (cuda::device_count() < 2) GTEST_SKIP() << "one GPU";
   const Device second("cuda:1");

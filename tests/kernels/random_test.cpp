@@ -40,8 +40,7 @@ Args describe(ValueBuffer& out, int64_t n) {
   args.output = out.data();
   args.n = n;
   args.dtype = out.dtype();
-  args.seed = kSeed;
-  args.offset = kOffset;
+  args.place = {.seed = kSeed, .offset = kOffset};
   return args;
 }
 

@@ -7,15 +7,9 @@
 #include <cstdint>
 
 #include "taut/base/macros.h"
+#include "taut/core/generator_state.h"
 
 namespace taut {
-
-/// All there is to a generator: restore it and the same numbers come again.
-struct GeneratorState {
-  uint64_t seed = 0;
-  uint64_t offset = 0;
-  friend bool operator==(const GeneratorState&, const GeneratorState&) = default;
-};
 
 /// Safe from many threads: each op takes its own stretch of the stream.
 class TAUT_API Generator {

@@ -159,6 +159,7 @@ MemoryBlock* CachingAllocator::take_after_reclaiming(Arena& arena, Range& range,
 }
 
 MemoryBlock* CachingAllocator::take_alone(size_t bytes, StreamHandle stream) {
+  if (!is_allowed(bytes)) return nullptr;
   char* address = memory_->allocate_alone(bytes);
   if (address == nullptr) return nullptr;
   MemoryBlock* block = new_block();
@@ -411,12 +412,15 @@ bool CachingAllocator::reserve_more(Range& range, size_t size) {
   return true;
 }
 
+// Whether the process may take so much more from the device.
+bool CachingAllocator::is_allowed(size_t bytes) const {
+  return limit_ == 0 || stats_.reserved + as_signed(bytes) <= as_signed(limit_);
+}
+
 bool CachingAllocator::map(char* address, size_t bytes) {
-  const int64_t reserved = stats_.reserved + as_signed(bytes);
-  if (limit_ > 0 && reserved > as_signed(limit_)) return false;
-  if (!memory_->map(address, bytes)) return false;
+  if (!is_allowed(bytes) || !memory_->map(address, bytes)) return false;
   ++stats_.system_allocations;
-  stats_.reserved = reserved;
+  stats_.reserved += as_signed(bytes);
   stats_.max_reserved = std::max(stats_.max_reserved, stats_.reserved);
   return true;
 }

@@ -173,6 +173,7 @@ class TAUT_API CachingAllocator {
   void cut(MemoryBlock* block, size_t size);
   void join_with_next(MemoryBlock* block);
   bool reserve_more(Range& range, size_t size);
+  bool is_allowed(size_t bytes) const;
   bool map(char* address, size_t bytes);
   void flush_cached(Arena& arena);
   bool collect_finished();

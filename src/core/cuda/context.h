@@ -50,6 +50,10 @@ inline bool is_captured(cudaStream_t stream) {
          status != cudaStreamCaptureStatusNone;
 }
 
+/// @throws CudaError that names `what`, which makes the host wait for this thread's stream on
+/// `device`, while that is being captured into a graph.
+void check_can_wait(const char* what, Device device);
+
 /// Throws the IndexError of a fault that a kernel reported, after a synchronisation.
 void throw_index_fault(Device device);
 

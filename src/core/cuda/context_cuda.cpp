@@ -117,6 +117,7 @@ void make_current(Device device) {
 
 void synchronize(Device device) {
   check_device(device);
+  check_can_wait("synchronize", device);
   const RuntimeGuard guard(device);
   check("synchronize", cudaDeviceSynchronize());
   throw_index_fault(device);
@@ -143,6 +144,9 @@ cudaStream_t stream_on(int device) { return state.streams[device]; }
 void* launch_stream() { return state.streams[state.launched]; }
 int launch_device() { return state.launched; }
 bool is_launch_captured() { return is_captured(stream_on(state.launched)); }
+void check_can_wait(const char* op) {
+  check_can_wait(op, Device(DeviceType::cuda, state.launched));
+}
 
 Stream current_stream(Device device) {
   check_device(device);
@@ -183,6 +187,7 @@ int Stream::priority() const {
 
 void Stream::synchronize() const {
   check_device(device_);
+  check_can_wait("stream.synchronize", device_);
   const RuntimeGuard guard(device_);
   check("stream.synchronize", cudaStreamSynchronize(static_cast<cudaStream_t>(handle_)));
   throw_index_fault(device_);

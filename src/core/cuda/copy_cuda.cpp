@@ -36,11 +36,13 @@ void copy_bytes(const Storage& target, void* to, const Storage& source, const vo
   }
   const Device gpu = target_device.is_cuda() ? target_device : source_device;
   check_device(gpu);
+  const Storage& host = target_device.is_cuda() ? source : target;
+  const bool must_wait = !non_blocking || !is_pinned(host);
+  if (must_wait) check_can_wait("copy", gpu);
   const RuntimeGuard guard(gpu);
   const cudaStream_t stream = stream_on(gpu.index());
   check("copy", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream));
-  const Storage& host = target_device.is_cuda() ? source : target;
-  if (is_pinned(host) && non_blocking) {
+  if (!must_wait) {
     record_pinned_use(host, gpu, stream);
     return;
   }

@@ -55,6 +55,7 @@ bool Event::query() const {
 
 void Event::synchronize() const {
   if (state_->event == nullptr) return;
+  check_can_wait("event.synchronize", state_->device);
   check("event.synchronize", cudaEventSynchronize(state_->event));
   throw_index_fault(state_->device);
 }

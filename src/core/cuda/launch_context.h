@@ -45,12 +45,12 @@ class Scratch {
 // an index out of range leaves that element alone (never follows it) and fills the device's one
 // IndexFault, which lies in host memory that the GPU can write. The next synchronisation finds it,
 // clears it and throws the IndexError; the context stays usable. Of several faults in between the
-// first to come is told.
+// first to come is told. Which thread that is, is settled in the device's own memory: atomics on
+// the host's need hardware that not every machine has.
 
 /// One report; the fields are those of kernels::IndexResult. Values that an op does not take are
 /// told in the same way: then `expected` says in words what it takes, and `value` is what came.
 struct IndexFault {
-  unsigned int claimed = 0;  // by the thread that writes the rest
   unsigned int complete = 0;
   const char* op = nullptr;  // a host address: the name of the op, which never goes away
   const char* expected = nullptr;
@@ -61,8 +61,14 @@ struct IndexFault {
   double value = 0;
 };
 
-/// The current device's fault, by the address that kernels on it use.
-IndexFault* index_fault();
+/// Where kernels on one device report, by the addresses that they use.
+struct IndexFaultSlot {
+  unsigned int* claimed = nullptr;  // on the device: set by the thread that writes the report
+  IndexFault* report = nullptr;     // in host memory
+};
+
+/// The current device's.
+IndexFaultSlot index_fault();
 
 /// Waits for the current stream and throws what went wrong in `op`, when the debug switch for it is
 /// on (see set_sync_debug_mode in taut/core/cuda.h); not during a capture.
@@ -70,5 +76,9 @@ void synchronize_when_debugging(const char* op);
 
 /// Whether this thread's current stream is being captured into a graph.
 bool is_launch_captured();
+
+/// To be called before `op` copies something to the host and waits for it.
+/// @throws CudaError while the current stream is being captured into a graph.
+void check_can_wait(const char* op);
 
 }  // namespace taut::cuda

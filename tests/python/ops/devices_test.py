@@ -101,8 +101,12 @@ def with_one_moved(one):
         yield [swap(arg) for arg in args], {key: swap(value) for key, value in kwargs.items()}
 
 
-# An index may lie on the CPU, as in PyTorch, and some ops read shapes alone.
-MIXES = ("Tensor.index_put_", "index_put", "Tensor.view_as", "Tensor.reshape_as", "Tensor.expand_as")
+# As in PyTorch an index may lie on the CPU, what is written into a part of a tensor may come from anywhere, and some ops
+# read shapes alone.
+MIXES = (
+    *("index_put", "index_put_", "diagonal_scatter", "select_scatter", "slice_scatter"),
+    *("broadcast_tensors", "Tensor.view_as", "Tensor.reshape_as", "Tensor.expand_as", "Tensor.type_as"),
+)
 
 
 @pytest.mark.parametrize("row", [row for row in table.ROWS if taut.float32 in row.dtypes], ids=lambda row: row.name)

@@ -1,0 +1,192 @@
+// Captured graphs.
+//
+// Note [Random numbers in graphs]
+// A captured kernel cannot get its place in the random stream as an argument, which would be the
+// same in every replay. It gets an offset that counts from the start of the graph, and the address
+// of a GeneratorState on the device to count from. A replay takes as much of the generator's stream
+// as the captured ops took in all, and first writes there where that begins.
+
+#include <utility>
+
+#include "src/core/cuda/context.h"
+#include "src/core/cuda/launch_context.h"
+#include "src/core/cuda_runtime.h"
+#include "taut/core/cuda_graph.h"
+#include "taut/core/generator.h"
+#include "taut/core/stream.h"
+
+namespace taut::cuda {
+
+struct Graph::State {
+  Device device = kCUDA;
+  uint64_t pool = 0;
+  cudaGraphExec_t work = nullptr;
+  GeneratorState* random_base = nullptr;  // on the device
+  uint64_t random_blocks = 0;
+};
+
+namespace {
+
+// What this thread is capturing.
+struct Capture {
+  const Graph* graph = nullptr;
+  cudaStream_t stream = nullptr;
+  uint64_t pool_before = 0;
+  GeneratorState* random_base = nullptr;
+  uint64_t random_blocks = 0;
+};
+thread_local Capture capture_now;
+
+void check_graph(const char* what, cudaError_t status) {
+  TAUT_CHECK(status == cudaSuccess, CudaError, "graph: ", what, ": ", cudaGetErrorString(status));
+}
+
+}  // namespace
+
+std::optional<CapturedRandom> capture_random(Device device, const Generator& generator,
+                                             uint64_t blocks) {
+  if (TAUT_LIKELY(capture_now.graph == nullptr)) return {};
+  if (!device.is_cuda() || !is_captured(stream_on(device.index()))) return {};
+  TAUT_CHECK(&generator == &default_generator(), ValueError,
+             "graph: captured ops draw from the default generator; got another one");
+  return CapturedRandom{capture_now.random_base, std::exchange(capture_now.random_blocks,
+                                                               capture_now.random_blocks + blocks)};
+}
+
+void check_can_wait(const char* what, Device device) {
+  if (TAUT_LIKELY(!is_captured(stream_on(device.index())))) return;
+  detail::raise<CudaError>(
+      what,
+      ": cannot be captured into a graph, since the host would have to wait for the GPU or "
+      "to give it bytes that change; do it before or after the capture");
+}
+
+bool is_current_stream_capturing() {
+  return is_available() && is_captured(stream_on(current_device()));
+}
+
+Graph::Graph() = default;
+Graph::Graph(Graph&& other) noexcept : state_(std::move(other.state_)) {}
+Graph& Graph::operator=(Graph&& other) noexcept {
+  if (this != &other) {
+    reset();
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+Graph::~Graph() {
+  abandon();
+  reset();
+}
+
+bool Graph::has_capture() const { return state_ != nullptr && state_->work != nullptr; }
+
+void Graph::capture(const std::function<void()>& body) {
+  const Device device(DeviceType::cuda, current_device());
+  const Stream stream = Stream::from_pool(device);
+  stream.wait(current_stream(device));
+  const StreamGuard guard(stream);
+  capture_begin();
+  try {
+    body();
+  } catch (...) {
+    abandon();
+    throw;
+  }
+  capture_end();
+}
+
+void Graph::capture_begin() {
+  TAUT_CHECK(state_ == nullptr, ValueError,
+             "graph: it holds a capture already; reset() it or take another");
+  TAUT_CHECK(capture_now.graph == nullptr, ValueError, "graph: this thread is capturing already");
+  const Device device(DeviceType::cuda, current_device());
+  check_device(device);
+  const RuntimeGuard guard(device);
+  const cudaStream_t stream = stream_on(device.index());
+  TAUT_CHECK(stream != nullptr, ValueError,
+             "graph: the default stream cannot be captured; make another one current");
+  auto state = std::make_unique<State>();
+  state->device = device;
+  void* base = nullptr;
+  check_graph("cudaMalloc", cudaMalloc(&base, sizeof(GeneratorState)));
+  state->random_base = static_cast<GeneratorState*>(base);
+  state->pool = new_memory_pool();
+  state_ = std::move(state);
+  // Relaxed: other threads, and the allocator on this one, may ask the driver for memory meanwhile.
+  const cudaError_t status = cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed);
+  if (status != cudaSuccess) reset();
+  check_graph("the stream cannot be captured", status);
+  capture_now = {.graph = this,
+                 .stream = stream,
+                 .pool_before = set_memory_pool(state_->pool),
+                 .random_base = state_->random_base};
+}
+
+namespace {
+
+// Ends this thread's capture; the graph is null when it is not complete.
+cudaError_t end_capture(const Capture& capture, cudaGraph_t* graph) {
+  capture_now = {};
+  set_memory_pool(capture.pool_before);
+  return cudaStreamEndCapture(capture.stream, graph);
+}
+
+}  // namespace
+
+void Graph::capture_end() {
+  TAUT_CHECK(capture_now.graph == this, ValueError,
+             "graph: capture_end() without capture_begin() on this thread");
+  const RuntimeGuard guard(state_->device);
+  state_->random_blocks = capture_now.random_blocks;
+  cudaGraph_t graph = nullptr;
+  cudaError_t status = end_capture(capture_now, &graph);
+  if (status == cudaSuccess) status = cudaGraphInstantiate(&state_->work, graph, 0);
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // or the next launch would find it
+  state_->work = nullptr;
+  reset();
+  check_graph("the capture failed", status);
+}
+
+void Graph::abandon() noexcept {
+  if (capture_now.graph != this) return;
+  cudaGraph_t graph = nullptr;
+  end_capture(capture_now, &graph);
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  cudaGetLastError();
+  reset();
+}
+
+void Graph::replay() {
+  TAUT_CHECK(has_capture(), ValueError, "graph: there is no capture to replay");
+  check_can_wait("graph.replay", state_->device);
+  const RuntimeGuard guard(state_->device);
+  const cudaStream_t stream = stream_on(state_->device.index());
+  if (state_->random_blocks > 0) {
+    const GeneratorState base = default_generator().reserve(state_->random_blocks);
+    // From memory that is not pinned so few bytes are taken along by the call itself.
+    check_graph("cudaMemcpyAsync", cudaMemcpyAsync(state_->random_base, &base, sizeof(base),
+                                                   cudaMemcpyHostToDevice, stream));
+  }
+  check_graph("cudaGraphLaunch", cudaGraphLaunch(state_->work, stream));
+}
+
+void Graph::reset() noexcept {
+  if (state_ == nullptr) return;
+  const std::unique_ptr<State> state = std::move(state_);
+  int device = 0;
+  cudaGetDevice(&device);
+  cudaSetDevice(state->device.index());
+  if (state->work != nullptr) {
+    cudaDeviceSynchronize();
+    cudaGraphExecDestroy(state->work);
+  }
+  cudaFree(state->random_base);
+  cudaGetLastError();
+  cudaSetDevice(device);
+  release_memory_pool(state->device, state->pool);
+}
+
+}  // namespace taut::cuda
