@@ -80,8 +80,9 @@ struct RowTeam {
   /// must call it.
   template <class T, class Op>
   __device__ T fold(T value, Op op) const {
-    value = fold_lanes(value, op, lanes < kWarp ? lanes : kWarp);
-    if (lanes <= kWarp) return value;
+    if (lanes < kWarp) return fold_lanes(value, op, lanes);
+    value = fold_lanes(value, op);
+    if (lanes == kWarp) return value;
     __shared__ alignas(16) unsigned char memory[kWarp * sizeof(T)];
     T* partial = reinterpret_cast<T*>(memory);
     __syncthreads();  // the fold before has been read

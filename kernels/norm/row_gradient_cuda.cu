@@ -1,18 +1,25 @@
 // The backward of layer and RMS norm on CUDA for rows that fit the registers of a team of threads:
 // each team walks down rows, keeps the sums of its columns' parameter gradients, and leaves them in
 // scratch memory, where a second kernel adds them in the order of the teams.
+//
+// The sums take so many registers that few rows are under way at once. So that memory does not wait
+// for a team that folds and writes, the rows that come next are copied to shared memory meanwhile.
 
 #include "kernels/api/row_team.cuh"
 #include "kernels/norm/moments_cuda.cuh"
 #include "kernels/norm/norm_steps_cuda.h"
 #include "kernels/norm/parameter_cuda.cuh"
+#include "kernels/norm/row_ring_cuda.cuh"
 
 namespace taut::kernels::cuda {
 namespace {
 
-/// Elements of a row to a thread, of four arrays.
+/// Elements of a row to a thread: few threads with many leave fewer shuffles to a row.
 template <class T>
-constexpr int kItems = sizeof(T) == 8 ? 4 : 8;
+constexpr int kItems = sizeof(T) == 8 ? 8 : 16;
+
+/// Of a block: each thread may have 128 registers.
+constexpr int kMostThreads = 512;
 
 constexpr int kSumWarps = 16;
 
@@ -29,6 +36,19 @@ struct RowGradients {
   int n;
 };
 
+template <class A>
+struct Statistics {
+  A mean;
+  A rstd;
+};
+
+template <class T>
+__device__ inline Statistics<Compute<T>> statistics_of(const RowGradients<T>& of, int64_t row) {
+  using A = Compute<T>;
+  if (row >= of.rows) return {A(0), A(0)};
+  return {of.mean != nullptr ? of.mean[row] : A(0), of.rstd[row]};
+}
+
 // Adds what the other teams of a warp have for the same columns.
 template <class A, int kCount>
 __device__ inline void fold_teams(A (&sums)[kCount], int lanes) {
@@ -38,72 +58,116 @@ __device__ inline void fold_teams(A (&sums)[kCount], int lanes) {
   }
 }
 
-template <class T, int kPack>
-__global__ void __launch_bounds__(kMaxLanes, 1)
+template <int kPack, class T>
+__device__ inline void load_weights(const RowGradients<T>& of, const RowTeam& team,
+                                    Compute<T> (&weights)[kItems<T>]) {
+  using A = Compute<T>;
+#pragma unroll
+  for (int j = 0; j < kItems<T> / kPack; ++j) {
+    const int at = (j * team.lanes + team.lane) * kPack;
+    A part[kPack];
+#pragma unroll
+    for (int e = 0; e < kPack; ++e) part[e] = A(0);
+    if (at < of.n) of.weight.template load<kPack>(at, A(1), part);
+#pragma unroll
+    for (int e = 0; e < kPack; ++e) weights[j * kPack + e] = part[e];
+  }
+}
+
+// What a team found goes to its part of `partial`, once for all teams of a warp.
+template <int kPack, class T>
+__device__ inline void store_partial(const RowGradients<T>& of, const RowTeam& team,
+                                     Compute<T> (&grad_weight)[kItems<T>],
+                                     Compute<T> (&grad_bias)[kItems<T>]) {
+  int64_t part = blockIdx.x;
+  if (team.lanes < kWarp) {
+    fold_teams(grad_weight, team.lanes);
+    fold_teams(grad_bias, team.lanes);
+  }
+  if (team.lanes <= kWarp) {
+    part = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / kWarp;
+    if (threadIdx.x % kWarp >= static_cast<unsigned>(team.lanes)) return;
+  }
+  Compute<T>* to = of.partial + part * 2 * of.n;
+  store_row<kPack>(team, to, of.n, grad_weight);
+  store_row<kPack>(team, to + of.n, of.n, grad_bias);
+}
+
+// kRing: rows come through shared memory, kPack is kPackCount<T>.
+template <class T, int kPack, bool kRing>
+__global__ void __launch_bounds__(kMostThreads, 1)
     row_gradient_kernel(const __grid_constant__ RowGradients<T> of, int lanes) {
   using A = Compute<T>;
+  using Ring = RowRing<T, kItems<T>>;
   constexpr int kCount = kItems<T>;
+  extern __shared__ __align__(16) unsigned char memory[];
+  const Ring ring(memory);
   const RowTeam team(lanes);
   const int64_t teams = int64_t{gridDim.x} * (blockDim.x / static_cast<unsigned>(lanes));
+  const auto fetch = [&](int turn, int64_t row) {
+    if constexpr (!kRing) return;
+    const int64_t start = row * of.n;
+    ring.fetch(turn, team, of.grad + start, of.input + start, row < of.rows ? of.n : 0);
+  };
+#pragma unroll
+  for (int turn = 0; turn < Ring::kSlots; ++turn) fetch(turn, team.row + turn * teams);
+
+  A weights[kCount];
+  load_weights<kPack>(of, team, weights);
+  Statistics<A> next = statistics_of(of, team.row);
+  const A per_column = A(1) / static_cast<A>(of.n);
   A grad_weight[kCount] = {}, grad_bias[kCount] = {};
+  int turn = 0;
   // The same number of turns for all teams: they fold together.
-  for (int64_t first = 0; first < of.rows; first += teams) {
+  for (int64_t first = 0; first < of.rows; first += teams, turn ^= 1) {
     const int64_t row = first + team.row;
     const int n = row < of.rows ? of.n : 0;
     const int64_t start = row * of.n;
+    const auto [mean, rstd] = next;
+    next = statistics_of(of, row + teams);
     A g[kCount], x[kCount];
-    load_row<kPack>(team, of.grad + start, n, A(0), g);
-    load_row<kPack>(team, of.input + start, n, A(0), x);
-    const A mean = n > 0 && of.mean != nullptr ? of.mean[row] : A(0);
-    const A rstd = n > 0 ? of.rstd[row] : A(0);
+    if constexpr (kRing) {
+      ring.wait();
+    } else {
+      load_row<kPack>(team, of.grad + start, n, A(0), g);
+      load_row<kPack>(team, of.input + start, n, A(0), x);
+    }
     SumPair<A> sums{A(0), A(0)};  // of h and h xhat
 #pragma unroll
     for (int j = 0; j < kCount / kPack; ++j) {
       const int at = (j * team.lanes + team.lane) * kPack;
       if (at >= n) continue;
-      A weight[kPack];
-      of.weight.template load<kPack>(at, A(1), weight);
+      if constexpr (kRing) {
+        A g_pack[kPack], x_pack[kPack];
+        ring.read(turn, j, g_pack, x_pack);
+#pragma unroll
+        for (int e = 0; e < kPack; ++e) {
+          g[j * kPack + e] = g_pack[e];
+          x[j * kPack + e] = x_pack[e];
+        }
+      }
 #pragma unroll
       for (int e = 0; e < kPack; ++e) {
         const int i = j * kPack + e;
         x[i] = (x[i] - mean) * rstd;
         grad_weight[i] += g[i] * x[i];
         grad_bias[i] += g[i];
-        g[i] *= weight[e];
+        g[i] *= weights[i];
         sums.first += g[i];
         sums.second += g[i] * x[i];
       }
     }
+    if (of.grad_input != nullptr) sums = team.fold(sums, AddPairs{});
+    fetch(turn, row + Ring::kSlots * teams);
     if (of.grad_input == nullptr) continue;
-    sums = team.fold(sums, AddPairs{});
-    const A mean_h = of.mean != nullptr ? sums.first / static_cast<A>(of.n) : A(0);
-    const A mean_h_xhat = sums.second / static_cast<A>(of.n);
+    // rstd (h - mean of h - xhat mean of h xhat)
+    const A shift = of.mean != nullptr ? sums.first * per_column * rstd : A(0);
+    const A slope = sums.second * per_column * rstd;
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) g[i] = rstd * (g[i] - mean_h - x[i] * mean_h_xhat);
+    for (int i = 0; i < kCount; ++i) g[i] = g[i] * rstd - (x[i] * slope + shift);
     store_row<kPack>(team, of.grad_input + start, n, g);
   }
-  if (of.partial == nullptr) return;
-
-  int64_t part = blockIdx.x;
-  if (lanes < kWarp) {
-    fold_teams(grad_weight, lanes);
-    fold_teams(grad_bias, lanes);
-  }
-  if (lanes <= kWarp) {
-    part = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / kWarp;
-    if (threadIdx.x % kWarp >= static_cast<unsigned>(lanes)) return;
-  }
-  A* to = of.partial + part * 2 * of.n;
-#pragma unroll
-  for (int j = 0; j < kCount / kPack; ++j) {
-#pragma unroll
-    for (int e = 0; e < kPack; ++e) {
-      const int at = (j * team.lanes + team.lane) * kPack + e;
-      if (at >= of.n) continue;
-      to[at] = grad_weight[j * kPack + e];
-      to[of.n + at] = grad_bias[j * kPack + e];
-    }
-  }
+  if (of.partial != nullptr) store_partial<kPack>(of, team, grad_weight, grad_bias);
 }
 
 template <class T>
@@ -114,7 +178,7 @@ __global__ void __launch_bounds__(kWarp* kSumWarps)
   const int64_t column = int64_t{blockIdx.x} * kWarp + threadIdx.x;  // of both lists
   const bool exists = column < 2 * int64_t{n};
   A sum = 0;
-#pragma unroll 4
+#pragma unroll 8
   for (int64_t part = threadIdx.y; exists && part < parts; part += kSumWarps) {
     sum += partial[part * 2 * n + column];
   }
@@ -127,13 +191,28 @@ __global__ void __launch_bounds__(kWarp* kSumWarps)
 }
 
 template <class T>
+void launch_rows(const RowGradients<T>& of, bool packs, const TeamPlan& plan) {
+  constexpr int kPack = kPackCount<T>;
+  constexpr auto kThroughRing = &row_gradient_kernel<T, kPack, true>;
+  const int ring_bytes = plan.threads * RowRing<T, kItems<T>>::kBytesPerThread;
+  if (packs && ring_bytes <= shared_bytes_for_copies<kThroughRing>("norm")) {
+    kThroughRing<<<plan.blocks, plan.threads, static_cast<size_t>(ring_bytes), stream()>>>(
+        of, plan.lanes);
+    return;
+  }
+  const auto kernel =
+      packs ? &row_gradient_kernel<T, kPack, false> : &row_gradient_kernel<T, 1, false>;
+  kernel<<<plan.blocks, plan.threads, 0, stream()>>>(of, plan.lanes);
+}
+
+template <class T>
 void launch_gradient(const LayerNormBackwardArgs& args, bool is_rms) {
   using A = Compute<T>;
   const int n = static_cast<int>(args.cols);
   const bool has_parameters = args.grad_weight != nullptr || args.grad_bias != nullptr;
   TeamPlan plan = plan_teams(args.rows, (n + kItems<T> - 1) / kItems<T>);
-  // About 1024 threads to a multiprocessor, each with several rows to sum over.
-  const auto most = static_cast<unsigned>(multiprocessors() * (1024 / plan.threads));
+  // As many threads as have registers, each with several rows to sum over.
+  const auto most = static_cast<unsigned>(multiprocessors() * (kMostThreads / plan.threads));
   if (has_parameters && plan.blocks > most) plan.blocks = most;
   const int64_t parts = int64_t{plan.blocks} * (plan.lanes <= kWarp ? plan.threads / kWarp : 1);
   const taut::cuda::Scratch scratch(has_parameters ? static_cast<size_t>(parts * 2 * n) * sizeof(A)
@@ -149,8 +228,7 @@ void launch_gradient(const LayerNormBackwardArgs& args, bool is_rms) {
                            n};
   const bool packs = n % kPackCount<T> == 0 && is_aligned(of.grad) && is_aligned(of.input) &&
                      is_aligned(of.grad_input) && is_aligned(args.weight);
-  const auto kernel = packs ? &row_gradient_kernel<T, kPackCount<T>> : &row_gradient_kernel<T, 1>;
-  kernel<<<plan.blocks, plan.threads, 0, stream()>>>(of, plan.lanes);
+  launch_rows(of, packs, plan);
   if (!has_parameters) return;
   const auto blocks = static_cast<unsigned>((2 * int64_t{n} + kWarp - 1) / kWarp);
   sum_parts_kernel<T><<<blocks, dim3(kWarp, kSumWarps), 0, stream()>>>(
@@ -190,7 +268,7 @@ void backward(const char* name, const LayerNormBackwardArgs& args, bool is_rms) 
   if (args.rows * args.cols == 0) {
     clear_parameters(args);
   } else if (args.cols >
-             kMaxLanes * (args.dtype == DType::float64 ? kItems<double> : kItems<float>)) {
+             kMostThreads * (args.dtype == DType::float64 ? kItems<double> : kItems<float>)) {
     group_norm_backward_by_steps(name, as_groups(args), is_rms);
   } else {
     visit_floating(name, args.dtype,

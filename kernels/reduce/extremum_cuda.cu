@@ -35,7 +35,7 @@ struct MinMaxReducer {
     ExtremumState<T> low;
     ExtremumState<T> high;
   };
-  static constexpr int kPack = 4;
+  static constexpr int kPack = 8;
   static constexpr int kInFlight = 4;
 
   T* low_output;

@@ -16,7 +16,7 @@ struct IndexReducer {
     ExtremumState<T> value;
     int64_t index;  // -1: nothing yet
   };
-  static constexpr int kPack = 4;
+  static constexpr int kPack = 8;
   static constexpr int kInFlight = 4;
 
   T* values;

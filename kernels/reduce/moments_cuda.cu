@@ -21,7 +21,7 @@ struct MomentReducer {
     double sum;
     double squares;
   };
-  static constexpr int kPack = 4;
+  static constexpr int kPack = 8;
   static constexpr int kInFlight = 3;  // a fourth would not fit the registers
 
   FloatingOutput<T> output;
@@ -58,7 +58,7 @@ struct LogSumExpReducer {
   using In = T;
   using Value = Compute<T>;
   using State = LogSumExp<Value>;
-  static constexpr int kPack = 4;
+  static constexpr int kPack = 8;
   static constexpr int kInFlight = 2;
 
   T* output;

@@ -5,7 +5,7 @@
 //   In, Value           the type of an element in memory, and what it is widened to
 //   State               trivially copyable, a multiple of 4 bytes
 //   kPack               elements that are loaded as one, at most
-//   kInFlight           loads that a thread has under way
+//   kInFlight           loads that a thread has under way, and twice as many in a long run
 //   identity(first)     the state of nothing; `first` is the first element of the slice
 //   add(state, x, i)    takes in the element at row-major position i of the slice
 //   merge(a, b)         where a's elements lie before b's or beside them
@@ -18,12 +18,13 @@
 
 #include "kernels/api/cuda_launch.cuh"
 #include "kernels/api/group_reduce.cuh"
+#include "kernels/api/packs.cuh"
 #include "kernels/api/strided_offset.cuh"
 
 namespace taut::kernels::cuda {
 
 /// Blocks that a multiprocessor holds at once, which bounds the registers of a thread: enough for
-/// some 48 KiB of loads under way.
+/// some 96 KiB of loads under way.
 constexpr int kResidentBlocks = 3;
 
 /// A ReducePlan as kernels see it. With packs, the last reduced dim and its stride count packs.
@@ -49,10 +50,22 @@ __device__ inline int64_t reduced_offset(const ReduceLayout& layout, int64_t pos
   return offset_at(position, layout.reduced_rank, layout.reduced_shape, layout.reduced_strides);
 }
 
-/// Elements that are loaded and kept together.
+/// Elements that are loaded and kept together: as a word until they are used, because elements of
+/// 16 bits take a register each.
 template <class T, int kCount>
-struct alignas(sizeof(T) * kCount) ElementPack {
-  T values[kCount];
+struct ElementPack {
+  using Word = typename AccessWord<kCount* static_cast<int>(sizeof(T))>::type;
+  Word word;
+
+  __device__ static ElementPack load(const T* from) {
+    return {*reinterpret_cast<const Word*>(from)};
+  }
+  __device__ void unpack(Compute<T> (&values)[kCount]) const {
+    T elements[kCount];
+    memcpy(elements, &word, sizeof(word));
+#pragma unroll
+    for (int e = 0; e < kCount; ++e) values[e] = widen(elements[e]);
+  }
 };
 
 template <class R>
@@ -63,115 +76,183 @@ constexpr int kPackOf =
 struct SplitRange {
   int64_t begin;
   int64_t end;
-  __device__ SplitRange(int64_t n, int split, int splits)
-      : begin(n / splits * split + (n % splits) * split / splits),
-        end(n / splits * (split + 1) + (n % splits) * (split + 1) / splits) {}
+  __device__ SplitRange(int64_t n, int split, int splits) : begin(0), end(n) {
+    // Divisions would keep the first load waiting.
+    if (splits == 1) return;
+    begin = n / splits * split + (n % splits) * split / splits;
+    end = n / splits * (split + 1) + (n % splits) * (split + 1) / splits;
+  }
 };
 
-/// A split of one slice, element by element, shared by `lanes` threads.
+/// take(load(i), i) for i = begin, begin + step, ... below end, in this order, with kInFlight loads
+/// issued before the first is used.
+template <int kInFlight, class Load, class Take>
+__device__ inline void take_in_batches(int64_t begin, int64_t end, int step, const Load& load,
+                                       const Take& take) {
+  using Loaded = decltype(load(begin));
+  int64_t i = begin;
+  for (; i + (kInFlight - 1) * step < end; i += kInFlight * step) {
+    Loaded loaded[kInFlight];
+#pragma unroll
+    for (int k = 0; k < kInFlight; ++k) loaded[k] = load(i + k * step);
+#pragma unroll
+    for (int k = 0; k < kInFlight; ++k) take(loaded[k], i + k * step);
+  }
+  if constexpr (kInFlight > 1) {
+    if (i >= end) return;
+    Loaded loaded[kInFlight - 1];
+#pragma unroll
+    for (int k = 0; k < kInFlight - 1; ++k) {
+      if (i + k * step < end) loaded[k] = load(i + k * step);
+    }
+#pragma unroll
+    for (int k = 0; k < kInFlight - 1; ++k) {
+      if (i + k * step < end) take(loaded[k], i + k * step);
+    }
+  }
+}
+
+/// How the elements of a slice are read.
+enum class SliceAccess : uint8_t {
+  elements,  // one by one, from any strides
+  packs,     // in packs, where all runs begin and end at packs
+  run,       // in packs, from a single contiguous run that begins anywhere
+};
+
+/// What `lanes` threads share: a slice, or one of the splits that it is cut into.
 template <class R>
-__device__ typename R::State reduce_elements(const R& reducer, const ReduceLayout& layout,
-                                             const typename R::In* slice, int lane, int lanes,
-                                             int split, int splits) {
-  constexpr int kInFlight = R::kInFlight;
-  typename R::State state = reducer.identity(widen(*slice));
-  const SplitRange range(layout.count, split, splits);
-  int64_t i = range.begin + lane;
-  for (; i + (kInFlight - 1) * lanes < range.end; i += kInFlight * lanes) {
-    typename R::In loaded[kInFlight];
-#pragma unroll
-    for (int k = 0; k < kInFlight; ++k) loaded[k] = slice[reduced_offset(layout, i + k * lanes)];
-#pragma unroll
-    for (int k = 0; k < kInFlight; ++k) reducer.add(state, widen(loaded[k]), i + k * lanes);
-  }
-  for (; i < range.end; i += lanes) {
-    reducer.add(state, widen(slice[reduced_offset(layout, i)]), i);
-  }
+struct SliceShare {
+  const R& reducer;
+  const ReduceLayout& layout;
+  const typename R::In* slice;
+  int lane, lanes;
+  int split, splits;
+
+  __device__ typename R::State nothing() const { return reducer.identity(widen(*slice)); }
+};
+
+template <class R>
+__device__ typename R::State reduce_elements(const SliceShare<R>& share) {
+  typename R::State state = share.nothing();
+  const SplitRange range(share.layout.count, share.split, share.splits);
+  take_in_batches<R::kInFlight>(
+      range.begin + share.lane, range.end, share.lanes,
+      [&](int64_t i) { return share.slice[reduced_offset(share.layout, i)]; },
+      [&](typename R::In x, int64_t i) { share.reducer.add(state, widen(x), i); });
   return state;
 }
 
-/// The same by packs, and what lies before the first and after the last pack of a single run.
-template <class R>
-__device__ typename R::State reduce_packs(const R& reducer, const ReduceLayout& layout,
-                                          const typename R::In* slice, int lane, int lanes,
-                                          int split, int splits) {
-  using In = typename R::In;
+/// Packs 0 to `packs` - 1, the first of which begins at element `first`; offset(p) says where pack
+/// p lies behind it.
+template <int kInFlight, class R, class Offset>
+__device__ typename R::State reduce_packs(const SliceShare<R>& share, int64_t first, int64_t packs,
+                                          const Offset& offset) {
   constexpr int kPack = kPackOf<R>;
-  constexpr int kInFlight = R::kInFlight;
   constexpr int kStates = kPack < 4 ? kPack : 4;
-  using Pack = ElementPack<In, kPack>;
+  using Pack = ElementPack<typename R::In, kPack>;
   typename R::State states[kStates];
 #pragma unroll
-  for (int k = 0; k < kStates; ++k) states[k] = reducer.identity(widen(*slice));
-
-  const int64_t past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(slice) % sizeof(Pack));
-  const int64_t missing = past == 0 ? 0 : (sizeof(Pack) - past) / sizeof(In);
-  const int64_t head = missing < layout.count ? missing : layout.count;
-  const int64_t packs = (layout.count - head) / kPack;
-  if (split == 0) {
-    for (int64_t i = lane; i < head; i += lanes) reducer.add(states[0], widen(slice[i]), i);
-  }
-
-  const In* body = slice + head;
-  const SplitRange range(packs, split, splits);
-  const auto take = [&](const Pack& pack, int64_t p) {
+  for (int k = 0; k < kStates; ++k) states[k] = share.nothing();
+  const SplitRange range(packs, share.split, share.splits);
+  take_in_batches<kInFlight>(
+      range.begin + share.lane, range.end, share.lanes,
+      [&](int64_t p) { return Pack::load(share.slice + first + offset(p)); },
+      [&](const Pack& pack, int64_t p) {
+        Compute<typename R::In> values[kPack];
+        pack.unpack(values);
 #pragma unroll
-    for (int e = 0; e < kPack; ++e) {
-      reducer.add(states[e % kStates], widen(pack.values[e]), head + p * kPack + e);
-    }
-  };
-  const auto load = [&](int64_t p) {
-    return *reinterpret_cast<const Pack*>(body + reduced_offset(layout, p));
-  };
-  int64_t p = range.begin + lane;
-  for (; p + (kInFlight - 1) * lanes < range.end; p += kInFlight * lanes) {
-    Pack loaded[kInFlight];
-#pragma unroll
-    for (int k = 0; k < kInFlight; ++k) loaded[k] = load(p + k * lanes);
-#pragma unroll
-    for (int k = 0; k < kInFlight; ++k) take(loaded[k], p + k * lanes);
-  }
-  for (; p < range.end; p += lanes) take(load(p), p);
-
-  if (split == splits - 1) {
-    for (int64_t i = head + packs * kPack + lane; i < layout.count; i += lanes) {
-      reducer.add(states[0], widen(slice[i]), i);
-    }
-  }
+        for (int e = 0; e < kPack; ++e) {
+          share.reducer.add(states[e % kStates], values[e], first + p * kPack + e);
+        }
+      });
 #pragma unroll
   for (int half = kStates / 2; half > 0; half /= 2) {
 #pragma unroll
-    for (int k = 0; k < half; ++k) states[k] = reducer.merge(states[k], states[k + half]);
+    for (int k = 0; k < half; ++k) {
+      states[k] = share.reducer.merge(states[k], states[k + half]);
+    }
   }
   return states[0];
 }
 
+/// The packs of a run, and what lies before the first and after the last: the edges, which the
+/// first split takes. A thread's first edge is under way while the packs are read.
+template <int kInFlight, class R>
+__device__ typename R::State reduce_run(const SliceShare<R>& share) {
+  using In = typename R::In;
+  using State = typename R::State;
+  constexpr int kPack = kPackOf<R>;
+  constexpr int kPackBytes = kPack * static_cast<int>(sizeof(In));
+  const int64_t count = share.layout.count;
+  const int past = static_cast<int>(reinterpret_cast<uintptr_t>(share.slice) % kPackBytes);
+  const int missing = (kPackBytes - past) % kPackBytes / static_cast<int>(sizeof(In));
+  const int64_t head = missing < count ? missing : count;
+  const int64_t packs = (count - head) / kPack;
+  const int edges = share.split == 0 ? static_cast<int>(count - packs * kPack) : 0;
+  const auto edge_at = [&](int i) { return i < head ? int64_t{i} : i + packs * kPack; };
+
+  In edge{};
+  if (share.lane < edges) edge = share.slice[edge_at(share.lane)];
+  State state = reduce_packs<kInFlight>(share, head, packs, [](int64_t p) { return p * kPack; });
+  if (share.lane >= edges) return state;
+  State of_edges = share.nothing();
+  share.reducer.add(of_edges, widen(edge), edge_at(share.lane));
+#pragma unroll 1
+  for (int i = share.lane + share.lanes; i < edges; i += share.lanes) {
+    share.reducer.add(of_edges, widen(share.slice[edge_at(i)]), edge_at(i));
+  }
+  return share.reducer.merge(state, of_edges);
+}
+
+template <SliceAccess kAccess, bool kIsLong, class R>
+__device__ typename R::State reduce_share(const SliceShare<R>& share) {
+  if constexpr (kAccess == SliceAccess::elements) {
+    return reduce_elements(share);
+  } else if constexpr (kAccess == SliceAccess::run) {
+    return reduce_run < kIsLong ? 2 * R::kInFlight : R::kInFlight > (share);
+  } else {
+    return reduce_packs<R::kInFlight>(share, 0, share.layout.count / kPackOf<R>,
+                                      [&](int64_t p) { return reduced_offset(share.layout, p); });
+  }
+}
+
+/// The threads of a block in groups of a power of two.
+struct Groups {
+  int lane;    // of this thread in its group
+  int number;  // of this thread's group
+  int count;
+
+  __device__ explicit Groups(int size) {
+    const int shift = __ffs(size) - 1;
+    lane = static_cast<int>(threadIdx.x) & (size - 1);
+    number = static_cast<int>(threadIdx.x) >> shift;
+    count = kThreads >> shift;
+  }
+};
+
 /// Slices whose elements are neighbours: a group of threads for each, or for each of its splits
-/// (blockIdx.y), whose states go to `partial` [output][split].
-template <class R, bool kPacked>
+/// (blockIdx.y), whose states go to `partial` [output][split]. kGroup is the size of a group that
+/// the compiler knows, so that loads need no registers for their addresses, or 0.
+template <class R, SliceAccess kAccess, int kGroup>
 __global__ void __launch_bounds__(kThreads, kResidentBlocks)
-    reduce_rows_kernel(R reducer, ReduceLayout layout, const typename R::In* input, int group,
-                       typename R::State* partial) {
+    reduce_rows_kernel(const __grid_constant__ R reducer,
+                       const __grid_constant__ ReduceLayout layout, const typename R::In* input,
+                       int any_group, typename R::State* partial) {
   __shared__ typename R::State across[kThreads / kWarp];
-  const int lane = static_cast<int>(threadIdx.x) % group;
-  const int rows = static_cast<int>(blockDim.x) / group;
+  const int group = kGroup > 0 ? kGroup : any_group;
+  const Groups groups(group);
   const int split = static_cast<int>(blockIdx.y);
   const int splits = static_cast<int>(gridDim.y);
-  const int64_t step = int64_t{gridDim.x} * rows;
-  for (int64_t first = int64_t{blockIdx.x} * rows; first < layout.outputs; first += step) {
-    const int64_t output = first + static_cast<int>(threadIdx.x) / group;
+  const int64_t step = int64_t{gridDim.x} * groups.count;
+  for (int64_t first = int64_t{blockIdx.x} * groups.count; first < layout.outputs; first += step) {
+    const int64_t output = first + groups.number;
     const bool is_there = output < layout.outputs;
     const typename R::In* slice = input + input_offset(layout, is_there ? output : first);
-    typename R::State state = reducer.identity(widen(*slice));
-    if (is_there) {
-      if constexpr (kPacked) {
-        state = reduce_packs(reducer, layout, slice, lane, group, split, splits);
-      } else {
-        state = reduce_elements(reducer, layout, slice, lane, group, split, splits);
-      }
-    }
+    const SliceShare<R> share{reducer, layout, slice, groups.lane, group, split, splits};
+    typename R::State state =
+        is_there ? reduce_share<kAccess, (kGroup > 0)>(share) : share.nothing();
     state = reduce_group(reducer, state, group, across);
-    if (!is_there || lane != 0) continue;
+    if (!is_there || groups.lane != 0) continue;
     if (partial != nullptr) {
       partial[output * splits + split] = state;
     } else {
@@ -189,11 +270,9 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks)
   using In = typename R::In;
   using State = typename R::State;
   using Pack = ElementPack<In, kCols>;
-  constexpr int kInFlight = R::kInFlight;
   __shared__ State tile[kThreads * kCols];
-  const int lane = static_cast<int>(threadIdx.x) % lanes;
-  const int depth = static_cast<int>(threadIdx.x) / lanes;
-  const int depths = kThreads / lanes;
+  const Groups groups(lanes);
+  const int lane = groups.lane, depth = groups.number, depths = groups.count;
   const int split = static_cast<int>(blockIdx.y);
   const int splits = static_cast<int>(gridDim.y);
   const int64_t cols = layout.kept_shape[layout.kept_rank - 1];
@@ -209,28 +288,17 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks)
     if (is_there) {
       const In* column = input + input_offset(layout, output);
       const auto load = [&](int64_t row) {
-        const In* from = column + reduced_offset(layout, row);
-        if constexpr (kCols > 1) {
-          return *reinterpret_cast<const Pack*>(from);
-        } else {
-          return Pack{{*from}};
-        }
+        return Pack::load(column + reduced_offset(layout, row));
       };
       const auto take = [&](const Pack& pack, int64_t row) {
+        Compute<In> values[kCols];
+        pack.unpack(values);
 #pragma unroll
-        for (int c = 0; c < kCols; ++c) reducer.add(states[c], widen(pack.values[c]), row);
+        for (int c = 0; c < kCols; ++c) reducer.add(states[c], values[c], row);
       };
 #pragma unroll
       for (int c = 0; c < kCols; ++c) states[c] = reducer.identity(widen(column[c * col_stride]));
-      int64_t row = range.begin + depth;
-      for (; row + (kInFlight - 1) * depths < range.end; row += kInFlight * depths) {
-        Pack loaded[kInFlight];
-#pragma unroll
-        for (int k = 0; k < kInFlight; ++k) loaded[k] = load(row + k * depths);
-#pragma unroll
-        for (int k = 0; k < kInFlight; ++k) take(loaded[k], row + k * depths);
-      }
-      for (; row < range.end; row += depths) take(load(row), row);
+      take_in_batches<R::kInFlight>(range.begin + depth, range.end, depths, load, take);
 #pragma unroll
       for (int c = 0; c < kCols; ++c) tile[c * kThreads + threadIdx.x] = states[c];
     }
@@ -266,11 +334,11 @@ __global__ void __launch_bounds__(kThreads)
                           const typename R::State* partial) {
   using Value = typename R::Value;
   __shared__ typename R::State across[kThreads / kWarp];
-  const int lane = static_cast<int>(threadIdx.x) % group;
-  const int rows = static_cast<int>(blockDim.x) / group;
-  const int64_t step = int64_t{gridDim.x} * rows;
-  for (int64_t first = int64_t{blockIdx.x} * rows; first < layout.outputs; first += step) {
-    const int64_t output = first + static_cast<int>(threadIdx.x) / group;
+  const Groups groups(group);
+  const int lane = groups.lane;
+  const int64_t step = int64_t{gridDim.x} * groups.count;
+  for (int64_t first = int64_t{blockIdx.x} * groups.count; first < layout.outputs; first += step) {
+    const int64_t output = first + groups.number;
     const bool is_there = output < layout.outputs;
     typename R::State state = reducer.identity(Value(0));
     if (is_there && lane < splits) {

@@ -64,15 +64,13 @@ inline int power_of_two_below(int64_t n, int most) {
 
 inline int64_t resident_blocks() { return int64_t{kResidentBlocks} * multiprocessors(); }
 
-/// In how many splits to cut `work`, the steps that a block has to take for each of its tiles. A
-/// single wave of blocks when there are few tiles, pieces that even out when there are more.
-inline int splits_for(int64_t tiles, int64_t work) {
-  constexpr int64_t kLeastSteps = 2;
+/// In how many splits to cut each of `tiles`, whose work can be cut in `possible` at most. A single
+/// wave of blocks when there are few tiles, pieces that even out when there are more.
+inline int splits_for(int64_t tiles, int64_t possible) {
   const int64_t resident = resident_blocks();
   if (tiles >= 4 * resident) return 1;
   const int64_t wanted =
       tiles <= resident / 16 ? resident / tiles : ceil_divide(4 * resident, tiles);
-  const int64_t possible = work / kLeastSteps;
   const int64_t splits = wanted < possible ? wanted : possible;
   return splits < 1 ? 1 : static_cast<int>(splits);
 }
@@ -86,6 +84,9 @@ class Reduction {
  public:
   using In = typename R::In;
   using State = typename R::State;
+
+  /// Loads of a thread that a split is worth.
+  static constexpr int64_t kLeastLoads = R::kInFlight < 4 ? 2 * R::kInFlight : 8;
 
   Reduction(const char* op, const ReducePlan& plan, const void* input, const R& reducer)
       : op_(op),
@@ -111,19 +112,27 @@ class Reduction {
         units >= 64 * kWarp || (units >= 2 * kWarp && layout_.outputs < 2 * resident_warps);
     const int group = is_long ? kThreads : power_of_two_below(units, kWarp);
     const int64_t tiles = ceil_divide(layout_.outputs, kThreads / group);
-    const int splits = is_long ? splits_for(tiles, units / (kThreads * R::kInFlight)) : 1;
+    const int splits = is_long ? splits_for(tiles, units / (kThreads * kLeastLoads)) : 1;
     launch_in_splits(tiles, splits, [&](dim3 grid, State* partial) {
       if constexpr (kPack > 1) {
-        if (packed) {
-          const ReduceLayout by_packs = in_packs(kPack);
-          reduce_rows_kernel<R, true>
-              <<<grid, kThreads, 0, stream()>>>(reducer_, by_packs, input_, group, partial);
-          return;
-        }
+        if (packed && layout_.reduced_rank == 1) return launch_runs(grid, group, partial);
+        if (packed) return launch_rows<SliceAccess::packs>(grid, in_packs(kPack), group, partial);
       }
-      reduce_rows_kernel<R, false>
-          <<<grid, kThreads, 0, stream()>>>(reducer_, layout_, input_, group, partial);
+      launch_rows<SliceAccess::elements>(grid, layout_, group, partial);
     });
+  }
+
+  void launch_runs(dim3 grid, int group, State* partial) {
+    constexpr SliceAccess kRun = SliceAccess::run;
+    if (group == kThreads) return launch_rows<kRun, kThreads>(grid, layout_, group, partial);
+    if (group == kWarp) return launch_rows<kRun, kWarp>(grid, layout_, group, partial);
+    launch_rows<kRun>(grid, layout_, group, partial);
+  }
+
+  template <SliceAccess kAccess, int kGroup = 0>
+  void launch_rows(dim3 grid, const ReduceLayout& layout, int group, State* partial) {
+    reduce_rows_kernel<R, kAccess, kGroup>
+        <<<grid, kThreads, 0, stream()>>>(reducer_, layout, input_, group, partial);
   }
 
   // The last reduced dim in packs; `count` stays the number of elements.
@@ -144,7 +153,7 @@ class Reduction {
     int lanes = power_of_two_below(packs, kWarp);
     if (lanes < packs && lanes < kWarp) lanes *= 2;
     const int64_t tiles = layout_.outputs / cols * ceil_divide(packs, lanes);
-    const int splits = splits_for(tiles, layout_.count / (kThreads / lanes * R::kInFlight));
+    const int splits = splits_for(tiles, layout_.count / (kThreads / lanes * kLeastLoads));
     launch_in_splits(tiles, splits, [&](dim3 grid, State* partial) {
       if constexpr (kWide > 1) {
         if (wide) {

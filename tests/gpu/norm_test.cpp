@@ -88,6 +88,33 @@ TEST_F(CudaNorm, SumsOverManyRows) {
     const Tensor x = randn({20011, cols});
     compare(layer(cols), x, rand({cols}).add(0.5), randn({cols}), "layer_norm");
   }
+  // Several rows to each team, in every form of it.
+  for (DType dtype : {kFloat32, kBFloat16}) {
+    for (int64_t cols : {96, 512, 4096}) {
+      const Tensor x = randn({2501, cols}).to(dtype);
+      const Tensor weight = rand({cols}).add(0.5).to(dtype);
+      compare(layer(cols), x, weight, randn({cols}).to(dtype), "layer_norm");
+      compare(rms(cols), x, weight, Tensor(), "rms_norm");
+    }
+  }
+}
+
+TEST_F(CudaNorm, TakesRowsThatBeginAnywhere) {
+  for (DType dtype : {kFloat32, kBFloat16}) {
+    for (int64_t cols : {64, 264, 2048}) {
+      const Tensor x = randn({cols * 9 + 1}).to(dtype).cuda().slice(0, 1).view({9, cols});
+      const Tensor weight = rand({cols}).add(0.5).to(dtype).cuda();
+      const std::string what = concat(dtype, " ", cols);
+      const auto gradient = [&](const Tensor& input) {
+        const Tensor leaf = input.detach().requires_grad_();
+        F::layer_norm(leaf, {cols}, weight).backward(x);
+        return leaf.grad();
+      };
+      expect_close(F::layer_norm(x, {cols}, weight), F::layer_norm(x.cpu(), {cols}, weight.cpu()),
+                   4 * tolerance_of(dtype), what);
+      expect_close(gradient(x), gradient(x.clone()).cpu(), 8 * tolerance_of(dtype), what);
+    }
+  }
 }
 
 TEST_F(CudaNorm, NormalizesGroups) {

@@ -26,6 +26,9 @@ const Case kCases[] = {
     {{1000, 5}, {1}},        // shorter than a pack of some dtypes
     {{700, 31}, {1}},        // a few threads for each row
     {{33, 600}, {1}},        // a warp for each row
+    {{20000, 24}, {1}},      // very many short rows
+    {{6700, 331}, {1}},      // warps whose rows begin anywhere
+    {{2, 3, 4100}, {0, 2}},  // runs in packs
     {{3000, 64}, {0}},       // columns in packs
     {{3001, 3}, {0}},        // few columns
     {{300, 77}, {0}},        // columns one by one
@@ -190,6 +193,25 @@ TEST_F(CudaReduce, TakesAnyStrides) {
       expect_close(sum(view(gpu), dims), sum(view(x), dims), 1e-4, what);
       expect_equal(amax(view(gpu), dims), amax(view(x), dims), what);
       expect_close(var(view(gpu), dims), var(view(x), dims), 1e-4, what);
+    }
+  }
+}
+
+// The elements before the first whole pack and after the last count once, with their own index.
+TEST_F(CudaReduce, ReadsRowsThatBeginAndEndAnywhere) {
+  for (const DType dtype : {kBFloat16, kFloat16, kFloat32, kInt8}) {
+    const Tensor x = small_numbers({24, 4500}, dtype);
+    const Tensor gpu = x.cuda();
+    for (const int64_t begin : {0, 1, 3, 7, 8}) {
+      for (const int64_t length : {1, 2, 7, 9, 250, 1025, 2048, 4399}) {
+        const Tensor part = x.slice(1, begin, begin + length);
+        const Tensor gpu_part = gpu.slice(1, begin, begin + length);
+        const std::string what = taut::concat(dtype, " from ", begin, " on, ", length);
+        expect_close(sum(gpu_part, {1}), sum(part, {1}), tolerance_of(dtype), what);
+        expect_equal(amax(gpu_part, {1}), amax(part, {1}), what);
+        expect_equal(argmin(gpu_part, 1), argmin(part, 1), what);
+        expect_equal(count_nonzero(gpu_part, {1}), count_nonzero(part, {1}), what);
+      }
     }
   }
 }
