@@ -38,6 +38,7 @@
 #include "taut/nn/functional/attention.h"
 #include "taut/nn/functional/conv.h"
 #include "taut/nn/functional/loss.h"
+#include "taut/nn/functional/mlp.h"
 #include "taut/nn/functional/norm.h"
 #include "taut/nn/functional/pool.h"
 #include "taut/nn/functional/softmax.h"

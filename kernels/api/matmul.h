@@ -60,12 +60,45 @@ struct DotArgs {
   void* output = nullptr;
 };
 
+/// What a fused product does in the same pass, for layers and their gradients.
+enum class Fusion : uint8_t {
+  row_sums,             // c = a @ b; sums[i] = the sum of row i of a
+  activation,           // c = activation(x), x = a @ b + bias; what its gradient needs goes to kept
+  activation_gradient,  // c = (a @ b) * activation'(x), x from kept; sums[j] = that of c's column j
+};
+
+/// Matrices without a batch; c is (m, n) and contiguous. Sums are taken in float32 or wider.
+struct FusedGemmArgs {
+  Fusion fusion = Fusion::activation;
+  DType dtype = DType::float32;
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  MatrixInput a;
+  MatrixInput b;
+  void* c = nullptr;
+  Activation activation = Activation::none;
+  const void* bias = nullptr;  // (n), contiguous; may be null
+  void* sums = nullptr;        // of `dtype`; may be null for activation_gradient
+  /// For gelu_tanh x itself, (m, n) and contiguous, of `dtype`. For relu one bit for each x, rows
+  /// of relu_mask_row_bytes(n), in an order that only the device's own kernels know. May be null
+  /// for activation.
+  void* kept = nullptr;
+  Float32Precision precision = Float32Precision::highest;
+};
+
+/// Rows of a mask are whole vectors of 128 bits.
+constexpr int64_t relu_mask_row_bytes(int64_t n) { return (n + 127) / 128 * 16; }
+
 struct MatmulKernels {
   void (*gemm)(const GemmArgs& args) = nullptr;
   void (*dot)(const DotArgs& args) = nullptr;
+  /// Returns false, with nothing done, for a product that it cannot fuse. Null where there are no
+  /// such kernels.
+  bool (*fused_gemm)(const FusedGemmArgs& args) = nullptr;
 };
 
 TAUT_API MatmulKernels matmul_kernels_cpu();
-MatmulKernels matmul_kernels_cuda();
+TAUT_API MatmulKernels matmul_kernels_cuda();
 
 }  // namespace taut::kernels

@@ -103,6 +103,14 @@ class GemmPlan {
     make_layout(a_, type, ta ? key.k : key.m, ta ? key.m : key.k, key.lda, key.batch, key.stride_a);
     make_layout(b_, type, tb ? key.n : key.k, tb ? key.k : key.n, key.ldb, key.batch, key.stride_b);
     make_layout(d_, type, key.m, key.n, key.ldd, key.batch, key.stride_d);
+    if (has_bias(key)) {
+      set_desc(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, static_cast<int32_t>(type));
+      set_desc(CUBLASLT_MATMUL_DESC_BIAS_POINTER, address_aligned_to(key.bias_alignment));
+    }
+    if (key.ld_aux != 0) {
+      set_desc(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, key.ld_aux);
+      set_desc(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, address_aligned_to(key.aux_alignment));
+    }
     choose(key);
   }
   GemmPlan(const GemmPlan&) = delete;
@@ -116,22 +124,32 @@ class GemmPlan {
 
   bool is_possible() const { return is_possible_; }
 
-  void run(const GemmKey& key, const GemmPointers& pointers, double alpha, double beta) {
-    if (pointers.bias != nullptr) set_desc(CUBLASLT_MATMUL_DESC_BIAS_POINTER, pointers.bias);
+  // Returns false when the library changes its mind.
+  bool run(const GemmKey& key, const GemmPointers& pointers, double alpha, double beta) {
+    if (has_bias(key)) set_desc(CUBLASLT_MATMUL_DESC_BIAS_POINTER, pointers.bias);
+    if (key.ld_aux != 0) set_desc(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, pointers.aux);
     const float alpha_single = static_cast<float>(alpha);
     const float beta_single = static_cast<float>(beta);
     const bool is_double = static_cast<DType>(key.dtype) == DType::float64;
     const void* by_alpha = is_double ? static_cast<const void*>(&alpha) : &alpha_single;
     const void* by_beta = is_double ? static_cast<const void*>(&beta) : &beta_single;
     const taut::cuda::Scratch workspace(workspace_bytes_);
-    check(functions().matmul(handle_of(key.device), desc_, by_alpha, pointers.a, a_, pointers.b, b_,
-                             by_beta, pointers.d, d_, pointers.d, d_, &algorithm_, workspace.data(),
-                             workspace_bytes_,
-                             static_cast<cudaStream_t>(taut::cuda::launch_stream())),
-          "cublasLtMatmul");
+    const cublasStatus_t status = functions().matmul(
+        handle_of(key.device), desc_, by_alpha, pointers.a, a_, pointers.b, b_, by_beta, pointers.d,
+        d_, pointers.d, d_, &algorithm_, workspace.data(), workspace_bytes_,
+        static_cast<cudaStream_t>(taut::cuda::launch_stream()));
+    is_possible_ = status != CUBLAS_STATUS_NOT_SUPPORTED;
+    if (is_possible_) check(status, "cublasLtMatmul");
+    return is_possible_;
   }
 
  private:
+  static bool has_bias(const GemmKey& key) { return key.bias_alignment != 0; }
+  // The heuristic judges pointers by their alignment alone, so that what it is shown must follow
+  // from the key.
+  static void* address_aligned_to(int32_t alignment) {
+    return reinterpret_cast<void*>(uintptr_t{1} << alignment);
+  }
   template <class T>
   void set_desc(cublasLtMatmulDescAttributes_t attribute, const T& value) {
     check(functions().desc_set(desc_, attribute, &value, sizeof value),
@@ -191,7 +209,7 @@ class GemmPlan {
   bool is_possible_ = false;
 };
 
-static_assert(sizeof(GemmKey) == 10 * 8 + 8 * 4, "keys are compared byte by byte");
+static_assert(sizeof(GemmKey) == 11 * 8 + 10 * 4, "keys are compared byte by byte");
 
 struct HashKey {
   size_t operator()(const GemmKey& key) const {
@@ -243,9 +261,7 @@ class PlanCache {
 bool run_gemm(const GemmKey& key, const GemmPointers& pointers, double alpha, double beta) {
   thread_local const auto cache = std::make_unique<PlanCache>();
   GemmPlan& plan = cache->find(key);
-  if (!plan.is_possible()) return false;
-  plan.run(key, pointers, alpha, beta);
-  return true;
+  return plan.is_possible() && plan.run(key, pointers, alpha, beta);
 }
 
 }  // namespace taut::kernels::cuda

@@ -2,49 +2,23 @@
 // none, the rest by kernels of our own.
 
 #include <algorithm>
-#include <bit>
 #include <optional>
 
 #include "kernels/api/copy.h"
 #include "kernels/api/matmul.h"
-#include "kernels/matmul/cublaslt.h"
+#include "kernels/matmul/column_major.h"
+#include "kernels/matmul/fused_gemm.h"
 #include "kernels/matmul/plain_gemm.h"
 #include "src/core/cuda/launch_context.h"
 
 namespace taut::kernels {
 namespace {
 
+using cuda::alignment_of;
+using cuda::as_columns;
+using cuda::ColumnMajor;
 using cuda::GemmKey;
 using taut::cuda::Scratch;
-
-// A matrix in memory as cuBLASLt sees it: columns of contiguous elements, `leading` apart.
-struct ColumnMajor {
-  int64_t leading;
-  bool is_transposed;
-};
-
-// (rows, cols) with these strides, or its transpose, as columns. A dim of size 1 may have any
-// stride.
-std::optional<ColumnMajor> as_columns(int64_t rows, int64_t cols, int64_t row_stride,
-                                      int64_t col_stride) {
-  const auto fits = [](int64_t inner, int64_t inner_stride, int64_t outer, int64_t outer_stride) {
-    return (inner_stride == 1 || inner == 1) && (outer == 1 || outer_stride >= inner);
-  };
-  if (fits(rows, row_stride, cols, col_stride)) {
-    return ColumnMajor{cols == 1 ? std::max<int64_t>(rows, 1) : col_stride, false};
-  }
-  if (fits(cols, col_stride, rows, row_stride)) {
-    return ColumnMajor{rows == 1 ? std::max<int64_t>(cols, 1) : row_stride, true};
-  }
-  return std::nullopt;
-}
-
-int alignment_of(const void* pointer, int64_t item_bytes, int64_t leading, int64_t stride) {
-  const auto bits = reinterpret_cast<uintptr_t>(pointer) |
-                    static_cast<uintptr_t>(leading * item_bytes) |
-                    static_cast<uintptr_t>(stride * item_bytes);
-  return std::min(bits == 0 ? 8 : std::countr_zero(bits), 8);
-}
 
 // A contiguous copy of a batch of matrices in scratch memory.
 MatrixInput packed(const MatrixInput& matrix, DType dtype, int64_t rows, int64_t cols,
@@ -142,25 +116,15 @@ const char* moved(const void* data, int64_t elements, DType dtype) {
   return static_cast<const char*>(data) + elements * static_cast<int64_t>(item_size(dtype));
 }
 
-// One call for each combination of the outer dims of the batch. cuBLASLt's columns are our rows, so
-// that it is asked for c^T = b^T a^T.
+// One call for each combination of the outer dims of the batch.
 bool run_batches(const GemmArgs& args, const BatchRun& run, const ColumnMajor& a,
                  const ColumnMajor& b, int64_t c_leading, bool is_fused) {
-  GemmKey key{};
-  key.m = args.n;
-  key.n = args.m;
-  key.k = args.k;
-  key.lda = b.leading;
-  key.ldb = a.leading;
-  key.ldd = c_leading;
+  GemmKey key = cuda::row_major_key(args.m, args.n, args.k, a, b, c_leading);
   key.batch = run.count;
   key.stride_a = run.count == 1 ? 0 : run.stride_b;
   key.stride_b = run.count == 1 ? 0 : run.stride_a;
   key.stride_d = run.count == 1 ? 0 : run.stride_c;
   key.dtype = static_cast<int32_t>(args.dtype);
-  // b as columns is b itself where it is "transposed", and cuBLASLt wants b^T.
-  key.transpose_a = b.is_transposed ? 0 : 1;
-  key.transpose_b = a.is_transposed ? 0 : 1;
   key.epilogue = is_fused ? epilogue_of(args, args.bias != nullptr) : CUBLASLT_EPILOGUE_DEFAULT;
   key.precision = static_cast<int32_t>(args.precision);
   key.has_beta = args.beta != 0 ? 1 : 0;
@@ -182,7 +146,8 @@ bool run_batches(const GemmArgs& args, const BatchRun& run, const ColumnMajor& a
     pointers.a = moved(args.b.data, at_b, args.dtype);
     pointers.b = moved(args.a.data, at_a, args.dtype);
     pointers.d = const_cast<char*>(moved(args.c.data, at_c, args.dtype));
-    pointers.bias = is_fused ? args.bias : nullptr;
+    pointers.bias = is_fused ? const_cast<void*>(args.bias) : nullptr;
+    key.bias_alignment = cuda::alignment_of(pointers.bias);
     key.alignment = std::min({alignment_of(pointers.a, item, key.lda, key.stride_a),
                               alignment_of(pointers.b, item, key.ldb, key.stride_b),
                               alignment_of(pointers.d, item, key.ldd, key.stride_d)});
@@ -232,6 +197,8 @@ void gemm(const GemmArgs& args) {
 
 }  // namespace
 
-MatmulKernels matmul_kernels_cuda() { return {.gemm = gemm, .dot = cuda::run_dot}; }
+MatmulKernels matmul_kernels_cuda() {
+  return {.gemm = gemm, .dot = cuda::run_dot, .fused_gemm = cuda::run_fused_gemm};
+}
 
 }  // namespace taut::kernels

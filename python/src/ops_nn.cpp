@@ -6,6 +6,7 @@
 #include "taut/nn/functional/attention.h"
 #include "taut/nn/functional/conv.h"
 #include "taut/nn/functional/loss.h"
+#include "taut/nn/functional/mlp.h"
 #include "taut/nn/functional/norm.h"
 #include "taut/nn/functional/pool.h"
 #include "taut/nn/functional/softmax.h"
@@ -267,6 +268,8 @@ void add_layer_rows(Rows& rows) {
                 });
   rows.function("one_hot(tensor, num_classes=-1)", fn<Tensor(T, int64_t)>(F::one_hot));
   rows.function("linear(input, weight, bias=None)", fn<Tensor(T, T, T)>(F::linear));
+  rows.function("mlp(input, weight1, weight2, bias1=None, bias2=None, activation='gelu')",
+                fn<Tensor(T, T, T, T, T, std::string_view)>(F::mlp));
   rows.function("dropout(input, p=0.5, training=True, inplace=False)",
                 [](T x, double p, bool training, bool inplace) {
                   return maybe_in_place(x, F::dropout(x, p, training), inplace && training);

@@ -212,6 +212,8 @@ _FUNCTIONAL = {
     "rms_norm": "input / sqrt(mean(input^2) + eps) over the last dims.", "group_norm": "Mean 0 and variance 1 over groups of channels.",
     "batch_norm": "Mean 0 and variance 1 over the batch, or by running statistics.",
     "instance_norm": "Mean 0 and variance 1 over each channel of each sample.", "linear": "input @ weight.T + bias.",
+    "mlp": "linear(activation(linear(input, weight1, bias1)), weight2, bias2); activation is 'relu', 'gelu' or 'gelu_tanh', and a "
+           "GPU fuses the last and relu with the products, their gradients too.",
     "dropout": "Each element 0 with probability p, the others scaled by 1 / (1 - p).", "dropout2d": "dropout of whole channels.",
     "conv1d": "Cross-correlation over one dim.", "conv2d": "Cross-correlation over two dims.", "conv3d": "Cross-correlation over three dims.",
     "conv_transpose1d": "The gradient of conv1d as an op.", "conv_transpose2d": "The gradient of conv2d as an op.",
@@ -261,6 +263,8 @@ _EXAMPLES = {
     "sort": ">>> taut.sort(taut.tensor([3, 1, 2])).values\ntensor([1, 2, 3])",
     "from_numpy": ">>> import numpy\n>>> taut.from_numpy(numpy.arange(3))\ntensor([0, 1, 2])",
     "nn.functional.cross_entropy": ">>> taut.nn.functional.cross_entropy(taut.zeros(1, 4), taut.tensor([2]))\ntensor(1.3863)",
+    "nn.functional.mlp": ">>> x, eye = taut.tensor([[1., -1.]]), taut.eye(2)\n>>> taut.nn.functional.mlp(x, eye, 2 * eye, activation='relu')\n"
+                         "tensor([[2., 0.]])",
     "nn.functional.linear": ">>> taut.nn.functional.linear(taut.ones(1, 2), taut.eye(2))\ntensor([[1., 1.]])",
 }
 

@@ -5,6 +5,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
+#include "src/ops/fused_product.h"
 #include "src/ops/precision.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
@@ -14,6 +15,7 @@ namespace {
 
 using autograd::BackwardContext;
 using autograd::record;
+using ops::as_rows;
 
 void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   ops::check_defined(op, "input", a);
@@ -76,11 +78,6 @@ Tensor multiply_matrices(const Tensor& a, const Tensor& b, const Dims& batch,
   }
   ops::kernels_of(a).matmul.gemm(args);
   return output;
-}
-
-// Rows of all batches one below the other.
-Tensor as_rows(const Tensor& tensor) {
-  return tensor.dim() == 2 ? tensor : reshape(tensor, {-1, tensor.shape().back()});
 }
 
 Tensor matrix_product(const Tensor& a, const Tensor& b);
@@ -427,12 +424,17 @@ namespace {
 void linear_backward(BackwardContext& context) {
   const Tensor& grad = context.grad();
   if (context.needs(0)) context.set(0, matmul(grad, context.saved(1)));
-  if (context.needs(1)) {
-    const Tensor input = context.saved(0);
-    const bool row = input.dim() == 1;
-    context.set(1, row ? outer(grad, input) : mm(transpose(as_rows(grad), 0, 1), as_rows(input)));
+  const bool wants_bias = context.inputs() > 2 && context.needs(2);
+  // A vector needs no product, and a bias alone no input.
+  if (!context.needs(1) || grad.dim() == 1) {
+    if (context.needs(1)) context.set(1, outer(grad, context.saved(0)));
+    if (wants_bias) context.set(2, grad);
+    return;
   }
-  if (context.inputs() > 2 && context.needs(2)) context.set(2, grad);
+  const ops::LayerGradients gradients = ops::layer_gradients(
+      as_rows(grad), as_rows(context.saved(0)), /*wants_weight=*/true, wants_bias);
+  context.set(1, gradients.weight);
+  if (wants_bias) context.set(2, gradients.bias);
 }
 
 }  // namespace
@@ -458,10 +460,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   Tensor output;
   {
     const NoGradGuard no_grad;
-    const Tensor rows = reshape(
-        input, {input.shape().back() == 0 ? shape.numel() / std::max<int64_t>(shape.back(), 1) : -1,
-                input.shape().back()});
-    output = multiply_matrices(rows, transpose(weight, 0, 1), {}, bias);
+    output = multiply_matrices(as_rows(input), transpose(weight, 0, 1), {}, bias);
   }
   output.impl()->set_layout(Layout::contiguous(shape));
   const Tensor& kept_input = weight.requires_grad() ? input : undefined();

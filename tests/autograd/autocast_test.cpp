@@ -49,6 +49,7 @@ const OpCase kLowered[] = {
      }},
     {"vecdot", [](DType d) { return linalg::vecdot(some({4, 4}, d), some({4, 4}, d)); }},
     {"linear", [](DType d) { return F::linear(some({2, 4}, d), some({3, 4}, d), some({3}, d)); }},
+    {"mlp", [](DType d) { return F::mlp(some({2, 4}, d), some({3, 4}, d), some({2, 3}, d)); }},
     {"conv1d", [](DType d) { return F::conv1d(some({1, 2, 8}, d), some({3, 2, 3}, d)); }},
     {"conv2d", [](DType d) { return F::conv2d(some({1, 2, 8, 8}, d), some({3, 2, 3, 3}, d)); }},
     {"conv3d",

@@ -40,6 +40,18 @@ TEST(Init, Distributions) {
       allclose(functional::conv2d(x, init::dirac_(empty({4, 4, 3, 3})), Tensor(), {1}, {1}), x));
 }
 
+TEST(Linear, HasGradientsWithoutFeatures) {
+  for (const auto& [in, out] : {std::pair<int64_t, int64_t>{4, 0}, {0, 5}, {0, 0}}) {
+    const Tensor x = randn({2, 3, in}).requires_grad_();
+    const Tensor weight = randn({out, in}).requires_grad_();
+    const Tensor bias = randn({out}).requires_grad_();
+    functional::linear(x, weight, bias).sum().backward();
+    EXPECT_TRUE(equal(x.grad(), zeros(x.shape())));
+    EXPECT_TRUE(equal(weight.grad(), zeros(weight.shape())));
+    EXPECT_TRUE(equal(bias.grad(), full({out}, 6.0)));
+  }
+}
+
 TEST(Conv, SamePaddingKeepsTheSize) {
   for (int64_t kernel : {1, 2, 3, 4, 5}) {
     Conv2d layer(2, 3, kernel, {.padding = "same", .dilation = 2});

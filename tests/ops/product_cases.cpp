@@ -17,6 +17,25 @@ OpCase three(const std::string& name,
           [function](TensorList in) { return Tensors{function(in[0], in[1], in[2], 0.5, 2.0)}; }};
 }
 
+// Inputs, weights and biases that keep what goes into a ReLU away from its kink.
+OpCase mlp_case(const std::string& name, const Dims& input, bool has_biases,
+                const std::string& activation) {
+  return {name,
+          [input, has_biases] {
+            Tensors in{draw(input, 0.5, 1.5), draw({6, 4}, 0.2, 1), draw({3, 6})};
+            // Half of the hidden features are negative.
+            const NoGradGuard no_grad;
+            in[1].slice(0, 0, 3).neg_();
+            if (has_biases) in.push_back(draw({6}, -0.3, 0.3)), in.push_back(draw({3}));
+            return in;
+          },
+          [activation](TensorList in) {
+            const Tensor none;
+            return Tensors{nn::functional::mlp(in[0], in[1], in[2], in.size() > 3 ? in[3] : none,
+                                               in.size() > 4 ? in[4] : none, activation)};
+          }};
+}
+
 }  // namespace
 
 std::vector<OpCase> product_cases() {
@@ -72,6 +91,11 @@ std::vector<OpCase> product_cases() {
   cases.push_back(
       {"linear of a vector", [] { return Tensors{draw({4}), draw({5, 4}), draw({5})}; },
        [](TensorList in) { return Tensors{nn::functional::linear(in[0], in[1], in[2])}; }});
+  cases.push_back(mlp_case("mlp with relu", {2, 3, 4}, true, "relu"));
+  cases.push_back(mlp_case("mlp with gelu", {2, 3, 4}, true, "gelu"));
+  cases.push_back(mlp_case("mlp with gelu_tanh", {3, 4}, true, "gelu_tanh"));
+  cases.push_back(mlp_case("mlp without biases", {3, 4}, false, "gelu_tanh"));
+  cases.push_back(mlp_case("mlp of a vector", {4}, true, "gelu"));
   cases.push_back({"cross", [] { return Tensors{draw({2, 3}), draw({3})}; },
                    [](TensorList in) { return Tensors{cross(in[0], in[1])}; }});
   return cases;

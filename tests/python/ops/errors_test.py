@@ -60,6 +60,11 @@ ROWS = [
     (lambda: taut.linalg.matrix_power(x, 2), RuntimeError, ["(2, 3)"]),
     (lambda: F.linear(x, taut.zeros(4, 2)), RuntimeError, ["linear", "(2, 3)", "(4, 2)"]),
     (lambda: F.linear(x, taut.zeros(4, 3), taut.zeros(3)), RuntimeError, ["linear", "(3,)", "4"]),
+    (lambda: F.mlp(x, taut.zeros(4, 2), taut.zeros(5, 4)), RuntimeError, ["mlp", "weight1", "(4, 2)", "3"]),
+    (lambda: F.mlp(x, taut.zeros(4, 3), taut.zeros(5, 3)), RuntimeError, ["mlp", "weight2", "(5, 3)", "4"]),
+    (lambda: F.mlp(x, taut.zeros(4, 3), taut.zeros(5, 4), taut.zeros(5)), RuntimeError, ["mlp", "bias1", "(5,)", "(4,)"]),
+    (lambda: F.mlp(i, i, i), TypeError, ["mlp", "int64"]),
+    (lambda: F.mlp(x, x, x, activation="tanh"), ValueError, ["mlp", "tanh", "gelu_tanh"]),
     # Dims and indices out of range.
     (lambda: x.sum(2), IndexError, ["sum", "2", "-2..1"]),
     (lambda: x.mean((0, 5)), IndexError, ["mean", "5"]),

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rows_network import gelu
 from table import FLOATS, INTS, NUMBERS, call, draw, row
 
 A, B = draw(3, 4), draw(4, 2)
@@ -197,4 +198,26 @@ row(
     call(draw(0, 4), draw(5, 4), draw(5)),
     call(draw(2, 0), draw(3, 0), draw(3)),
     loose=8,
+)
+
+
+def mlp(x, w1, w2, bias1=0, bias2=0, activation="gelu"):
+    hidden = np.asarray(x @ w1.T + bias1)
+    if activation == "relu":
+        return np.asarray(np.maximum(hidden, 0) @ w2.T + bias2)
+    return np.asarray(gelu(hidden, "tanh" if activation == "gelu_tanh" else "none") @ w2.T + bias2)
+
+
+# Made of what was drawn already: new draws would change the data of all later rows.
+LAYERS = [BATCH.reshape(6, 4), OTHER.reshape(-1)[:30].reshape(5, 6)]
+BIAS1, BIAS2 = OTHER.reshape(-1)[30:36], OTHER[0, 0]
+row(
+    "nn.functional.mlp",
+    mlp,
+    call(A, *LAYERS),
+    call(BATCH, *LAYERS, BIAS1, BIAS2, "relu"),
+    call(V, *LAYERS, bias2=BIAS2, activation="gelu_tanh"),
+    call(A[:0], *LAYERS, BIAS1),
+    call(A[:, :0], LAYERS[0][:, :0], LAYERS[1], BIAS1, BIAS2),
+    loose=16,
 )

@@ -1,0 +1,11 @@
+#pragma once
+// Products whose epilogue in cuBLASLt is more than a bias or an activation.
+
+#include "kernels/api/matmul.h"
+
+namespace taut::kernels::cuda {
+
+/// MatmulKernels::fused_gemm.
+bool run_fused_gemm(const FusedGemmArgs& args);
+
+}  // namespace taut::kernels::cuda

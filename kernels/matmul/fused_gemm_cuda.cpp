@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <optional>
+
+#include "kernels/matmul/column_major.h"
+#include "kernels/matmul/fused_gemm.h"
+#include "src/core/cuda/launch_context.h"
+
+namespace taut::kernels::cuda {
+namespace {
+
+// cuBLASLt's GELU is the approximation by tanh, and it has no epilogues in float64.
+bool has_epilogue(const FusedGemmArgs& args) {
+  if (args.m == 0 || args.n == 0 || args.k == 0) return false;
+  if (!is_floating_point(args.dtype) || args.dtype == DType::float64) return false;
+  return args.fusion == Fusion::row_sums || args.activation == Activation::relu ||
+         args.activation == Activation::gelu_tanh;
+}
+
+int32_t forward_epilogue(bool is_relu, bool has_bias, bool keeps) {
+  if (is_relu) {
+    if (keeps) return has_bias ? CUBLASLT_EPILOGUE_RELU_AUX_BIAS : CUBLASLT_EPILOGUE_RELU_AUX;
+    return has_bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+  }
+  if (keeps) return has_bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
+  return has_bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+}
+
+int32_t gradient_epilogue(bool is_relu, bool has_sums) {
+  if (is_relu) return has_sums ? CUBLASLT_EPILOGUE_DRELU_BGRAD : CUBLASLT_EPILOGUE_DRELU;
+  return has_sums ? CUBLASLT_EPILOGUE_DGELU_BGRAD : CUBLASLT_EPILOGUE_DGELU;
+}
+
+int32_t epilogue_of(const FusedGemmArgs& args) {
+  const bool is_relu = args.activation == Activation::relu;
+  switch (args.fusion) {
+    // Our a is cuBLASLt's B, whose transpose has the rows of a for its columns.
+    case Fusion::row_sums: return CUBLASLT_EPILOGUE_BGRADB;
+    case Fusion::activation:
+      return forward_epilogue(is_relu, args.bias != nullptr, args.kept != nullptr);
+    default: return gradient_epilogue(is_relu, args.sums != nullptr);
+  }
+}
+
+// How far apart the rows of what is kept lie, in elements of it: bits of a mask, numbers otherwise.
+int64_t kept_row(const FusedGemmArgs& args) {
+  return args.activation == Activation::relu ? 8 * relu_mask_row_bytes(args.n) : args.n;
+}
+
+// The multiple that cuBLASLt asks of kept_row().
+int64_t kept_row_unit(const FusedGemmArgs& args) {
+  return args.activation == Activation::relu ? 128 : 8;
+}
+
+}  // namespace
+
+bool run_fused_gemm(const FusedGemmArgs& args) {
+  if (!has_epilogue(args)) return false;
+  if (args.kept != nullptr && kept_row(args) % kept_row_unit(args) != 0) return false;
+  const std::optional<ColumnMajor> a =
+      as_columns(args.m, args.k, args.a.row_stride, args.a.col_stride);
+  const std::optional<ColumnMajor> b =
+      as_columns(args.k, args.n, args.b.row_stride, args.b.col_stride);
+  if (!a || !b) return false;
+
+  GemmPointers pointers{};
+  pointers.a = args.b.data;
+  pointers.b = args.a.data;
+  pointers.d = args.c;
+  pointers.bias = args.fusion == Fusion::activation ? const_cast<void*>(args.bias) : args.sums;
+  pointers.aux = args.kept;
+
+  const auto item = static_cast<int64_t>(item_size(args.dtype));
+  GemmKey key = row_major_key(args.m, args.n, args.k, *a, *b, args.n);
+  key.ld_aux = args.kept == nullptr ? 0 : kept_row(args);
+  key.dtype = static_cast<int32_t>(args.dtype);
+  key.epilogue = epilogue_of(args);
+  key.precision = static_cast<int32_t>(args.precision);
+  key.alignment = std::min({alignment_of(pointers.a, item, key.lda, 0),
+                            alignment_of(pointers.b, item, key.ldb, 0),
+                            alignment_of(pointers.d, item, key.ldd, 0)});
+  key.bias_alignment = alignment_of(pointers.bias);
+  key.aux_alignment = alignment_of(pointers.aux);
+  key.device = taut::cuda::launch_device();
+  return run_gemm(key, pointers, /*alpha=*/1.0, /*beta=*/0.0);
+}
+
+}  // namespace taut::kernels::cuda

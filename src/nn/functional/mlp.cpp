@@ -1,0 +1,197 @@
+#include "taut/nn/functional/mlp.h"
+
+#include "src/ops/autocast.h"
+#include "src/ops/dispatch.h"
+#include "src/ops/fused_product.h"
+#include "taut/autograd/backward.h"
+#include "taut/autograd/record.h"
+#include "taut/nn/functional/activation.h"
+#include "taut/ops/ops.h"
+
+namespace taut::nn::functional {
+namespace {
+
+using autograd::BackwardContext;
+using kernels::Activation;
+using ops::as_rows;
+
+Activation activation_named(std::string_view name) {
+  if (name == "relu") return Activation::relu;
+  if (name == "gelu_tanh") return Activation::gelu_tanh;
+  TAUT_CHECK(name == "gelu", ValueError,
+             "mlp: activation must be \"relu\", \"gelu\" or \"gelu_tanh\"; got \"", name, "\"");
+  return Activation::gelu;
+}
+
+Tensor activate(const Tensor& input, Activation activation) {
+  switch (activation) {
+    case Activation::relu: return functional::relu(input);
+    case Activation::gelu_tanh: return gelu(input, "tanh");
+    default: return gelu(input);
+  }
+}
+
+// A layer's input, weight and bias go together.
+void check_layer(const char* weight_name, const char* bias_name, const Tensor& input,
+                 int64_t features, const Tensor& weight, const Tensor& bias) {
+  const auto check_operand = [&](const char* name, const Tensor& tensor) {
+    ops::check_same_device("mlp", input, tensor);
+    TAUT_CHECK(tensor.dtype() == input.dtype(), DTypeError, "mlp: ", name, " is ", tensor.dtype(),
+               "; expected ", input.dtype());
+  };
+  ops::check_defined("mlp", weight_name, weight);
+  check_operand(weight_name, weight);
+  TAUT_CHECK(weight.dim() == 2 && weight.shape()[1] == features, ShapeError, "mlp: ", weight_name,
+             " has shape ", weight.shape(), "; expected two dims, the second of ", features);
+  if (!bias.defined()) return;
+  check_operand(bias_name, bias);
+  TAUT_CHECK(bias.dim() == 1 && bias.shape()[0] == weight.shape()[0], ShapeError,
+             "mlp: ", bias_name, " has shape ", bias.shape(), "; expected (", weight.shape()[0],
+             ",)");
+}
+
+void check_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2,
+               const Tensor& bias1, const Tensor& bias2) {
+  ops::check_defined("mlp", "input", input);
+  TAUT_CHECK(input.is_floating_point(), DTypeError, "mlp: input must be floating; got ",
+             input.dtype());
+  TAUT_CHECK(input.dim() >= 1, ShapeError, "mlp: input needs at least one dim; got shape ",
+             input.shape());
+  check_layer("weight1", "bias1", input, input.shape().back(), weight1, bias1);
+  check_layer("weight2", "bias2", input, weight1.shape()[0], weight2, bias2);
+}
+
+struct MlpAttributes {
+  Activation activation;
+};
+
+// What a node saves; the five inputs come first.
+enum Saved { kInput, kWeight1, kWeight2, kBias1, kBias2, kKept, kHidden };
+
+// Rows, fresh and off the tape, in the shape that all dims but the last have in `tensor`.
+Tensor in_shape_of(const Tensor& tensor, Tensor rows) {
+  Dims shape = tensor.shape();
+  shape.back() = rows.shape().back();
+  rows.impl()->set_layout(Layout::contiguous(shape));
+  return rows;
+}
+
+// The derivative by ops that can be differentiated again: the call is made once more, on aliases,
+// since an input that was given twice, or made of another, must not count what goes to the other.
+void composed_backward(BackwardContext& context, Activation activation) {
+  Tensor inputs[5];
+  Tensors wanted;
+  for (int i = 0; i < 5; ++i) {
+    inputs[i] = context.saved(i);
+    if (!context.needs(i)) continue;
+    inputs[i] = expand(inputs[i], inputs[i].shape());
+    wanted.push_back(inputs[i]);
+  }
+  const Tensor hidden =
+      activate(linear(inputs[kInput], inputs[kWeight1], inputs[kBias1]), activation);
+  const Tensor output = linear(hidden, inputs[kWeight2], inputs[kBias2]);
+  const Tensor& grad = context.grad();
+  const Tensors grads = autograd::grad(TensorList(&output, 1), wanted, TensorList(&grad, 1),
+                                       /*retain_graph=*/true, /*create_graph=*/true);
+  size_t next = 0;
+  for (int i = 0; i < 5; ++i) {
+    if (context.needs(i)) context.set(i, grads[next++]);
+  }
+}
+
+// grad_x = grad_y activation'(x) by the activation's own derivative. ReLU's is the same at its
+// output, which is what there is of it.
+Tensor activation_gradient(const Tensor& grad, const Tensor& at, Activation activation) {
+  const EnableGradGuard enable_grad;
+  const Tensor input = at.detach().requires_grad_();
+  const Tensor output = activate(input, activation);
+  return autograd::grad(TensorList(&output, 1), TensorList(&input, 1), TensorList(&grad, 1))[0];
+}
+
+// The gradient of what goes into the activation, and bias1's where it came in the same pass.
+ops::ActivationGradient inner_gradient(BackwardContext& context, const Tensor& grad,
+                                       Activation activation) {
+  const Tensor weight = context.saved(kWeight2);
+  const Tensor kept = context.saved(kKept);
+  if (auto fused =
+          ops::fused_activation_gradient(grad, weight, kept, activation, context.needs(kBias1))) {
+    return *fused;
+  }
+  const Tensor at = activation == Activation::relu ? context.saved(kHidden) : kept;
+  return {activation_gradient(mm(grad, weight), at, activation), Tensor()};
+}
+
+void set_layer_gradients(BackwardContext& context, int weight, int bias, const Tensor& grad,
+                         const Tensor& input, bool has_bias_gradient) {
+  const bool wants_bias = context.needs(bias) && !has_bias_gradient;
+  if (!context.needs(weight) && !wants_bias) return;
+  const ops::LayerGradients gradients =
+      ops::layer_gradients(grad, input, context.needs(weight), wants_bias);
+  if (context.needs(weight)) context.set(weight, gradients.weight);
+  if (wants_bias) context.set(bias, gradients.bias);
+}
+
+// y = h W2^T + b2, h = f(x W1^T + b1): the second layer as linear's; then with g = (grad_y W2) f'
+// the first one as linear's by g.
+void mlp_backward(BackwardContext& context) {
+  const Activation activation = context.attributes<MlpAttributes>().activation;
+  if (is_grad_enabled()) return composed_backward(context, activation);
+  const Tensor grad = as_rows(context.grad());
+  const Tensor hidden = context.needs(kWeight2) ? context.saved(kHidden) : Tensor();
+  set_layer_gradients(context, kWeight2, kBias2, grad, hidden, /*has_bias_gradient=*/false);
+  if (!context.needs(kInput) && !context.needs(kWeight1) && !context.needs(kBias1)) return;
+
+  const ops::ActivationGradient inner = inner_gradient(context, grad, activation);
+  if (inner.sums.defined()) context.set(kBias1, inner.sums);
+  const Tensor input = context.needs(kWeight1) ? as_rows(context.saved(kInput)) : Tensor();
+  set_layer_gradients(context, kWeight1, kBias1, inner.input, input, inner.sums.defined());
+  if (context.needs(kInput)) {
+    context.set(kInput, in_shape_of(context.grad(), mm(inner.input, context.saved(kWeight1))));
+  }
+}
+
+const Tensor& undefined() {
+  static const Tensor tensor;
+  return tensor;
+}
+
+// The op in two passes; undefined where the device has no kernels for it.
+Tensor fused_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2,
+                 const Tensor& bias1, const Tensor& bias2, Activation activation) {
+  const bool inner_grad = autograd::is_recording({input, weight1, bias1});
+  std::optional<ops::ActivatedProduct> hidden;
+  Tensor output;
+  {
+    const NoGradGuard no_grad;
+    hidden = ops::fused_activation(as_rows(input), weight1, bias1, activation, inner_grad);
+    if (!hidden) return Tensor();
+    output = linear(hidden->output, weight2, bias2);
+  }
+  output = in_shape_of(input, output);
+  // The input serves second derivatives too, which all have use of it.
+  const bool keeps_hidden =
+      autograd::requires_grad(weight2) || (inner_grad && activation == Activation::relu);
+  return autograd::record("mlp", {input, weight1, weight2, bias1, bias2}, output,
+                          {input, weight1, weight2, bias1, bias2, hidden->kept,
+                           keeps_hidden ? hidden->output : undefined()},
+                          mlp_backward, MlpAttributes{activation});
+}
+
+}  // namespace
+
+Tensor mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2, const Tensor& bias1,
+           const Tensor& bias2, std::string_view activation) {
+  if (ops::is_autocast()) {
+    return ops::in_lower_dtype([](const auto&... x) { return mlp(x...); }, input, weight1, weight2,
+                               bias1, bias2, activation);
+  }
+  const Activation kind = activation_named(activation);
+  check_mlp(input, weight1, weight2, bias1, bias2);
+  if (input.numel() > 0 && weight1.numel() > 0 && weight2.numel() > 0) {
+    const Tensor output = fused_mlp(input, weight1, weight2, bias1, bias2, kind);
+    if (output.defined()) return output;
+  }
+  return linear(activate(linear(input, weight1, bias1), kind), weight2, bias2);
+}
+
+}  // namespace taut::nn::functional
