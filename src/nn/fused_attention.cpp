@@ -91,8 +91,9 @@ struct FusedAttributes {
 
 // The derivative by ops that can be differentiated again: the call is made once more.
 void composed_backward(BackwardContext& context, const FusedAttributes& at) {
-  const Tensor query = context.saved(0), key = context.saved(1), value = context.saved(2);
-  const Tensor mask = context.saved(3);
+  // Aliases, since one tensor may stand in several places, each with a gradient of its own.
+  const Tensor query = alias(context.saved(0)), key = alias(context.saved(1));
+  const Tensor value = alias(context.saved(2)), mask = context.saved(3);
   TAUT_CHECK(
       at.random.base == nullptr, CudaError,
       "scaled_dot_product_attention: second derivatives with dropout cannot be captured into "

@@ -322,6 +322,21 @@ TEST_F(CudaAttention, HasSecondDerivatives) {
   }
 }
 
+TEST_F(CudaAttention, HasSecondDerivativesOfOneTensorInThreePlaces) {
+  const Tensor value = randn({1, 2, 9, 8});
+  const auto second = [&](DType dtype, Device device) {
+    const Tensor x = value.to(dtype).to(device).requires_grad_();
+    const Tensor output = sum(F::scaled_dot_product_attention(x, x, x));
+    const Tensor first = autograd::grad(TensorList(&output, 1), TensorList(&x, 1), {},
+                                        /*retain_graph=*/true, /*create_graph=*/true)[0];
+    const Tensor total = sum(mul(first, first));
+    return Tensors{first.detach(), autograd::grad(TensorList(&total, 1), TensorList(&x, 1))[0]};
+  };
+  const Tensors expected = second(kFloat64, kCPU), result = second(kFloat32, kCUDA);
+  expect_close_by_norm(result[0], expected[0], 1e-4, "first derivative");
+  expect_close_by_norm(result[1], expected[1], 1e-4, "second derivative");
+}
+
 TEST_F(CudaAttention, TakesLinearMemoryForLargeLengths) {
   constexpr int64_t kLength = 8192, kWidth = 64;
   for (DType dtype : kAttentionDTypes) {

@@ -84,7 +84,7 @@ void composed_backward(BackwardContext& context, Activation activation) {
   for (int i = 0; i < 5; ++i) {
     inputs[i] = context.saved(i);
     if (!context.needs(i)) continue;
-    inputs[i] = expand(inputs[i], inputs[i].shape());
+    inputs[i] = alias(inputs[i]);
     wanted.push_back(inputs[i]);
   }
   const Tensor hidden =
