@@ -65,12 +65,44 @@ __device__ inline void store_pack(T* to, const Pack<T, kCount>& pack) {
   for (int i = 0; i < kWords; ++i) reinterpret_cast<Word*>(to)[i] = words[i];
 }
 
+/// The two 16-bit floats of a word.
+template <class T>
+__device__ inline float2 widen_pair(uint32_t word) {
+  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+    return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
+  } else {
+    __half2 pair;
+    memcpy(&pair, &word, sizeof(word));
+    return __half22float2(pair);
+  }
+}
+
+/// kCount elements of T, as they lie in `words`, in the compute type. 16-bit floats by pairs: one
+/// by one the compiler would split the words as soon as they are loaded, and wait for them there.
+template <class T, class Words, int kCount>
+__device__ inline void widen_words(const Words& words, Compute<T> (&values)[kCount]) {
+  static_assert(sizeof(Words) == kCount * sizeof(T));
+  if constexpr (sizeof(T) == 2 && std::is_same_v<Compute<T>, float> && kCount % 2 == 0) {
+    uint32_t pairs[kCount / 2];
+    memcpy(pairs, &words, sizeof(words));
+#pragma unroll
+    for (int i = 0; i < kCount / 2; ++i) {
+      const float2 pair = widen_pair<T>(pairs[i]);
+      values[2 * i] = pair.x;
+      values[2 * i + 1] = pair.y;
+    }
+  } else {
+    T elements[kCount];
+    memcpy(elements, &words, sizeof(words));
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) values[i] = widen(elements[i]);
+  }
+}
+
 /// kCount elements from memory, in the compute type.
 template <int kCount, class T>
 __device__ inline void load_widened(const T* from, Compute<T> (&values)[kCount]) {
-  const Pack<T, kCount> pack = load_pack<kCount>(from);
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) values[i] = widen(pack.values[i]);
+  widen_words<T>(load_pack<kCount>(from), values);
 }
 
 template <int kCount, class T>

@@ -7,6 +7,7 @@
 #include "kernels/copy/convert_cuda.cuh"
 #include "kernels/copy/fill_cuda.h"
 #include "kernels/copy/transpose_cuda.cuh"
+#include "kernels/copy/transpose_packs_cuda.cuh"
 
 namespace taut::kernels {
 namespace {
@@ -99,9 +100,24 @@ int transposed_dim(const CopyArgs& args) {
   return -1;
 }
 
+// Whether the matrices can be read and written in packs of `pack` elements.
+bool has_transposed_packs(const CopyArgs& args, int row_dim, int64_t pack) {
+  const int inner = args.shape.rank() - 1;
+  const auto bytes = static_cast<uintptr_t>(pack) * item_size(args.target_dtype);
+  bool fits = cuda::is_aligned(args.target, bytes) && cuda::is_aligned(args.source, bytes) &&
+              args.shape[row_dim] % pack == 0 && args.shape[inner] % pack == 0;
+  for (int i = 0; i < args.shape.rank(); ++i) {
+    if (i != inner) fits = fits && args.target_strides[i] % pack == 0;
+    if (i != row_dim) fits = fits && args.source_strides[i] % pack == 0;
+  }
+  return fits;
+}
+
 template <class T>
 void launch_transpose(const CopyArgs& args, int row_dim) {
-  constexpr int64_t kTile = cuda::kTransposeTile<T>;
+  using PackTile = cuda::PackTile<T>;
+  const bool packs = has_transposed_packs(args, row_dim, PackTile::kPack);
+  const int64_t tile = packs ? PackTile::kTile : cuda::kTransposeTile<T>;
   const int inner = args.shape.rank() - 1;
   cuda::TransposeParams params;
   params.target = args.target;
@@ -110,8 +126,8 @@ void launch_transpose(const CopyArgs& args, int row_dim) {
   params.cols = args.shape[inner];
   params.target_row = args.target_strides[row_dim];
   params.source_col = args.source_strides[inner];
-  const int64_t row_tiles = (params.rows + kTile - 1) / kTile;
-  const int64_t col_tiles = (params.cols + kTile - 1) / kTile;
+  const int64_t row_tiles = (params.rows + tile - 1) / tile;
+  const int64_t col_tiles = (params.cols + tile - 1) / tile;
   params.row_tiles = FastDivider(row_tiles);
   params.col_tiles = FastDivider(col_tiles);
   Dims batch, target_strides, source_strides;
@@ -123,6 +139,10 @@ void launch_transpose(const CopyArgs& args, int row_dim) {
   }
   params.batch = FastIndex<2>(batch, {&target_strides, &source_strides});
   const auto blocks = static_cast<unsigned>(batch.numel() * row_tiles * col_tiles);
+  if (packs) {
+    cuda::transpose_packs_kernel<T><<<blocks, PackTile::kThreads, 0, cuda::stream()>>>(params);
+    return;
+  }
   cuda::transpose_kernel<T>
       <<<blocks, dim3(cuda::kTransposeLanes, cuda::kTransposeWarps), 0, cuda::stream()>>>(params);
 }

@@ -17,6 +17,23 @@ struct TransposeParams {
   FastIndex<2> batch;
 };
 
+/// Where the tile of a block begins: its first row and column, and its matrix in both operands.
+struct TilePlace {
+  int64_t row, col;
+  int64_t target, source;
+
+  __device__ TilePlace(const TransposeParams& params, int tile) {
+    const uint32_t rest = params.col_tiles.quotient(blockIdx.x);
+    const uint32_t matrix = params.row_tiles.quotient(rest);
+    row = int64_t{rest - matrix * params.row_tiles.divisor} * tile;
+    col = int64_t{blockIdx.x - rest * params.col_tiles.divisor} * tile;
+    int64_t at[2];
+    params.batch.locate(matrix, at);
+    target = at[0];
+    source = at[1];
+  }
+};
+
 constexpr int kTransposeLanes = 32;
 constexpr int kTransposeWarps = 8;
 
@@ -29,16 +46,10 @@ __global__ void __launch_bounds__(kTransposeLanes* kTransposeWarps)
     transpose_kernel(const __grid_constant__ TransposeParams params) {
   constexpr int kTile = kTransposeTile<T>;
   __shared__ T tile[kTile][kTile + (sizeof(T) <= 2 ? 4 / sizeof(T) : 1)];
-  const uint32_t rest = params.col_tiles.quotient(blockIdx.x);
-  const uint32_t col_tile = blockIdx.x - rest * params.col_tiles.divisor;
-  const uint32_t matrix = params.row_tiles.quotient(rest);
-  const uint32_t row_tile = rest - matrix * params.row_tiles.divisor;
-  int64_t at[2];
-  params.batch.locate(matrix, at);
-  const int64_t row = int64_t{row_tile} * kTile;
-  const int64_t col = int64_t{col_tile} * kTile;
+  const TilePlace place(params, kTile);
+  const int64_t row = place.row, col = place.col;
 
-  const T* source = static_cast<const T*>(params.source) + at[1];
+  const T* source = static_cast<const T*>(params.source) + place.source;
 #pragma unroll
   for (int j = threadIdx.y; j < kTile; j += kTransposeWarps) {
 #pragma unroll
@@ -49,7 +60,7 @@ __global__ void __launch_bounds__(kTransposeLanes* kTransposeWarps)
     }
   }
   __syncthreads();
-  T* target = static_cast<T*>(params.target) + at[0];
+  T* target = static_cast<T*>(params.target) + place.target;
 #pragma unroll
   for (int j = threadIdx.y; j < kTile; j += kTransposeWarps) {
 #pragma unroll

@@ -204,12 +204,14 @@ struct Gelu : Unary {
   static constexpr double kDensity = 0.39894228040143267794;  // 1/sqrt(2 pi)
   template <class T>
   TAUT_HD T operator()(T x) const {
+    if constexpr (has_quick_gelu<T>) return quick_gelu(x);
     const T half = x * lit<T>(0.5);
     return multiply_add(half, erf(x * lit<T>(kSqrtHalf)), half);
   }
   // Phi(x) + x phi(x)
   template <class V>
   TAUT_HD V vjp_a(V g, V x) const {
+    if constexpr (has_quick_gelu<V>) return g * quick_gelu_slope(x);
     const V cumulative = (erf(x * lit<V>(kSqrtHalf)) + lit<V>(1)) * lit<V>(0.5);
     return g * (cumulative + x * exp(x * x * lit<V>(-0.5)) * lit<V>(kDensity));
   }

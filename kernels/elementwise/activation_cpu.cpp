@@ -1,6 +1,7 @@
 // The CPU loops of activation.inl; see kernels/elementwise/rows.h.
 
 #include "kernels/api/simd_targets.h"
+#include "kernels/elementwise/quick_gelu.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/elementwise/activation_cpu.cpp"
 #include <hwy/foreach_target.h>

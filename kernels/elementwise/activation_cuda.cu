@@ -2,6 +2,7 @@
 
 #include "kernels/elementwise/constant_cuda.cuh"
 #include "kernels/elementwise/launch_cuda.cuh"
+#include "kernels/elementwise/quick_gelu.h"
 
 namespace taut::kernels {
 namespace {

@@ -2,8 +2,9 @@
 // The CUDA kernels that every functor is built into.
 //
 // Note [Four kernels for a functor]
-// flat: all operands contiguous, in float32 or one 16-bit float, 16 bytes of each to a thread.
-//   What nearly all calls are, and the one whose launch costs least.
+// flat: all operands contiguous, in float32 or one 16-bit float, 16 bytes of each to a thread or,
+//   of one or two operands, twice as many. What nearly all calls are, and the one whose launch
+//   costs least.
 // packed: any layout whose innermost dim is contiguous or broadcast in every operand, and a mix of
 //   dtypes; 4 elements to a thread, so that the index is found once for all of them.
 // element: any strides, one element to a thread.
@@ -157,59 +158,84 @@ __device__ inline void repeat(T value, T (&x)[kCount]) {
   for (int e = 0; e < kCount; ++e) x[e] = value;
 }
 
-// kCount elements from `begin` on of contiguous operands that are stored as float where kWide, as
-// a 16-bit float where not. The last thread has fewer.
+/// Elements of a pack of 16 bytes, and packs that a thread of the flat kernel takes: enough for the
+/// loads of all threads to hide the way to memory, few enough for the registers.
+constexpr int flat_count(bool is_wide) { return is_wide ? 4 : 8; }
+constexpr int flat_packs(int operands) { return operands <= 2 ? 2 : 1; }
+
+/// What the flat kernel has loaded of an operand before it computes: packs as they lie in memory,
+/// since to convert one is to wait for it, or the value of all elements.
+template <int kPacks>
+struct FlatOperand {
+  uint4 packs[kPacks];
+  float value;
+};
+
+template <int kCount>
+__device__ inline void unpack(const uint4& pack, Stored stored, float (&x)[kCount]) {
+  if constexpr (kCount == 4) {
+    widen_words<float>(pack, x);
+  } else if (stored == Stored::half) {
+    widen_words<__half>(pack, x);
+  } else {
+    widen_words<__nv_bfloat16>(pack, x);
+  }
+}
+
+// Elements of contiguous operands that are stored as float where kWide, as a 16-bit float where
+// not. What is left behind the last whole pack goes to threads of the last block, an element each.
 template <class B, bool kWide>
 __global__ void __launch_bounds__(kThreads)
     flat_kernel(const B body, const __grid_constant__ FlatParams params) {
   constexpr int kOperands = B::operands();
-  constexpr int kCount = kWide ? 4 : 8;
-  const int64_t begin = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kCount;
-  const int64_t left = params.n - begin;
-  if (left <= 0) return;
-  const auto is_half = [](Stored stored) { return stored == Stored::half; };
-  float x[kOperands][kCount];
+  constexpr int kCount = flat_count(kWide);
+  constexpr int kPacks = flat_packs(kOperands);
+  const int64_t packs = params.n / kCount;
+  const int64_t first = int64_t{blockIdx.x} * (kThreads * kPacks) + threadIdx.x;
+  FlatOperand<kPacks> in[kOperands];
 #pragma unroll
   for (int k = 0; k < kOperands; ++k) {
     const void* data = params.in[k].data;
-    const Stored stored = params.stored[k];
-    if (params.feeds[k] == Feed::number) {
-      repeat(number_of<float>(params.in[k]), x[k]);
-    } else if (params.feeds[k] == Feed::scalar) {
-      repeat(load_stored<float>(data, stored, 0), x[k]);
-    } else if (left >= kCount) {
-      if constexpr (kWide) {
-        load_converted(static_cast<const float*>(data) + begin, x[k]);
-      } else if (is_half(stored)) {
-        load_converted(static_cast<const __half*>(data) + begin, x[k]);
-      } else {
-        load_converted(static_cast<const __nv_bfloat16*>(data) + begin, x[k]);
+    if (params.feeds[k] == Feed::elements) {
+#pragma unroll
+      for (int p = 0; p < kPacks; ++p) {
+        const int64_t at = first + p * kThreads;
+        if (at < packs) in[k].packs[p] = static_cast<const uint4*>(data)[at];
       }
     } else {
+      in[k].value = params.feeds[k] == Feed::number ? number_of<float>(params.in[k])
+                                                    : load_stored<float>(data, params.stored[k], 0);
+    }
+  }
+  const Stored out_stored = kWide ? Stored::same : params.out_stored;
 #pragma unroll
-      for (int e = 0; e < kCount; ++e) {
-        x[k][e] =
-            e < left ? load_stored<float>(data, kWide ? Stored::same : stored, begin + e) : 1.0f;
+  for (int p = 0; p < kPacks; ++p) {
+    const int64_t at = first + p * kThreads;
+    if (at >= packs) break;
+    float x[kOperands][kCount];
+#pragma unroll
+    for (int k = 0; k < kOperands; ++k) {
+      if (params.feeds[k] == Feed::elements) {
+        unpack(in[k].packs[p], params.stored[k], x[k]);
+      } else {
+        repeat(in[k].value, x[k]);
       }
     }
+    float y[kCount];
+    apply(body, x, y);
+    store_packed<B>(params.out, out_stored, at * kCount, y);
   }
-  float y[kCount];
-  apply(body, x, y);
-  const Stored stored = kWide ? Stored::same : params.out_stored;
-  if (left < kCount) {
+
+  const int64_t i = packs * kCount + threadIdx.x;
+  if (blockIdx.x != gridDim.x - 1 || i >= params.n) return;
+  float x[kOperands];
 #pragma unroll
-    for (int e = 0; e < kCount; ++e) {
-      if (e < left) store_stored<B>(params.out, stored, begin + e, y[e]);
-    }
-  } else if constexpr (B::gives_bool) {
-    store_converted(static_cast<bool*>(params.out) + begin, y);
-  } else if constexpr (kWide) {
-    store_converted(static_cast<float*>(params.out) + begin, y);
-  } else if (is_half(stored)) {
-    store_converted(static_cast<__half*>(params.out) + begin, y);
-  } else {
-    store_converted(static_cast<__nv_bfloat16*>(params.out) + begin, y);
+  for (int k = 0; k < kOperands; ++k) {
+    x[k] = params.feeds[k] != Feed::elements
+               ? in[k].value
+               : load_stored<float>(params.in[k].data, kWide ? Stored::same : params.stored[k], i);
   }
+  store_stored<B>(params.out, out_stored, i, static_cast<float>(body(x)));
 }
 
 template <class B, class T, int kCount>

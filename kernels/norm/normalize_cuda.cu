@@ -97,12 +97,14 @@ __global__ void __launch_bounds__(kThreads)
   int64_t channel, statistic;
   of.places.locate(i, channel, statistic);
   const bool is_own = of.along == Along::channels && of.places.per_group == 0;
+  // Widened, and so waited for, when all else is under way.
+  const Pack<T, kPack> input = load_pack<kPack>(of.input + i);
   A x[kPack], mean[kPack], rstd[kPack], weight[kPack], bias[kPack];
-  load_widened<kPack>(of.input + i, x);
   load_statistics(of.mean, statistic, is_own, A(0), mean);
   load_statistics(of.rstd, statistic, is_own, A(1), rstd);
   load_parameters(of.weight, channel, of.along, A(1), weight);
   load_parameters(of.bias, channel, of.along, A(0), bias);
+  widen_words<T>(input, x);
 #pragma unroll
   for (int e = 0; e < kPack; ++e) x[e] = (x[e] - mean[e]) * (rstd[e] * weight[e]) + bias[e];
   store_narrowed<kPack>(of.output + i, x);
@@ -131,14 +133,16 @@ __global__ void __launch_bounds__(kThreads)
   int64_t channel, statistic;
   of.places.locate(i, channel, statistic);
   const bool is_own = of.along == Along::channels && of.places.per_group == 0;
+  const Pack<T, kPack> grad = load_pack<kPack>(of.grad + i);
+  const Pack<T, kPack> input = load_pack<kPack>(of.input + i);
   A g[kPack], x[kPack], mean[kPack], rstd[kPack], slope[kPack], shift[kPack], weight[kPack];
-  load_widened<kPack>(of.grad + i, g);
-  load_widened<kPack>(of.input + i, x);
   load_statistics(of.mean, statistic, is_own, A(0), mean);
   load_statistics(of.rstd, statistic, is_own, A(1), rstd);
   load_statistics(of.slope, statistic, is_own, A(0), slope);
   load_statistics(of.shift, statistic, is_own, A(0), shift);
   load_parameters(of.weight, channel, of.along, A(1), weight);
+  widen_words<T>(grad, g);
+  widen_words<T>(input, x);
 #pragma unroll
   for (int e = 0; e < kPack; ++e) {
     const A rest = of.slope == nullptr ? shift[e] : (x[e] - mean[e]) * slope[e] + shift[e];

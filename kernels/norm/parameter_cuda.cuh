@@ -23,13 +23,40 @@ struct Parameter {
   /// kCount of them from i on, aligned when kCount > 1.
   template <int kCount>
   __device__ void load(int64_t i, Compute<T> missing, Compute<T> (&values)[kCount]) const {
+    Run<kCount> run;
+    load_run(i, run);
+    widen_run(run, missing, values);
+  }
+
+  /// The same in two steps, so that several loads are under way before one is waited for: first as
+  /// they lie in memory. What is narrow takes the first half of the words.
+  template <int kCount>
+  struct Run {
+    Compute<T> words[kCount];
+  };
+  template <int kCount>
+  __device__ void load_run(int64_t i, Run<kCount>& run) const {
+    if (data == nullptr) return;
+    if (is_narrow) {
+      const Pack<T, kCount> narrow = load_pack<kCount>(static_cast<const T*>(data) + i);
+      memcpy(&run, &narrow, sizeof(narrow));
+    } else {
+      const auto wide = load_pack<kCount>(static_cast<const Compute<T>*>(data) + i);
+      memcpy(&run, &wide, sizeof(wide));
+    }
+  }
+  template <int kCount>
+  __device__ void widen_run(const Run<kCount>& run, Compute<T> missing,
+                            Compute<T> (&values)[kCount]) const {
     if (data == nullptr) {
 #pragma unroll
       for (int e = 0; e < kCount; ++e) values[e] = missing;
     } else if (is_narrow) {
-      load_widened<kCount>(static_cast<const T*>(data) + i, values);
+      Pack<T, kCount> narrow;
+      memcpy(&narrow, &run, sizeof(narrow));
+      widen_words<T>(narrow, values);
     } else {
-      load_widened<kCount>(static_cast<const Compute<T>*>(data) + i, values);
+      widen_words<Compute<T>>(run, values);
     }
   }
 };

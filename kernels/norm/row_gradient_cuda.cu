@@ -105,9 +105,10 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   const RowTeam team(lanes);
   const int64_t teams = int64_t{gridDim.x} * (blockDim.x / static_cast<unsigned>(lanes));
   const auto fetch = [&](int turn, int64_t row) {
-    if constexpr (!kRing) return;
-    const int64_t start = row * of.n;
-    ring.fetch(turn, team, of.grad + start, of.input + start, row < of.rows ? of.n : 0);
+    if constexpr (kRing) {
+      const int64_t start = row * of.n;
+      ring.fetch(turn, team, of.grad + start, of.input + start, row < of.rows ? of.n : 0);
+    }
   };
 #pragma unroll
   for (int turn = 0; turn < Ring::kSlots; ++turn) fetch(turn, team.row + turn * teams);
@@ -119,7 +120,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   A grad_weight[kCount] = {}, grad_bias[kCount] = {};
   int turn = 0;
   // The same number of turns for all teams: they fold together.
-  for (int64_t first = 0; first < of.rows; first += teams, turn ^= 1) {
+  for (int64_t first = 0; first < of.rows; first += teams) {
     const int64_t row = first + team.row;
     const int n = row < of.rows ? of.n : 0;
     const int64_t start = row * of.n;
@@ -159,6 +160,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
     }
     if (of.grad_input != nullptr) sums = team.fold(sums, AddPairs{});
     fetch(turn, row + Ring::kSlots * teams);
+    turn = (turn + 1) % Ring::kSlots;
     if (of.grad_input == nullptr) continue;
     // rstd (h - mean of h - xhat mean of h xhat)
     const A shift = of.mean != nullptr ? sums.first * per_column * rstd : A(0);

@@ -30,18 +30,28 @@ struct Rows {
   FastDivider by_spatial;
 };
 
-// Parameters of the elements from `at` on.
+// Weights and biases of the elements from `at` on.
 template <Kind kKind, int kPack, class T>
-__device__ inline void load_parameters(const Rows<T>& of, const Parameter<T>& list, int64_t row,
-                                       int at, Compute<T> missing, Compute<T> (&values)[kPack]) {
+__device__ inline void load_parameters(const Rows<T>& of, int64_t row, int at,
+                                       Compute<T> (&weight)[kPack], Compute<T> (&bias)[kPack]) {
+  using A = Compute<T>;
   if constexpr (kKind == Kind::group) {
     const int64_t channel =
         row % of.groups * of.per_group + of.by_spatial.quotient(static_cast<uint32_t>(at));
-    const Compute<T> value = list.at(channel, missing);
+    const A of_weight = of.weight.at(channel, A(1)), of_bias = of.bias.at(channel, A(0));
 #pragma unroll
-    for (int e = 0; e < kPack; ++e) values[e] = value;
+    for (int e = 0; e < kPack; ++e) {
+      weight[e] = of_weight;
+      bias[e] = of_bias;
+    }
+  } else if constexpr (kKind == Kind::rms) {
+    of.weight.load(at, A(1), weight);
   } else {
-    list.template load<kPack>(at, missing, values);
+    typename Parameter<T>::template Run<kPack> weights, biases;
+    of.weight.load_run(at, weights);
+    of.bias.load_run(at, biases);
+    of.weight.widen_run(weights, A(1), weight);
+    of.bias.widen_run(biases, A(0), bias);
   }
 }
 
@@ -86,10 +96,7 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
     const int at = (j * team.lanes + team.lane) * kPack;
     if (at >= n) continue;
     A weight[kPack], bias[kPack];
-    load_parameters<kKind>(of, of.weight, team.row, at, A(1), weight);
-    if constexpr (kKind != Kind::rms) {
-      load_parameters<kKind>(of, of.bias, team.row, at, A(0), bias);
-    }
+    load_parameters<kKind>(of, team.row, at, weight, bias);
 #pragma unroll
     for (int e = 0; e < kPack; ++e) {
       const A normal = values[j * kPack + e] * rstd * weight[e];

@@ -60,12 +60,7 @@ struct ElementPack {
   __device__ static ElementPack load(const T* from) {
     return {*reinterpret_cast<const Word*>(from)};
   }
-  __device__ void unpack(Compute<T> (&values)[kCount]) const {
-    T elements[kCount];
-    memcpy(elements, &word, sizeof(word));
-#pragma unroll
-    for (int e = 0; e < kCount; ++e) values[e] = widen(elements[e]);
-  }
+  __device__ void unpack(Compute<T> (&values)[kCount]) const { widen_words<T>(word, values); }
 };
 
 template <class R>

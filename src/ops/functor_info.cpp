@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kernels/api/scalar_math.h"
+#include "kernels/elementwise/quick_gelu.h"
 #include "src/ops/pointwise.h"
 #include "taut/ops/ops.h"
 

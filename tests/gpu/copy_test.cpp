@@ -38,8 +38,9 @@ TEST_F(CudaCopy, ConvertsWhatDoesNotFitAsTheCpuDoes) {
 
 TEST_F(CudaCopy, KeepsEveryElementInEveryLayout) {
   for (DType dtype : {kUInt8, kInt16, kFloat32, kFloat64}) {
-    for (const Dims& shape : {Dims{1, 1, 1}, Dims{2, 3, 4}, Dims{5, 33, 65}, Dims{3, 64, 128},
-                              Dims{70, 9, 31}, Dims{2, 0, 5}}) {
+    for (const Dims& shape :
+         {Dims{1, 1, 1}, Dims{2, 3, 4}, Dims{5, 33, 65}, Dims{3, 64, 128}, Dims{70, 9, 31},
+          Dims{2, 200, 136}, Dims{3, 16, 72}, Dims{1, 66, 130}, Dims{2, 0, 5}}) {
       const Tensor x = arange(shape.numel()).remainder(251).view(shape).to(dtype);
       const Tensor gpu = x.cuda();
       for (const Dims& order : {Dims{0, 1, 2}, Dims{0, 2, 1}, Dims{1, 0, 2}, Dims{2, 1, 0},
@@ -50,6 +51,28 @@ TEST_F(CudaCopy, KeepsEveryElementInEveryLayout) {
         const Tensor permuted = target.permute(order);
         permuted.copy_(gpu.permute(order));
         expect_equal(target, x, what + " back");
+      }
+    }
+  }
+}
+
+// Whole packs or not, on either side.
+TEST_F(CudaCopy, TransposesFromAnywhereToAnywhere) {
+  for (DType dtype : {kUInt8, kBFloat16, kFloat32, kFloat64}) {
+    const Tensor x = arange(2 * 160 * 144).remainder(251).view({2, 160, 144}).to(dtype);
+    const Tensor gpu = x.cuda();
+    for (int64_t begin : {0, 1, 8, 16}) {
+      for (int64_t size : {128, 121, 8}) {
+        const auto part = [&](const Tensor& t) {
+          return t.slice(1, begin, begin + size).slice(2, 16 - begin, 144 - begin).transpose(1, 2);
+        };
+        const std::string what = concat(dtype, " from ", begin, " on, ", size);
+        expect_equal(part(gpu).contiguous(), part(x).contiguous(), what);
+        const Tensor cpu_target = zeros({2, 130, 140}, TensorOptions(dtype));
+        const Tensor target = cpu_target.cuda();
+        target.slice(1, 1, 129).slice(2, begin / 8, begin / 8 + size).copy_(part(gpu));
+        cpu_target.slice(1, 1, 129).slice(2, begin / 8, begin / 8 + size).copy_(part(x));
+        expect_equal(target, cpu_target, what + " to a slice");
       }
     }
   }

@@ -88,7 +88,7 @@ class CudaUnary : public GpuTest, public ::testing::WithParamInterface<UnaryCase
 
 TEST_P(CudaUnary, AgreesInEveryDtypeAndSize) {
   for (DType dtype : kFloatingDTypes) {
-    for (int64_t n : {0, 1, 3, 4, 7, 8, 9, 255, 4097}) {
+    for (int64_t n : {0, 1, 3, 4, 7, 8, 9, 255, 3079, 4097}) {
       const Tensor x = values({n}, dtype);
       compare(x.cuda(), x, concat(dtype, " ", n));
     }
@@ -259,6 +259,18 @@ INSTANTIATE_TEST_SUITE_P(All, CudaBinary, ::testing::ValuesIn(binary_cases()),
 // ---- Three inputs, losses, in place -------------------------------------------------------------
 
 class CudaElementwise : public GpuTest {};
+
+// float32 has a form of its own on CUDA.
+TEST_F(CudaElementwise, GeluKeepsItsDigits) {
+  const Tensor x = linspace(-9, 9, 40001).to(kFloat32);
+  const Tensor on_cpu = x.to(kFloat64).requires_grad_(), on_gpu = x.cuda().requires_grad_();
+  const Tensor expected = F::gelu(on_cpu), result = F::gelu(on_gpu);
+  const Tensor grad = ones({40001}, TensorOptions(kFloat64));
+  expected.backward(grad);
+  result.backward(grad.to(kFloat32).cuda());
+  EXPECT_LT(sub(result.cpu().to(kFloat64), expected).abs().max().item<double>(), 5e-7);
+  EXPECT_LT(sub(on_gpu.grad().cpu().to(kFloat64), on_cpu.grad()).abs().max().item<double>(), 8e-7);
+}
 
 TEST_F(CudaElementwise, TakesThreeInputs) {
   for (DType dtype : kFloatingDTypes) {
