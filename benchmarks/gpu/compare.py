@@ -31,11 +31,13 @@ class Table:
         self.copy_rate = None
         print("| case | Taut | PyTorch | ratio | of the limit |\n|---|---|---|---|---|", flush=True)
 
-    def row(self, name, make, calls=30, turns=5, bytes_moved=None, flops=None, peak=None):
+    def row(self, name, make, calls=30, turns=5, bytes_moved=None, flops=None, peak=None, warm_up=1):
         """`make(library)` gives the call to time. The limit is the rate of a copy, or `peak` in FLOP/s."""
         if self.wanted and not any(word in name for word in self.wanted):
             return None
         ours, theirs = make(taut), make(torch)
+        for _ in range(warm_up):
+            ours(), theirs()
         times = [[seconds_of(taut, ours, calls), seconds_of(torch, theirs, calls)] for _ in range(turns)]
         best = [min(column) for column in zip(*times)]
         limit = ""
@@ -137,14 +139,15 @@ def products(table):
 
             return step
 
-        # Enough calls for the plans that Taut makes of a shape only when it turns up often.
+        # Taut makes plans of a shape only when it turns up often.
         name = f"causal attention, B{batch} H{heads} T{length} D{width}, bfloat16"
-        table.row(name, attention, flops=flops, calls=100)
+        table.row(name, attention, flops=flops, calls=100, warm_up=150)
         table.row(
             name + ", with backward",
             lambda library, make=attention: make(library, backward=True),
             flops=3.5 * flops,
             calls=100,
+            warm_up=150,
         )
 
     def new_lengths(library):

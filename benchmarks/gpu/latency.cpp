@@ -80,9 +80,9 @@ struct Cost {
 
 // Fewer calls than fit into the GPU's queue, so that the host never waits for room in it.
 double host_nanoseconds_of(const std::function<void()>& run) {
-  constexpr int kCalls = 400;
+  constexpr int kCalls = 100;
   double best = 1e9;
-  for (int turn = 0; turn < 25; ++turn) {
+  for (int turn = 0; turn < 60; ++turn) {
     taut::cuda::synchronize();
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < kCalls; ++i) run();

@@ -3,8 +3,8 @@
 //
 // Note [Four kernels for a functor]
 // flat: all operands contiguous, in float32 or one 16-bit float, 16 bytes of each to a thread or,
-//   of one or two operands, twice as many. What nearly all calls are, and the one whose launch
-//   costs least.
+//   of one or two 16-bit operands, twice as many. What nearly all calls are, and the one whose
+//   launch costs least.
 // packed: any layout whose innermost dim is contiguous or broadcast in every operand, and a mix of
 //   dtypes; 4 elements to a thread, so that the index is found once for all of them.
 // element: any strides, one element to a thread.
@@ -158,10 +158,10 @@ __device__ inline void repeat(T value, T (&x)[kCount]) {
   for (int e = 0; e < kCount; ++e) x[e] = value;
 }
 
-/// Elements of a pack of 16 bytes, and packs that a thread of the flat kernel takes: enough for the
-/// loads of all threads to hide the way to memory, few enough for the registers.
+/// Elements of a pack of 16 bytes, and packs that a thread of the flat kernel takes: two where a
+/// pack holds so many elements that computing would keep memory waiting, if registers last.
 constexpr int flat_count(bool is_wide) { return is_wide ? 4 : 8; }
-constexpr int flat_packs(int operands) { return operands <= 2 ? 2 : 1; }
+constexpr int flat_packs(bool is_wide, int operands) { return !is_wide && operands <= 2 ? 2 : 1; }
 
 /// What the flat kernel has loaded of an operand before it computes: packs as they lie in memory,
 /// since to convert one is to wait for it, or the value of all elements.
@@ -189,7 +189,7 @@ __global__ void __launch_bounds__(kThreads)
     flat_kernel(const B body, const __grid_constant__ FlatParams params) {
   constexpr int kOperands = B::operands();
   constexpr int kCount = flat_count(kWide);
-  constexpr int kPacks = flat_packs(kOperands);
+  constexpr int kPacks = flat_packs(kWide, kOperands);
   const int64_t packs = params.n / kCount;
   const int64_t first = int64_t{blockIdx.x} * (kThreads * kPacks) + threadIdx.x;
   FlatOperand<kPacks> in[kOperands];

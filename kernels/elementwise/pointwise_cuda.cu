@@ -147,7 +147,7 @@ bool launch_flat(const PointwiseArgs& args, const PointwiseKernelSet& set) {
   if (params.out_stored == Stored::byte) return false;
   if (set.gives_bool && out.dtype != DType::bool_) return false;
   const bool is_wide = common == DType::float32;
-  const int per_thread = cuda::flat_count(is_wide) * cuda::flat_packs(set.inputs);
+  const int per_thread = cuda::flat_count(is_wide) * cuda::flat_packs(is_wide, set.inputs);
   launch(args, set, is_wide ? set.flat : set.flat16, (params.n + per_thread - 1) / per_thread,
          params);
   return true;

@@ -190,7 +190,7 @@ struct Replace {
 
 int64_t count_nonzero(const CountNonzeroArgs& args) {
   if (args.n == 0) return 0;
-  return NonzeroTiles("count_nonzero", args.dtype, args.input, args.n).wait_for_total();
+  return NonzeroTiles("nonzero", args.dtype, args.input, args.n).wait_for_total();
 }
 
 void nonzero(const NonzeroArgs& args) {

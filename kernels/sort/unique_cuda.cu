@@ -99,7 +99,6 @@ template <class T, class P>
 void sort_wide_rows(const UniqueArgs& args, SortBuffer<P>& order) {
   constexpr int64_t kColumns = 8 / static_cast<int64_t>(sizeof(T));
   const int64_t n = args.n;
-  taut::cuda::check_can_wait(kOp);
   const TableOfRows<T> rows{static_cast<const T*>(args.input), args.width};
   const taut::cuda::Scratch memory(static_cast<size_t>(2 * n) * sizeof(uint64_t));
   SortBuffer<uint64_t> keys{memory.as<uint64_t>(), memory.as<uint64_t>() + n};
@@ -117,6 +116,7 @@ void sort_wide_rows(const UniqueArgs& args, SortBuffer<P>& order) {
 // Numbers the runs of equal rows in an order (null: as they stand); returns how many there are.
 template <class T, class P>
 int64_t number_runs(const UniqueArgs& args, const P* order) {
+  taut::cuda::check_can_wait(kOp);
   const int64_t n = args.n;
   const TableOfRows<T> rows{static_cast<const T*>(args.input), args.width};
   const taut::cuda::Scratch memory(static_cast<size_t>(2 * n + 1) * sizeof(int64_t));

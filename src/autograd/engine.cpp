@@ -146,11 +146,25 @@ void add_to(Tensor& sum, Tensor grad) {
   }
 }
 
+// Whether the gradient is all of another tensor seen in another shape, which nobody else has.
+bool is_last_view(const Tensor& grad) {
+  const TensorImpl& impl = *grad.impl();
+  return impl.use_count() == 1 && impl.autograd == nullptr && grad.is_view() &&
+         impl.view_base->use_count() == 1 && !impl.view_base->view_base &&
+         grad.storage()->use_count() == 2 && grad.layout().is_dense() &&
+         grad.storage()->bytes() == static_cast<size_t>(grad.nbytes());
+}
+
 // A first gradient is kept as it is when nobody else has it, and copied otherwise.
+Tensor kept_gradient(Tensor grad) {
+  if (owned_by_walk(grad) || is_grad_enabled()) return grad;
+  return is_last_view(grad) ? grad.detach() : clone(grad);
+}
+
 void add_to_leaf(LeafState& leaf, Tensor grad) {
   const std::lock_guard lock(leaf.mutex);
   if (!leaf.grad.defined()) {
-    leaf.grad = owned_by_walk(grad) || is_grad_enabled() ? std::move(grad) : clone(grad);
+    leaf.grad = kept_gradient(std::move(grad));
   } else if (is_grad_enabled()) {
     leaf.grad = add(leaf.grad, grad);
   } else {

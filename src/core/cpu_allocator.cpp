@@ -11,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "src/core/machine_memory.h"
 #include "taut/base/check.h"
 
 namespace taut::cpu {
@@ -163,6 +164,7 @@ Statistics& statistics() {
 
 void* system_allocate(size_t bytes) {
   if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
+  if (bytes > machine_memory()) return nullptr;
   const size_t rounded = (bytes + kHugePage - 1) & ~(kHugePage - 1);
   void* memory = std::aligned_alloc(kHugePage, rounded);
   if (memory != nullptr) madvise(memory, rounded, MADV_HUGEPAGE);
@@ -312,7 +314,7 @@ void count_release(ThreadCache* mine, size_t bytes) {
   const MemoryStats now = statistics().read();
   detail::raise<OutOfMemoryError>("cpu: cannot allocate ", bytes, " bytes; ", now.allocated,
                                   " bytes are in tensors and ", now.reserved - now.allocated,
-                                  " are cached");
+                                  " are cached; the machine has ", machine_memory());
 }
 
 [[gnu::noinline]] void* allocate_from_system(size_t requested, const SizeClass& size) {

@@ -44,15 +44,23 @@ void copy_elements(const Tensor& target, const Tensor& source, bool non_blocking
   }
 }
 
+struct CopyAttributes {
+  Device source;
+};
+
 // d(copy)/d(source) is the identity; the engine undoes casts and broadcasting.
+Tensor source_gradient(BackwardContext& context) {
+  return to(context.grad(), context.attributes<CopyAttributes>().source);
+}
+
 void copy_backward(BackwardContext& context) {
-  if (context.needs(0)) context.set(0, context.grad());
+  if (context.needs(0)) context.set(0, source_gradient(context));
 }
 
 // Input 0 is the overwritten tensor, of which nothing is left; input 1 the source.
 void copy_in_place_backward(BackwardContext& context) {
   if (context.needs(0)) context.set(0, zeros_like(context.grad()));
-  if (context.needs(1)) context.set(1, context.grad());
+  if (context.needs(1)) context.set(1, source_gradient(context));
 }
 
 void fill_backward(BackwardContext& context) {
@@ -85,7 +93,8 @@ Tensor clone(const Tensor& input, MemoryFormat format) {
   ops::check_defined("clone", "input", input);
   Tensor output = ops::allocate_layout(layout_in(input, format), input.dtype(), input.device());
   copy_elements(output, input);
-  return autograd::record("clone", {input}, output, {}, copy_backward);
+  return autograd::record("clone", {input}, output, {}, copy_backward,
+                          CopyAttributes{input.device()});
 }
 
 Tensor contiguous(const Tensor& input, MemoryFormat format) {
@@ -101,7 +110,7 @@ Tensor to(const Tensor& input, const TensorOptions& options, bool copy, bool non
   if (dtype == input.dtype() && device == input.device()) return copy ? clone(input) : input;
   Tensor output = ops::allocate_layout(ops::preserved_layout(input), dtype, device);
   copy_elements(output, input, non_blocking);
-  return autograd::record("to", {input}, output, {}, copy_backward);
+  return autograd::record("to", {input}, output, {}, copy_backward, CopyAttributes{input.device()});
 }
 
 Tensor to(const Tensor& input, DType dtype, bool copy) {
@@ -121,7 +130,8 @@ Tensor pin_memory(const Tensor& input) {
   const size_t bytes = static_cast<size_t>(layout.extent_end()) * item_size(input.dtype());
   Tensor output(TensorImpl::make(cuda::make_pinned_storage(bytes), layout, input.dtype()));
   copy_elements(output, input);
-  return autograd::record("pin_memory", {input}, output, {}, copy_backward);
+  return autograd::record("pin_memory", {input}, output, {}, copy_backward,
+                          CopyAttributes{input.device()});
 }
 
 bool is_pinned(const Tensor& input) {
@@ -139,7 +149,8 @@ const Tensor& copy_(const Tensor& self, const Tensor& source, bool non_blocking)
   } else {
     copy_elements(self, source, non_blocking);
   }
-  return autograd::record_in_place("copy_", {self, source}, self, {}, copy_in_place_backward);
+  return autograd::record_in_place("copy_", {self, source}, self, {}, copy_in_place_backward,
+                                   CopyAttributes{source.device()});
 }
 
 const Tensor& fill_(const Tensor& self, const Scalar& value) {

@@ -45,6 +45,31 @@ TEST(Tape, AMillionNodesNeitherRecurseNorOverflow) {
   z = Tensor();
 }
 
+// The gradient of a reshaped leaf is the very memory that the op after it wrote.
+TEST(Tape, KeepsAGradientInAnotherShapeWithoutACopy) {
+  const Tensor x = ones({3, 1000}).requires_grad_();
+  const Tensor y = x.reshape({1000, 3});
+  const void* written = nullptr;
+  register_hook(y, [&](const Tensor& grad) {
+    written = grad.data_ptr();
+    return Tensor();
+  });
+  exp(y).backward(ones({1000, 3}));
+  EXPECT_EQ(x.grad().data_ptr(), written);
+  EXPECT_FALSE(x.grad().is_view());
+  EXPECT_EQ(x.grad().shape(), (Dims{3, 1000}));
+  // Whoever else has it keeps it to himself.
+  const Tensor given = ones({1000, 3});
+  x.set_grad(Tensor());
+  x.reshape({1000, 3}).backward(given);
+  x.grad().fill_(7);
+  EXPECT_DOUBLE_EQ(at(given, 0), 1);
+  // A part of a larger gradient does not keep all of it alive.
+  const Tensor w = ones({10}).requires_grad_();
+  cat({w, ones({1000})}).backward(ones({1010}));
+  EXPECT_EQ(w.grad().storage()->bytes(), 10 * sizeof(float));
+}
+
 TEST(Tape, RefusesASecondWalkOfAFreedGraph) {
   const Tensor x = tensor({2.0}).requires_grad_();
   const Tensor y = x * x;

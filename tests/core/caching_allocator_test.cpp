@@ -277,6 +277,30 @@ TEST(CachingAllocator, GoesWithoutCachingWhenAsked) {
   EXPECT_EQ(device.allocator.stats().reserved, 0);
 }
 
+// A captured graph goes on writing to what was freed while it was captured.
+TEST(CachingAllocator, KeepsTheMemoryOfGraphsWithoutCachingToo) {
+  Device device(64 * kMiB, /*is_caching=*/false);
+  MemoryBlock* freed = device.allocator.allocate(1000, nullptr, /*pool=*/3);
+  MemoryBlock* alive = device.allocator.allocate(500, nullptr, /*pool=*/3);
+  MemoryBlock* other = device.allocator.allocate(200, nullptr);
+  device.allocator.free(freed);
+  device.allocator.free(other);
+  EXPECT_EQ(device.memory->alone_bytes, 1500u);
+  device.allocator.release_pool(3);
+  EXPECT_EQ(device.memory->alone_bytes, 500u);
+  device.allocator.free(alive);
+  EXPECT_EQ(device.memory->alone_bytes, 0u);
+}
+
+TEST(CachingAllocator, KeepsToItsLimitWithoutCachingToo) {
+  Device device(64 * kMiB, /*is_caching=*/false);
+  device.allocator.set_limit(1000);
+  MemoryBlock* block = device.allocator.allocate(900, nullptr);
+  EXPECT_THROW(device.allocator.allocate(200, nullptr), OutOfMemoryError);
+  device.allocator.free(block);
+  device.allocator.free(device.allocator.allocate(1000, nullptr));
+}
+
 TEST(CachingAllocator, SnapshotNamesTheHolders) {
   Device device(64 * kMiB);
   MemoryBlock* block = device.allocator.allocate(5000, nullptr);

@@ -190,6 +190,8 @@ TEST(Allocator, SaysWhatItCouldNotGive) {
     EXPECT_NE(std::string(error.what()).find("9007199254740992"), std::string::npos)
         << error.what();
   }
+  // Systems that promise more than they have would end the process at the first write.
+  EXPECT_THROW(zeros({int64_t{1} << 45}, kUInt8), OutOfMemoryError);
   EXPECT_EQ(ones({2}).sum().item<double>(), 2);
 }
 

@@ -161,6 +161,22 @@ TEST_F(CudaDevice, WaitsForEachOpWhenDebugging) {
   cuda::set_sync_debug_mode(false);
 }
 
+TEST_F(CudaDevice, GradientsComeBackToTheCpu) {
+  const Tensor w = rand({3, 4}).requires_grad_();
+  const Tensor scale = rand({3, 4}, gpu()).requires_grad_();
+  sum(w.to(kCUDA) * scale).backward();
+  EXPECT_TRUE(w.grad().is_cpu());
+  EXPECT_TRUE(equal(w.grad(), scale.detach().cpu()));
+  EXPECT_TRUE(equal(scale.grad().cpu(), w.detach()));
+  // Writing into a tensor of the GPU, and from it.
+  const Tensor source = rand({4}).requires_grad_();
+  const Tensor target = zeros({3, 4}, gpu()) * scale;
+  target.select(0, 1).copy_(source);
+  sum(target.cpu() * 2).backward();
+  EXPECT_TRUE(source.grad().is_cpu());
+  EXPECT_TRUE(equal(source.grad(), full({4}, 2.0)));
+}
+
 TEST_F(CudaDevice, GradientsCrossDevices) {
   if (cuda::device_count() < 2) GTEST_SKIP() << "one GPU";
   const Device second("cuda:1");

@@ -151,6 +151,7 @@ const MlpCase kMlpCases[] = {
     {"first bias", {40, 24}, 96, 16, true, false},
     {"odd hidden", {32, 16}, 36, 16, true, true},
     {"vector", {16}, 64, 8, true, true},
+    {"large hidden layer", {1100, 24}, 1024, 16, true, true},  // its derivative is taken apart
 };
 const char* const kActivations[] = {"relu", "gelu", "gelu_tanh"};
 

@@ -48,35 +48,45 @@ build_all() {
 # What the tools would hang on or misjudge: a test that measures who waits for whom, the largest tensors, tests that fill
 # the device (the shards share it).
 unfit='*NoStepWaits*:*Large*:*OutOfMemory*:*ThreadsAndStreams*'
-# The tools' own words for "only kernels of ours".
-ours='--kernel-regex kns=taut'
-# One shard of the tests under one tool. racecheck looks at our kernels alone: the libraries' use barriers that it does
-# not know. initcheck cannot see what the libraries' products write by the tensor memory accelerator, so it leaves out
-# the tests of those.
+# Tests of the libraries' products. Their kernels write by the tensor memory accelerator, which initcheck does not see,
+# and racecheck does not run beside them.
+products='CudaMatmul.*:CudaMlp.*:CudaAmp.*:CudaGraph.*:CudaDevice.*:*SecondDerivatives*'
+# One shard of the tests under one tool; the tool's words stand among the tests' in the log.
 sanitize_shard() {
   local tool=$1 shard=$2 shards=$3 left_out=$unfit only=
-  [ "$tool" = racecheck ] && only=$ours
-  [ "$tool" = initcheck ] && left_out="$left_out:CudaMatmul.*:CudaAmp.*:CudaAttention.*:CudaGraph.*"
+  case $tool in
+    racecheck) only='--kernel-name kernel_substring=taut' left_out="$left_out:$products" ;;
+    initcheck) left_out="$left_out:$products" ;;
+  esac
+  [ "$tool" = memcheck ] || export TAUT_TEST_OWN_KERNELS=1
   # Without caching every tensor is a block of its own, whose bounds the tool knows.
   # shellcheck disable=SC2086
-  TAUT_CUDA_CACHING=0 GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard compute-sanitizer --tool "$tool" $only \
-    --error-exitcode 1 --log-file "$build/$tool.$shard.log" "$build/tests/taut_test_gpu" --gtest_brief=1 \
-    --gtest_filter="$filter-$left_out" >"$build/$tool.$shard.out" 2>&1
+  CUDA_VISIBLE_DEVICES=$((shard % gpus)) TAUT_CUDA_CACHING=0 GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard compute-sanitizer --tool "$tool" $only \
+    --error-exitcode 1 --print-limit 20 "$build/tests/taut_test_gpu" --gtest_filter="$filter-$left_out" \
+    >"$build/$tool.$shard.log" 2>&1
   echo $? >"$build/$tool.$shard.rc"
 }
+# The verdict of a shard, and what was found, each under the test that was running.
+tell_shard() {
+  local name=$1 log=$build/$1.log
+  echo "$name: exit $(cat "$build/$name.rc"), $(grep -c '^\[       OK' "$log") passed, $(grep '=\{9\} [A-Z]* *SUMMARY' "$log" | tail -n 1)"
+  [ "$(cat "$build/$name.rc")" = 0 ] || grep -v '^\[       OK\|^\[ RUN .*\n\[       OK\|Host Frame\|^=\{9\} *$' "$log" |
+    grep -B1 -A6 '^=\{9\} [A-Z]\|Failure' | grep -v '^--' | head -n 40
+}
 sanitize() {
-  local tool shard status=0 shards=$((($(nproc) + 3) / 4))
+  local tool shard status=0 shards=$((($(nproc) + 3) / 4)) gpus
+  gpus=$(nvidia-smi -L | wc -l)
   for tool in memcheck racecheck initcheck; do
-    for ((shard = 0; shard < shards; shard++)); do sanitize_shard $tool $shard $shards & done
+    for ((shard = 0; shard < shards; shard++)); do
+      echo killed >"$build/$tool.$shard.rc"
+      sanitize_shard $tool $shard $shards &
+    done
   done
   wait
   for tool in memcheck racecheck initcheck; do
     for ((shard = 0; shard < shards; shard++)); do
-      echo "$tool, part $shard of $shards: $(grep -h 'PASSED\|FAILED TEST' "$build/$tool.$shard.out" | tr '\n' ' ')$(tail -n 1 "$build/$tool.$shard.log")"
-      [ "$(cat "$build/$tool.$shard.rc")" = 0 ] && continue
-      status=1
-      head -n 25 "$build/$tool.$shard.log"
-      grep -A8 'Failure' "$build/$tool.$shard.out" | head -n 20
+      tell_shard "$tool.$shard"
+      [ "$(cat "$build/$tool.$shard.rc")" = 0 ] || status=1
     done
   done
   return $status

@@ -61,8 +61,8 @@ CachingAllocator::~CachingAllocator() {
 
 MemoryBlock* CachingAllocator::allocate(size_t bytes, StreamHandle stream, PoolId pool) {
   const std::lock_guard lock(mutex_);
-  MemoryBlock* block =
-      TAUT_LIKELY(is_caching_) ? take(arena_of(stream, pool), bytes) : take_alone(bytes, stream);
+  MemoryBlock* block = TAUT_LIKELY(is_caching_) ? take(arena_of(stream, pool), bytes)
+                                                : take_alone(bytes, stream, pool);
   if (TAUT_UNLIKELY(block == nullptr)) raise_out_of_memory(bytes);
   hand_out(block, bytes);
   return block;
@@ -158,7 +158,7 @@ MemoryBlock* CachingAllocator::take_after_reclaiming(Arena& arena, Range& range,
   return nullptr;
 }
 
-MemoryBlock* CachingAllocator::take_alone(size_t bytes, StreamHandle stream) {
+MemoryBlock* CachingAllocator::take_alone(size_t bytes, StreamHandle stream, PoolId pool) {
   if (!is_allowed(bytes)) return nullptr;
   char* address = memory_->allocate_alone(bytes);
   if (address == nullptr) return nullptr;
@@ -166,6 +166,7 @@ MemoryBlock* CachingAllocator::take_alone(size_t bytes, StreamHandle stream) {
   block->address = address;
   block->size = bytes;
   block->stream = stream;
+  block->pool = pool;
   alone_.insert(block);
   ++stats_.system_allocations;
   stats_.reserved += as_signed(bytes);
@@ -229,10 +230,8 @@ void CachingAllocator::free(MemoryBlock* block) noexcept {
 
 void CachingAllocator::give_back(MemoryBlock* block) {
   if (TAUT_UNLIKELY(block->range == nullptr)) {
-    stats_.reserved -= as_signed(block->size);
-    memory_->free_alone(block->address);
-    alone_.erase(block);
-    delete_block(block);
+    block->state = BlockState::cached;
+    if (block->pool == 0) release_alone(block);
     return;
   }
   if (!block->range->is_small) {
@@ -243,6 +242,13 @@ void CachingAllocator::give_back(MemoryBlock* block) {
   block->state = BlockState::cached;
   block->next_cached = head;
   head = block;
+}
+
+void CachingAllocator::release_alone(MemoryBlock* block) {
+  stats_.reserved -= as_signed(block->size);
+  memory_->free_alone(block->address);
+  alone_.erase(block);
+  delete_block(block);
 }
 
 void CachingAllocator::flush_cached(Arena& arena) {
@@ -487,6 +493,12 @@ void CachingAllocator::release_pool(PoolId pool) {
   {
     const std::lock_guard lock(mutex_);
     released_pools_.insert(pool);
+    const std::set<MemoryBlock*> alone = alone_;
+    for (MemoryBlock* block : alone) {
+      if (block->pool != pool) continue;
+      block->pool = 0;
+      if (block->state == BlockState::cached) release_alone(block);
+    }
   }
   empty_cache();
 }
@@ -554,7 +566,7 @@ std::vector<BlockReport> CachingAllocator::snapshot() const {
       }
     }
   }
-  for (const MemoryBlock* block : alone_) add(*block, block->stream, 0);
+  for (const MemoryBlock* block : alone_) add(*block, block->stream, block->pool);
   return result;
 }
 

@@ -57,7 +57,9 @@ struct MemoryBlock {
   int pending_events = 0;
   const char* holder = nullptr;     // the op whose result it holds, when that is recorded
   std::vector<StreamHandle> users;  // other streams that use it
+  // Of a block of its own:
   StreamHandle stream = nullptr;
+  PoolId pool = 0;  // of a graph that is not gone, which writes to it even when it is free
 };
 
 /// Orders blocks by size, then by address, so that low addresses are used first.
@@ -164,7 +166,8 @@ class TAUT_API CachingAllocator {
   MemoryBlock* take_free(Range& range, size_t size);
   MemoryBlock* take_grown(Range& range, size_t size);
   MemoryBlock* take_after_reclaiming(Arena& arena, Range& range, size_t size);
-  MemoryBlock* take_alone(size_t bytes, StreamHandle stream);
+  MemoryBlock* take_alone(size_t bytes, StreamHandle stream, PoolId pool);
+  void release_alone(MemoryBlock* block);
   void hand_out(MemoryBlock* block, size_t bytes);
   void give_back(MemoryBlock* block);
   void add_free(MemoryBlock* block);

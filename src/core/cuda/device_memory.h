@@ -18,7 +18,8 @@ class DeviceMemory {
 
   /// Memory comes and goes in pages of so many bytes.
   virtual size_t page_bytes() const = 0;
-  /// Memory of the device in all, and what nobody holds.
+  /// Memory of the device in all, and what nobody holds. The second throws CudaError when the
+  /// device cannot be asked, since an earlier error has ended all work on it.
   virtual size_t total_bytes() const = 0;
   virtual size_t free_bytes() const = 0;
 

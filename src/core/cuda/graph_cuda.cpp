@@ -126,8 +126,8 @@ void Graph::capture_begin() {
 namespace {
 
 // Ends this thread's capture; the graph is null when it is not complete.
-cudaError_t end_capture(const Capture& capture, cudaGraph_t* graph) {
-  capture_now = {};
+cudaError_t end_capture(cudaGraph_t* graph) {
+  const Capture capture = std::exchange(capture_now, {});
   set_memory_pool(capture.pool_before);
   return cudaStreamEndCapture(capture.stream, graph);
 }
@@ -140,7 +140,7 @@ void Graph::capture_end() {
   const RuntimeGuard guard(state_->device);
   state_->random_blocks = capture_now.random_blocks;
   cudaGraph_t graph = nullptr;
-  cudaError_t status = end_capture(capture_now, &graph);
+  cudaError_t status = end_capture(&graph);
   if (status == cudaSuccess) status = cudaGraphInstantiate(&state_->work, graph, 0);
   if (graph != nullptr) cudaGraphDestroy(graph);
   if (status == cudaSuccess) return;
@@ -153,7 +153,7 @@ void Graph::capture_end() {
 void Graph::abandon() noexcept {
   if (capture_now.graph != this) return;
   cudaGraph_t graph = nullptr;
-  end_capture(capture_now, &graph);
+  end_capture(&graph);
   if (graph != nullptr) cudaGraphDestroy(graph);
   cudaGetLastError();
   reset();

@@ -74,7 +74,7 @@ class VirtualMemory final : public DeviceMemory {
     const RuntimeGuard guard(device_);
     size_t free = 0;
     size_t total = 0;
-    if (cudaMemGetInfo(&free, &total) != cudaSuccess) cudaGetLastError();
+    check("cuda", cudaMemGetInfo(&free, &total));
     return free;
   }
 

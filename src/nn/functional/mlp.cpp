@@ -108,14 +108,24 @@ Tensor activation_gradient(const Tensor& grad, const Tensor& at, Activation acti
   return autograd::grad(TensorList(&output, 1), TensorList(&input, 1), TensorList(&grad, 1))[0];
 }
 
+// Whether the derivative of the activation is taken in the product's own pass. That saves launches,
+// but such products are slower: from here on by more than passes of their own cost (as
+// benchmarks/gpu/mlp.cpp shows).
+bool fuses_derivative(int64_t rows, int64_t hidden) {
+  constexpr int64_t kMostElements = int64_t{1} << 20;
+  return rows * hidden <= kMostElements;
+}
+
 // The gradient of what goes into the activation, and bias1's where it came in the same pass.
 ops::ActivationGradient inner_gradient(BackwardContext& context, const Tensor& grad,
                                        Activation activation) {
   const Tensor weight = context.saved(kWeight2);
   const Tensor kept = context.saved(kKept);
-  if (auto fused =
-          ops::fused_activation_gradient(grad, weight, kept, activation, context.needs(kBias1))) {
-    return *fused;
+  if (fuses_derivative(grad.shape()[0], weight.shape()[1])) {
+    if (auto fused =
+            ops::fused_activation_gradient(grad, weight, kept, activation, context.needs(kBias1))) {
+      return *fused;
+    }
   }
   const Tensor at = activation == Activation::relu ? context.saved(kHidden) : kept;
   return {activation_gradient(mm(grad, weight), at, activation), Tensor()};
@@ -163,7 +173,11 @@ Tensor fused_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weigh
   Tensor output;
   {
     const NoGradGuard no_grad;
-    hidden = ops::fused_activation(as_rows(input), weight1, bias1, activation, inner_grad);
+    const Tensor rows = as_rows(input);
+    // ReLU's derivative apart is taken from the hidden layer.
+    const bool keeps = inner_grad && (activation != Activation::relu ||
+                                      fuses_derivative(rows.shape()[0], weight1.shape()[0]));
+    hidden = ops::fused_activation(rows, weight1, bias1, activation, keeps);
     if (!hidden) return Tensor();
     output = linear(hidden->output, weight2, bias2);
   }
