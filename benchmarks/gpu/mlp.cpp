@@ -4,7 +4,6 @@
 #include <cstdio>
 
 #include "benchmarks/gpu/rate.h"
-#include "kernels/api/matmul.h"
 #include "taut/taut.h"
 
 namespace {
@@ -70,66 +69,12 @@ void compare_linear(taut::DType dtype, int64_t rows, int64_t width) {
               both * 1e6, apart * 1e6, both / apart);
 }
 
-// The gradient of what goes into GELU: by the product's epilogue, with and without the gradient of
-// the bias, and by passes of their own.
-void compare_derivative(int64_t rows, int64_t width) {
-  using taut::kernels::FusedGemmArgs;
-  using taut::kernels::Fusion;
-  const auto options = taut::TensorOptions(taut::kBFloat16).device(taut::kCUDA);
-  const int64_t hidden = 4 * width;
-  const Tensor grad = taut::randn({rows, width}, options);
-  const Tensor weight = taut::randn({width, hidden}, options);
-  const Tensor inner = taut::randn({rows, hidden}, options).requires_grad_();
-  const Tensor result = taut::empty({rows, hidden}, options);
-  const Tensor sums = taut::empty({hidden}, options);
-  const auto fused = [&](bool with_sums) {
-    FusedGemmArgs args;
-    args.fusion = Fusion::activation_gradient;
-    args.activation = taut::kernels::Activation::gelu_tanh;
-    args.dtype = taut::kBFloat16;
-    args.m = rows;
-    args.n = hidden;
-    args.k = width;
-    args.a = {grad.data_ptr(), width, 1, {}};
-    args.b = {weight.data_ptr(), hidden, 1, {}};
-    args.c = result.data_ptr();
-    args.kept = inner.data_ptr();
-    args.sums = with_sums ? sums.data_ptr() : nullptr;
-    taut::kernels::matmul_kernels_cuda().fused_gemm(args);
-  };
-  const Tensor activated = F::gelu(inner, "tanh");
-  const double with_sums = seconds_of([&] { fused(true); }, kCalls);
-  const double without = seconds_of([&] { fused(false); }, kCalls);
-  const double product = seconds_of([&] { taut::mm(grad, weight); }, kCalls);
-  const double apart = seconds_of(
-      [&] {
-        const Tensor by_output = taut::mm(grad, weight);
-        taut::autograd::grad(taut::TensorList(&activated, 1), taut::TensorList(&inner, 1),
-                             taut::TensorList(&by_output, 1), /*retain_graph=*/true);
-      },
-      kCalls);
-  const double sum = seconds_of([&] { taut::sum(result, {0}); }, kCalls);
-  std::printf(
-      "GELU's derivative %5lld x %5lld: product %6.1f us, with derivative in its pass %6.1f, and "
-      "sums %6.1f; apart %6.1f, sums %5.1f\n",
-      static_cast<long long>(rows), static_cast<long long>(hidden), product * 1e6, without * 1e6,
-      with_sums * 1e6, apart * 1e6, sum * 1e6);
-}
-
 }  // namespace
 
 int main() {
   if (!taut::cuda::is_available()) {
     std::puts("no GPU");
     return 0;
-  }
-  for (const auto& [rows, width] : {std::pair<int64_t, int64_t>{64, 64},
-                                    {256, 256},
-                                    {1024, 256},
-                                    {2048, 512},
-                                    {8192, 768},
-                                    {8192, 2048}}) {
-    compare_derivative(rows, width);
   }
   for (const taut::DType dtype : {taut::kBFloat16, taut::kFloat32}) {
     for (const int64_t width : {768, 2048}) {

@@ -64,7 +64,7 @@ struct DotArgs {
 enum class Fusion : uint8_t {
   row_sums,             // c = a @ b; sums[i] = the sum of row i of a
   activation,           // c = activation(x), x = a @ b + bias; what its gradient needs goes to kept
-  activation_gradient,  // c = (a @ b) * activation'(x), x from kept; sums[j] = that of c's column j
+  activation_gradient,  // c = (a @ b) * activation'(x), x from kept
 };
 
 /// Matrices without a batch; c is (m, n) and contiguous. Sums are taken in float32 or wider.
@@ -79,7 +79,7 @@ struct FusedGemmArgs {
   void* c = nullptr;
   Activation activation = Activation::none;
   const void* bias = nullptr;  // (n), contiguous; may be null
-  void* sums = nullptr;        // of `dtype`; may be null for activation_gradient
+  void* sums = nullptr;        // (m), of `dtype`
   /// For gelu_tanh x itself, (m, n) and contiguous, of `dtype`. For relu one bit for each x, rows
   /// of relu_mask_row_bytes(n), in an order that only the device's own kernels know. May be null
   /// for activation.

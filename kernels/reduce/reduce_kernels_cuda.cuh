@@ -204,7 +204,8 @@ __device__ typename R::State reduce_share(const SliceShare<R>& share) {
   if constexpr (kAccess == SliceAccess::elements) {
     return reduce_elements(share);
   } else if constexpr (kAccess == SliceAccess::run) {
-    return reduce_run < kIsLong ? 2 * R::kInFlight : R::kInFlight > (share);
+    constexpr int kInFlight = kIsLong ? 2 * R::kInFlight : R::kInFlight;
+    return reduce_run<kInFlight>(share);
   } else {
     return reduce_packs<R::kInFlight>(share, 0, share.layout.count / kPackOf<R>,
                                       [&](int64_t p) { return reduced_offset(share.layout, p); });

@@ -79,11 +79,11 @@ Graph::Graph() = default;
 Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;
 Graph::~Graph() = default;
-void Graph::capture(const std::function<void()>&) { raise_not_built(); }
+Stream Graph::side_stream() { raise_not_built(); }
 void Graph::capture_begin() { raise_not_built(); }
 void Graph::capture_end() { raise_not_built(); }
 void Graph::abandon() noexcept {}
-void Graph::replay() { raise_not_built(); }
+void Graph::replay() { detail::raise<ValueError>("graph: there is no capture to replay"); }
 void Graph::reset() noexcept {}
 bool Graph::has_capture() const { return false; }
 

@@ -19,6 +19,41 @@ Tensor rows_without_keys(const Tensor& mask) {
   return eq(amax(mask.detach(), {-1}, /*keepdim=*/true), -std::numeric_limits<double>::infinity());
 }
 
+constexpr const char* kOp = "scaled_dot_product_attention";
+
+void check_operands(const Tensor& query, const Tensor& key, const Tensor& value) {
+  TAUT_CHECK(query.dim() >= 2 && key.dim() >= 2 && value.dim() >= 2, ShapeError, kOp,
+             ": expected at least 2 dims; got shapes ", query.shape(), ", ", key.shape(), " and ",
+             value.shape());
+  ops::check_same_device(kOp, query, key);
+  ops::check_same_device(kOp, query, value);
+  TAUT_CHECK(
+      query.is_floating_point() && key.dtype() == query.dtype() && value.dtype() == query.dtype(),
+      DTypeError, kOp, ": expected one floating dtype; got ", query.dtype(), ", ", key.dtype(),
+      " and ", value.dtype());
+  TAUT_CHECK(query.size(-1) == key.size(-1) && key.size(-2) == value.size(-2), ShapeError, kOp,
+             ": sizes differ; got query ", query.shape(), ", key ", key.shape(), " and value ",
+             value.shape());
+}
+
+Dims without_last_two(const Tensor& tensor) {
+  Dims shape;
+  for (int i = 0; i + 2 < tensor.dim(); ++i) shape.push_back(tensor.shape()[i]);
+  return shape;
+}
+
+// It is broadcast to the scores, of (..., queries, keys).
+void check_mask(const Tensor& query, const Tensor& key, const Tensor& mask, bool enable_gqa) {
+  ops::check_same_device(kOp, query, mask);
+  TAUT_CHECK(mask.dtype() == kBool || mask.is_floating_point(), DTypeError, kOp,
+             ": expected a mask of bool or floating dtype; got ", mask.dtype());
+  const Dims batch = without_last_two(query);
+  Dims scores = enable_gqa ? batch : broadcast_shapes(kOp, batch, without_last_two(key));
+  scores.push_back(query.size(-2));
+  scores.push_back(key.size(-2));
+  mask.layout().broadcast_to(kOp, scores);  // throws unless it fits
+}
+
 }  // namespace
 
 Tensor composed_attention(const AttentionCall& call) {
@@ -64,21 +99,15 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
         attn_mask.defined() && attn_mask.dtype() == kBool ? attn_mask : ops::lowered(attn_mask),
         dropout_p, is_causal, scale, enable_gqa);
   }
-  const char* op = "scaled_dot_product_attention";
-  TAUT_CHECK(query.dim() >= 2 && key.dim() >= 2 && value.dim() >= 2, ShapeError, op,
-             ": expected at least 2 dims; got shapes ", query.shape(), ", ", key.shape(), " and ",
-             value.shape());
-  ops::check_same_device(op, query, key);
-  ops::check_same_device(op, query, value);
-  if (attn_mask.defined()) ops::check_same_device(op, query, attn_mask);
-  TAUT_CHECK(query.size(-1) == key.size(-1) && key.size(-2) == value.size(-2), ShapeError, op,
-             ": sizes differ; got query ", query.shape(), ", key ", key.shape(), " and value ",
-             value.shape());
-  TAUT_CHECK(!is_causal || !attn_mask.defined(), ValueError, op,
+  check_operands(query, key, value);
+  if (attn_mask.defined()) check_mask(query, key, attn_mask, enable_gqa);
+  TAUT_CHECK(dropout_p >= 0 && dropout_p <= 1, ValueError, kOp,
+             ": dropout_p must be in [0, 1]; got ", dropout_p);
+  TAUT_CHECK(!is_causal || !attn_mask.defined(), ValueError, kOp,
              ": is_causal and attn_mask exclude each other");
   if (enable_gqa) {
     TAUT_CHECK(query.dim() >= 3 && key.size(-3) > 0 && query.size(-3) % key.size(-3) == 0,
-               ShapeError, op, ": the heads of query must be a multiple of those of key; got ",
+               ShapeError, kOp, ": the heads of query must be a multiple of those of key; got ",
                query.shape(), " and ", key.shape());
   }
   const double factor = scale.value_or(1.0 / std::sqrt(static_cast<double>(query.size(-1))));

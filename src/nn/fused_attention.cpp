@@ -89,6 +89,18 @@ struct FusedAttributes {
   kernels::RandomPlace random;
 };
 
+// What `body` gives when it draws the random numbers that begin there.
+template <class Body>
+Tensor drawing_from(const kernels::RandomPlace& place, const Body& body) {
+  struct Restored {
+    GeneratorState state = default_generator().state();
+    ~Restored() { default_generator().set_state(state); }
+  };
+  const Restored restored;
+  default_generator().set_state({place.seed, place.offset});
+  return body();
+}
+
 // The derivative by ops that can be differentiated again: the call is made once more.
 void composed_backward(BackwardContext& context, const FusedAttributes& at) {
   // Aliases, since one tensor may stand in several places, each with a gradient of its own.
@@ -98,11 +110,9 @@ void composed_backward(BackwardContext& context, const FusedAttributes& at) {
       at.random.base == nullptr, CudaError,
       "scaled_dot_product_attention: second derivatives with dropout cannot be captured into "
       "a graph");
-  const GeneratorState now = default_generator().state();
-  default_generator().set_state({at.random.seed, at.random.offset});
-  const Tensor output = composed_attention(
-      {query, key, value, mask, at.dropout_p, at.is_causal, at.scale, at.enable_gqa});
-  default_generator().set_state(now);
+  const AttentionCall call{query,        key,          value,    mask,
+                           at.dropout_p, at.is_causal, at.scale, at.enable_gqa};
+  const Tensor output = drawing_from(at.random, [&] { return composed_attention(call); });
   Tensors wanted;
   const Tensor* const inputs[] = {&query, &key, &value};
   for (size_t i = 0; i < 3; ++i) {

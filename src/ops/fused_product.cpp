@@ -100,23 +100,16 @@ std::optional<ActivatedProduct> fused_activation(const Tensor& input, const Tens
   return is_done ? std::optional(product) : std::nullopt;
 }
 
-std::optional<ActivationGradient> fused_activation_gradient(const Tensor& grad,
-                                                            const Tensor& weight,
-                                                            const Tensor& kept,
-                                                            Activation activation,
-                                                            bool wants_sums) {
-  if (!has_fused_products(grad)) return std::nullopt;
-  const int64_t width = weight.shape()[1];
-  ActivationGradient gradient;
-  gradient.input = allocate({grad.shape()[0], width}, grad.dtype(), grad.device());
-  if (wants_sums) gradient.sums = allocate({width}, grad.dtype(), grad.device());
+Tensor fused_activation_gradient(const Tensor& grad, const Tensor& weight, const Tensor& kept,
+                                 Activation activation) {
+  if (!has_fused_products(grad)) return Tensor();
+  const Tensor gradient =
+      allocate({grad.shape()[0], weight.shape()[1]}, grad.dtype(), grad.device());
   FusedGemmArgs args;
   args.fusion = Fusion::activation_gradient;
   args.activation = activation;
-  args.sums = wants_sums ? gradient.sums.data_ptr() : nullptr;
   args.kept = kept.data_ptr();
-  const bool is_done = run(args, matrix(grad), matrix(weight), weight.shape()[0], gradient.input);
-  return is_done ? std::optional(gradient) : std::nullopt;
+  return run(args, matrix(grad), matrix(weight), weight.shape()[0], gradient) ? gradient : Tensor();
 }
 
 }  // namespace taut::ops

@@ -34,16 +34,9 @@ std::optional<ActivatedProduct> fused_activation(const Tensor& input, const Tens
                                                  const Tensor& bias, kernels::Activation activation,
                                                  bool keeps);
 
-struct ActivationGradient {
-  Tensor input;  // of the activation
-  Tensor sums;   // of its columns, when asked for
-};
-
-/// (grad @ weight) * activation' of (rows, out), (out, in) and what fused_activation kept.
-std::optional<ActivationGradient> fused_activation_gradient(const Tensor& grad,
-                                                            const Tensor& weight,
-                                                            const Tensor& kept,
-                                                            kernels::Activation activation,
-                                                            bool wants_sums);
+/// (grad @ weight) * activation' of (rows, out), (out, in) and what fused_activation kept;
+/// undefined where the device cannot.
+Tensor fused_activation_gradient(const Tensor& grad, const Tensor& weight, const Tensor& kept,
+                                 kernels::Activation activation);
 
 }  // namespace taut::ops

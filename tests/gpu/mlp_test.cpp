@@ -151,7 +151,7 @@ const MlpCase kMlpCases[] = {
     {"first bias", {40, 24}, 96, 16, true, false},
     {"odd hidden", {32, 16}, 36, 16, true, true},
     {"vector", {16}, 64, 8, true, true},
-    {"large hidden layer", {1100, 24}, 1024, 16, true, true},  // its derivative is taken apart
+    {"large hidden layer", {1100, 24}, 1024, 16, true, true},
 };
 const char* const kActivations[] = {"relu", "gelu", "gelu_tanh"};
 
@@ -324,7 +324,7 @@ Fused run_fused(Fusion fusion, Activation activation, const Tensor& a, const Ten
   const int64_t m = a.size(0), n = b.size(1);
   Fused result;
   result.c = empty({m, n}, options);
-  result.sums = empty({fusion == Fusion::row_sums ? m : n}, options);
+  if (fusion == Fusion::row_sums) result.sums = empty({m}, options);
   result.kept = kept;
   if (fusion == Fusion::activation) {
     result.kept = activation == Activation::relu
@@ -342,7 +342,7 @@ Fused run_fused(Fusion fusion, Activation activation, const Tensor& a, const Ten
   args.c = result.c.data_ptr();
   args.activation = activation;
   args.bias = bias.defined() ? bias.data_ptr() : nullptr;
-  args.sums = result.sums.data_ptr();
+  args.sums = result.sums.defined() ? result.sums.data_ptr() : nullptr;
   args.kept = result.kept.defined() ? result.kept.data_ptr() : nullptr;
   result.is_done = kernels::matmul_kernels_cuda().fused_gemm(args);
   return result;
@@ -362,7 +362,6 @@ TEST_F(CudaMlp, SixteenBitProductsAreFused) {
       const Fused inner = run_fused(Fusion::activation_gradient, activation,
                                     randn({128, 64}, options), w, Tensor(), hidden.kept);
       EXPECT_TRUE(inner.is_done) << concat(dtype, " ", static_cast<int>(activation));
-      EXPECT_LT(error_of(inner.sums, inner.c.cpu().to(kFloat64).sum({0})), 1e-2);
     }
     const Tensors operands{x, w.t(), w, bias, Tensor()};
     const Tensors leaves = leaves_of(operands, 31, kCUDA, dtype);

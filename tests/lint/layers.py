@@ -43,7 +43,7 @@ DIRECT_ONLY = {"kernels/api", "kernels/cudnn", "kernels/family", "kernels/family
 # autograd is cut in two: these lie above ops, and the rest (node, saved_tensor, record, hooks ...) below.
 ABOVE_OPS = {"engine", "copy_slices", "tensor_methods", "gradcheck", "functional", "function", "checkpoint", "forward_mode"}
 # The headers of core that a kernel may see: values, never a Tensor, a Storage or an allocator.
-CORE_PLAIN = {"dtype", "dims", "half", "complex", "scalar", "device", "stream", "layout", "config", "launch_context"}
+CORE_PLAIN = {"generator_state", "dtype", "dims", "half", "complex", "scalar", "device", "stream", "layout", "config", "launch_context"}
 # The parts of distributed that wrap a Module.
 DISTRIBUTED_MODULES = ("ddp", "sharded")
 # Made by the build: taut/base/config.h and build_info.h.

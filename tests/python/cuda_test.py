@@ -23,9 +23,14 @@ def test_without_a_gpu_everything_else_works():
         lambda: taut.cuda.get_device_name(),
         lambda: taut.cuda.memory_stats(),
         lambda: taut.cuda.set_device(0),
+        lambda: taut.cuda.graph(taut.cuda.CUDAGraph()).__enter__(),
+        lambda: taut.cuda.CUDAGraph().capture_begin(),
     ):
         with pytest.raises(taut.DeviceError, match="cuda:0"):
             call()
+    with pytest.raises(ValueError, match="no capture"):
+        taut.cuda.CUDAGraph().replay()
+    assert not taut.cuda.is_current_stream_capturing()
     assert not taut.zeros(2).is_pinned()
     assert taut.zeros(2).add(1).tolist() == [1, 1]
 
@@ -49,6 +54,58 @@ def test_streams_and_events():
     end.synchronize()
     assert start.elapsed_time(end) >= 0 and end.query() and side.query()
     assert "cuda:0" in repr(side) and len({side, taut.cuda.ExternalStream(side.cuda_stream)}) == 1
+
+
+@needs_gpu
+def test_graphs_replay_a_step_with_its_random_numbers():
+    x = taut.rand(32, 8, device="cuda")
+    layer = taut.nn.Linear(8, 4).cuda()
+    step = lambda: taut.nn.functional.dropout(layer(x), 0.5)  # noqa: E731
+    step()
+    graph = taut.cuda.CUDAGraph()
+    with taut.cuda.graph(graph):
+        y = step()
+        assert taut.cuda.is_current_stream_capturing()
+    assert not taut.cuda.is_current_stream_capturing()
+    for _ in range(3):
+        x.copy_(taut.rand(32, 8, device="cuda"))
+        state = taut.get_rng_state()
+        graph.replay()
+        taut.set_rng_state(state)
+        assert taut.equal(y, step())
+    graph.reset()
+    with pytest.raises(ValueError, match="no capture"):
+        graph.replay()
+
+
+@needs_gpu
+def test_what_cannot_be_captured_says_so():
+    x = taut.rand(8, device="cuda")
+    optimizer = taut.optim.AdamW([x.clone().requires_grad_()])
+    optimizer.param_groups[0]["params"][0].grad = x
+    optimizer.step()
+    for call in (lambda: x.sum().item(), lambda: x.cpu(), lambda: x.nonzero(), taut.cuda.synchronize, optimizer.step):
+        graph = taut.cuda.CUDAGraph()
+        with pytest.raises(taut.CudaError, match="captured into a graph"):
+            with taut.cuda.graph(graph):
+                x.exp()
+                call()
+        with pytest.raises(ValueError, match="no capture"):
+            graph.replay()
+        assert x.exp().sum().item() > 8
+    with pytest.raises(ValueError, match="default stream"):
+        taut.cuda.CUDAGraph().capture_begin()
+    with pytest.raises(KeyError):
+        with taut.cuda.graph(taut.cuda.CUDAGraph()):
+            raise KeyError("mine")
+    assert taut.cuda.current_stream() == taut.cuda.default_stream()
+
+
+@needs_gpu
+def test_gradients_come_back_to_the_cpu():
+    x = taut.rand(3, requires_grad=True)
+    x.cuda().mul(2).sum().backward()
+    assert x.grad.tolist() == [2, 2, 2] and x.grad.device.type == "cpu"
 
 
 @needs_gpu

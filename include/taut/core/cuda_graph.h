@@ -11,10 +11,10 @@
 // a graph; everything else that the host decided, a learning rate or a shape, stays as it was.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 
 #include "taut/base/macros.h"
+#include "taut/core/stream.h"
 
 namespace taut::cuda {
 
@@ -36,7 +36,18 @@ class TAUT_API Graph {
   /// GPU (item(), cpu(), nonzero(), synchronize()), copies from memory that is not pinned, steps of
   /// optimizers that count them. @throws ValueError when the graph holds a capture already, or this
   /// thread is capturing.
-  void capture(const std::function<void()>& body);
+  template <class Body>
+  void capture(const Body& body) {
+    const StreamGuard guard(side_stream());
+    capture_begin();
+    try {
+      body();
+    } catch (...) {
+      abandon();
+      throw;
+    }
+    capture_end();
+  }
 
   /// The same in two calls, on the current stream, which must not be the default one.
   void capture_begin();
@@ -52,6 +63,8 @@ class TAUT_API Graph {
 
  private:
   struct State;
+  /// One of the pool, which waits for what the current stream holds.
+  static Stream side_stream();
   std::unique_ptr<State> state_;
 };
 

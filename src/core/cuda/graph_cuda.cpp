@@ -81,19 +81,11 @@ Graph::~Graph() {
 
 bool Graph::has_capture() const { return state_ != nullptr && state_->work != nullptr; }
 
-void Graph::capture(const std::function<void()>& body) {
+Stream Graph::side_stream() {
   const Device device(DeviceType::cuda, current_device());
   const Stream stream = Stream::from_pool(device);
   stream.wait(current_stream(device));
-  const StreamGuard guard(stream);
-  capture_begin();
-  try {
-    body();
-  } catch (...) {
-    abandon();
-    throw;
-  }
-  capture_end();
+  return stream;
 }
 
 void Graph::capture_begin() {

@@ -108,37 +108,23 @@ Tensor activation_gradient(const Tensor& grad, const Tensor& at, Activation acti
   return autograd::grad(TensorList(&output, 1), TensorList(&input, 1), TensorList(&grad, 1))[0];
 }
 
-// Whether the derivative of the activation is taken in the product's own pass. That saves launches,
-// but such products are slower: from here on by more than passes of their own cost (as
-// benchmarks/gpu/mlp.cpp shows).
-bool fuses_derivative(int64_t rows, int64_t hidden) {
-  constexpr int64_t kMostElements = int64_t{1} << 20;
-  return rows * hidden <= kMostElements;
-}
-
-// The gradient of what goes into the activation, and bias1's where it came in the same pass.
-ops::ActivationGradient inner_gradient(BackwardContext& context, const Tensor& grad,
-                                       Activation activation) {
+// The gradient of what goes into the activation.
+Tensor inner_gradient(BackwardContext& context, const Tensor& grad, Activation activation) {
   const Tensor weight = context.saved(kWeight2);
   const Tensor kept = context.saved(kKept);
-  if (fuses_derivative(grad.shape()[0], weight.shape()[1])) {
-    if (auto fused =
-            ops::fused_activation_gradient(grad, weight, kept, activation, context.needs(kBias1))) {
-      return *fused;
-    }
-  }
+  const Tensor fused = ops::fused_activation_gradient(grad, weight, kept, activation);
+  if (fused.defined()) return fused;
   const Tensor at = activation == Activation::relu ? context.saved(kHidden) : kept;
-  return {activation_gradient(mm(grad, weight), at, activation), Tensor()};
+  return activation_gradient(mm(grad, weight), at, activation);
 }
 
 void set_layer_gradients(BackwardContext& context, int weight, int bias, const Tensor& grad,
-                         const Tensor& input, bool has_bias_gradient) {
-  const bool wants_bias = context.needs(bias) && !has_bias_gradient;
-  if (!context.needs(weight) && !wants_bias) return;
+                         const Tensor& input) {
+  if (!context.needs(weight) && !context.needs(bias)) return;
   const ops::LayerGradients gradients =
-      ops::layer_gradients(grad, input, context.needs(weight), wants_bias);
+      ops::layer_gradients(grad, input, context.needs(weight), context.needs(bias));
   if (context.needs(weight)) context.set(weight, gradients.weight);
-  if (wants_bias) context.set(bias, gradients.bias);
+  if (context.needs(bias)) context.set(bias, gradients.bias);
 }
 
 // y = h W2^T + b2, h = f(x W1^T + b1): the second layer as linear's; then with g = (grad_y W2) f'
@@ -148,15 +134,14 @@ void mlp_backward(BackwardContext& context) {
   if (is_grad_enabled()) return composed_backward(context, activation);
   const Tensor grad = as_rows(context.grad());
   const Tensor hidden = context.needs(kWeight2) ? context.saved(kHidden) : Tensor();
-  set_layer_gradients(context, kWeight2, kBias2, grad, hidden, /*has_bias_gradient=*/false);
+  set_layer_gradients(context, kWeight2, kBias2, grad, hidden);
   if (!context.needs(kInput) && !context.needs(kWeight1) && !context.needs(kBias1)) return;
 
-  const ops::ActivationGradient inner = inner_gradient(context, grad, activation);
-  if (inner.sums.defined()) context.set(kBias1, inner.sums);
+  const Tensor inner = inner_gradient(context, grad, activation);
   const Tensor input = context.needs(kWeight1) ? as_rows(context.saved(kInput)) : Tensor();
-  set_layer_gradients(context, kWeight1, kBias1, inner.input, input, inner.sums.defined());
+  set_layer_gradients(context, kWeight1, kBias1, inner, input);
   if (context.needs(kInput)) {
-    context.set(kInput, in_shape_of(context.grad(), mm(inner.input, context.saved(kWeight1))));
+    context.set(kInput, in_shape_of(context.grad(), mm(inner, context.saved(kWeight1))));
   }
 }
 
@@ -173,11 +158,7 @@ Tensor fused_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weigh
   Tensor output;
   {
     const NoGradGuard no_grad;
-    const Tensor rows = as_rows(input);
-    // ReLU's derivative apart is taken from the hidden layer.
-    const bool keeps = inner_grad && (activation != Activation::relu ||
-                                      fuses_derivative(rows.shape()[0], weight1.shape()[0]));
-    hidden = ops::fused_activation(rows, weight1, bias1, activation, keeps);
+    hidden = ops::fused_activation(as_rows(input), weight1, bias1, activation, inner_grad);
     if (!hidden) return Tensor();
     output = linear(hidden->output, weight2, bias2);
   }

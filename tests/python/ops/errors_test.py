@@ -11,6 +11,7 @@ import taut.nn.functional as F
 x = taut.arange(6.0).view(2, 3)
 v = taut.arange(3.0)
 i = taut.tensor([0, 1])
+attention = taut.nn.functional.scaled_dot_product_attention
 image = taut.zeros(1, 3, 5, 5)
 NAN = float("nan")
 
@@ -41,6 +42,14 @@ ROWS = [
     (lambda: taut.hstack([x, taut.zeros(3, 3)]), RuntimeError, ["(2, 3)", "(3, 3)"]),
     (lambda: x.repeat(2), RuntimeError, ["repeat", "(2,)"]),
     (lambda: x.repeat(-1, 2), RuntimeError, ["repeat", "-1"]),
+    (lambda: attention(x.int(), x.int(), x.int()), TypeError, ["scaled_dot_product_attention", "int32"]),
+    (lambda: attention(x, x.double(), x), TypeError, ["scaled_dot_product_attention", "float32", "float64"]),
+    (lambda: attention(x, x, x, taut.ones(1, 1, 2, 2) > 0), RuntimeError, ["(1, 1, 2, 2)", "(2, 2)"]),
+    (lambda: attention(x, x, x, taut.ones(2, 3)), RuntimeError, ["scaled_dot_product_attention", "(2, 3)", "(2, 2)"]),
+    (lambda: attention(x, x, x, taut.ones(2, 2).int()), TypeError, ["mask", "int32"]),
+    (lambda: attention(x, x, x, dropout_p=1.5), ValueError, ["dropout_p", "1.5"]),
+    (lambda: taut.addmm(taut.zeros(5), x, x.t(), beta=0), RuntimeError, ["addmm", "(5,)", "(2, 2)"]),
+    (lambda: taut.addmm(taut.zeros(3, 2, 2), x, x.t()), RuntimeError, ["addmm", "(3, 2, 2)", "(2, 2)"]),
     (lambda: taut.broadcast_tensors(x, taut.zeros(4)), RuntimeError, ["(2, 3)", "(4,)"]),
     # Matrices.
     (lambda: x @ x, RuntimeError, ["matmul", "(2, 3)", "3 == 2"]),
