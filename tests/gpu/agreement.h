@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "taut/taut.h"
 
@@ -13,6 +16,16 @@ namespace taut::testing {
 inline constexpr DType kFloatingDTypes[] = {kFloat32, kFloat64, kFloat16, kBFloat16};
 inline constexpr DType kAllDTypes[] = {kFloat32, kFloat64, kFloat16, kBFloat16, kInt8,
                                        kInt16,   kInt32,   kInt64,   kUInt8,    kBool};
+
+/// TAUT_TEST_UNDER_TOOL=1 tells that a tool watches every access, which takes a hundred times as
+/// long: tests then leave out what shows it nothing new.
+inline bool is_under_tool() { return std::getenv("TAUT_TEST_UNDER_TOOL") != nullptr; }
+
+/// All dtypes, or one of each width under a tool.
+inline std::vector<DType> dtypes_to_test() {
+  if (is_under_tool()) return {kFloat32, kBFloat16, kInt64, kUInt8};
+  return {std::begin(kAllDTypes), std::end(kAllDTypes)};
+}
 
 /// How far results in a dtype may lie from the CPU's, relative and absolute.
 inline double tolerance_of(DType dtype) {

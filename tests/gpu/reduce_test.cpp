@@ -216,6 +216,22 @@ TEST_F(CudaReduce, ReadsRowsThatBeginAndEndAnywhere) {
   }
 }
 
+TEST_F(CudaReduce, DISABLED_CrossesIndicesOf31Bits) {
+  constexpr int64_t kElements = (int64_t{1} << 31) + 72;
+  if (cuda::mem_get_info().free < 4 * kElements) GTEST_SKIP() << "too little memory";
+  const Tensor x = ones({kElements}, TensorOptions(kUInt8).device(kCUDA));
+  x.slice(0, kElements - 1).fill_(9);
+  EXPECT_EQ(sum(x).item<int64_t>(), kElements + 8);
+  EXPECT_EQ(argmax(x).item<int64_t>(), kElements - 1);
+  EXPECT_EQ(count_nonzero(x).item<int64_t>(), kElements);
+  const Tensor halves = sum(x.view({2, kElements / 2}), {1});
+  expect_equal(halves, tensor({kElements / 2, kElements / 2 + 8}, TensorOptions(kInt64)), "rows");
+  expect_equal(sum(x.view({kElements / 2, 2}), {0}),
+               tensor({kElements / 2, kElements / 2 + 8}, TensorOptions(kInt64)), "columns");
+  const Tensor at = tensor({kElements - 1, int64_t{0}}, TensorOptions(kInt64)).cuda();
+  expect_equal(index_select(x, 0, at), tensor({9, 1}, TensorOptions(kUInt8)), "index_select");
+}
+
 TEST_F(CudaReduce, KeepsInfinitiesAndNans) {
   const double infinity = std::numeric_limits<double>::infinity();
   const double nan = std::numeric_limits<double>::quiet_NaN();

@@ -4,12 +4,12 @@
 #
 #   tests/gpu/run.sh [--only STEP[,STEP...]] [--filter GOOGLETEST_FILTER] [-D...]
 #
-# Steps, all by default: build, gpu (tests/gpu), ops (the op table in C++), python (the op table and the
-# devices' tests in Python), sanitize, bench. What begins with -D goes to CMake. Says at the end what failed.
+# Steps, all by default: build, gpu (tests/gpu), large (tensors of more than 2^31 elements), ops (the op table in C++),
+# python (the op table and the devices' tests in Python), sanitize, bench. What begins with -D goes to CMake. Says at the end what failed.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 build=build/gpu
-steps=build,gpu,ops,python,sanitize,bench
+steps=build,gpu,large,ops,python,sanitize,bench
 filter='*'
 options=()
 while [ $# -gt 0 ]; do
@@ -61,7 +61,7 @@ sanitize_shard() {
   [ "$tool" = memcheck ] || export TAUT_TEST_OWN_KERNELS=1
   # Without caching every tensor is a block of its own, whose bounds the tool knows.
   # shellcheck disable=SC2086
-  CUDA_VISIBLE_DEVICES=$((shard % gpus)) TAUT_CUDA_CACHING=0 GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard compute-sanitizer --tool "$tool" $only \
+  CUDA_VISIBLE_DEVICES=$((shard % gpus)) TAUT_TEST_UNDER_TOOL=1 TAUT_CUDA_CACHING=0 GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard compute-sanitizer --tool "$tool" $only \
     --error-exitcode 1 --print-limit 20 "$build/tests/taut_test_gpu" --gtest_filter="$filter-$left_out" \
     >"$build/$tool.$shard.log" 2>&1
   echo $? >"$build/$tool.$shard.rc"
@@ -108,6 +108,9 @@ if wants build; then
   [ ${#failed[@]} -eq 0 ] || exit 1
 fi
 if wants gpu; then step gpu timeout 300 "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter"; fi
+if wants large; then
+  step large timeout 300 "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_also_run_disabled_tests --gtest_filter='*DISABLED_*'
+fi
 if wants ops; then step ops timeout 300 env TAUT_TEST_DEVICE=cuda "$build/tests/taut_test_ops" --gtest_brief=1; fi
 if wants python && [ -e "$build/python/taut" ]; then step python python_tests; fi
 if wants sanitize; then step sanitize sanitize; fi

@@ -35,6 +35,17 @@ class CudaSoftmax : public GpuTest {
   }
 };
 
+TEST_F(CudaSoftmax, DISABLED_CrossesIndicesOf31Bits) {
+  constexpr int64_t kCols = 4096, kRows = (int64_t{1} << 31) / kCols + 3;
+  if (cuda::mem_get_info().free < 5 * kRows * kCols) GTEST_SKIP() << "too little memory";
+  const Tensor x = zeros({kRows, kCols}, TensorOptions(kBFloat16).device(kCUDA));
+  const Tensor last = x.slice(0, kRows - 1);
+  last.copy_(randn({1, kCols}).to(kBFloat16));
+  const Tensor y = softmax(x, -1);
+  expect_close(y.slice(0, kRows - 1), softmax(last.cpu(), -1), "the last row");
+  expect_close(y.slice(0, 0, 1), softmax(zeros({1, kCols}, kBFloat16), -1), "the first row");
+}
+
 TEST_F(CudaSoftmax, TakesRowsOfAnyLength) {
   for (DType dtype : kFloatingDTypes) {
     for (int64_t n : {1, 2, 3, 8, 10, 31, 33, 64, 256, 257, 1000, 1024, 4096, 8191, 8192}) {
