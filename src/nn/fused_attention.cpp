@@ -1,6 +1,7 @@
 #include "src/nn/fused_attention.h"
 
 #include "src/ops/allocate.h"
+#include "src/ops/composed_backward.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/precision.h"
 #include "src/ops/take_random.h"
@@ -101,30 +102,18 @@ Tensor drawing_from(const kernels::RandomPlace& place, const Body& body) {
   return body();
 }
 
-// The derivative by ops that can be differentiated again: the call is made once more.
+// By ops that can be differentiated again.
 void composed_backward(BackwardContext& context, const FusedAttributes& at) {
-  // Aliases, since one tensor may stand in several places, each with a gradient of its own.
-  const Tensor query = alias(context.saved(0)), key = alias(context.saved(1));
-  const Tensor value = alias(context.saved(2)), mask = context.saved(3);
   TAUT_CHECK(
       at.random.base == nullptr, CudaError,
       "scaled_dot_product_attention: second derivatives with dropout cannot be captured into "
       "a graph");
-  const AttentionCall call{query,        key,          value,    mask,
-                           at.dropout_p, at.is_causal, at.scale, at.enable_gqa};
-  const Tensor output = drawing_from(at.random, [&] { return composed_attention(call); });
-  Tensors wanted;
-  const Tensor* const inputs[] = {&query, &key, &value};
-  for (size_t i = 0; i < 3; ++i) {
-    if (context.needs(i)) wanted.push_back(*inputs[i]);
-  }
-  const Tensor& grad = context.grad();
-  const Tensors grads = autograd::grad(TensorList(&output, 1), wanted, TensorList(&grad, 1),
-                                       /*retain_graph=*/true, /*create_graph=*/true);
-  size_t next = 0;
-  for (size_t i = 0; i < 3; ++i) {
-    if (context.needs(i)) context.set(i, grads[next++]);
-  }
+  const Tensor mask = context.saved(3);
+  ops::composed_backward(context, 3, [&](TensorList in) {
+    const AttentionCall call{in[0],        in[1],        in[2],    mask,
+                             at.dropout_p, at.is_causal, at.scale, at.enable_gqa};
+    return drawing_from(at.random, [&] { return composed_attention(call); });
+  });
 }
 
 void fused_backward(BackwardContext& context) {

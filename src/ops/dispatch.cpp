@@ -11,4 +11,9 @@ void check_defined(const char* op, const char* argument, const Tensor& tensor) {
   TAUT_CHECK(tensor.defined(), ValueError, op, ": ", argument, " is an undefined tensor");
 }
 
+const Tensor& undefined() {
+  static const Tensor tensor;
+  return tensor;
+}
+
 }  // namespace taut::ops

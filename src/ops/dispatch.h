@@ -22,4 +22,7 @@ void check_same_device(const char* op, const Tensor& a, const Tensor& b);
 /// @throws ValueError when an argument is undefined.
 void check_defined(const char* op, const char* argument, const Tensor& tensor);
 
+/// What stands for a tensor that a node has no use for.
+const Tensor& undefined();
+
 }  // namespace taut::ops

@@ -16,6 +16,7 @@ namespace {
 using autograd::BackwardContext;
 using autograd::record;
 using ops::as_rows;
+using ops::undefined;
 
 void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   ops::check_defined(op, "input", a);
@@ -97,11 +98,6 @@ void matmul_backward(BackwardContext& context) {
                        ? matrix_product(transpose(as_rows(a), 0, 1), as_rows(grad))
                        : matrix_product(transpose(a, -2, -1), grad));
   }
-}
-
-const Tensor& undefined() {
-  static const Tensor tensor;
-  return tensor;
 }
 
 Tensor matrix_product(const Tensor& a, const Tensor& b) {

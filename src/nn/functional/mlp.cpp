@@ -1,6 +1,7 @@
 #include "taut/nn/functional/mlp.h"
 
 #include "src/ops/autocast.h"
+#include "src/ops/composed_backward.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/fused_product.h"
 #include "taut/autograd/backward.h"
@@ -76,27 +77,9 @@ Tensor in_shape_of(const Tensor& tensor, Tensor rows) {
   return rows;
 }
 
-// The derivative by ops that can be differentiated again: the call is made once more, on aliases,
-// since an input that was given twice, or made of another, must not count what goes to the other.
-void composed_backward(BackwardContext& context, Activation activation) {
-  Tensor inputs[5];
-  Tensors wanted;
-  for (int i = 0; i < 5; ++i) {
-    inputs[i] = context.saved(i);
-    if (!context.needs(i)) continue;
-    inputs[i] = alias(inputs[i]);
-    wanted.push_back(inputs[i]);
-  }
-  const Tensor hidden =
-      activate(linear(inputs[kInput], inputs[kWeight1], inputs[kBias1]), activation);
-  const Tensor output = linear(hidden, inputs[kWeight2], inputs[kBias2]);
-  const Tensor& grad = context.grad();
-  const Tensors grads = autograd::grad(TensorList(&output, 1), wanted, TensorList(&grad, 1),
-                                       /*retain_graph=*/true, /*create_graph=*/true);
-  size_t next = 0;
-  for (int i = 0; i < 5; ++i) {
-    if (context.needs(i)) context.set(i, grads[next++]);
-  }
+Tensor composed_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2,
+                    const Tensor& bias1, const Tensor& bias2, Activation activation) {
+  return linear(activate(linear(input, weight1, bias1), activation), weight2, bias2);
 }
 
 // grad_x = grad_y activation'(x) by the activation's own derivative. ReLU's is the same at its
@@ -131,7 +114,12 @@ void set_layer_gradients(BackwardContext& context, int weight, int bias, const T
 // the first one as linear's by g.
 void mlp_backward(BackwardContext& context) {
   const Activation activation = context.attributes<MlpAttributes>().activation;
-  if (is_grad_enabled()) return composed_backward(context, activation);
+  if (is_grad_enabled()) {
+    return ops::composed_backward(context, 5, [&](TensorList in) {
+      return composed_mlp(in[kInput], in[kWeight1], in[kWeight2], in[kBias1], in[kBias2],
+                          activation);
+    });
+  }
   const Tensor grad = as_rows(context.grad());
   const Tensor hidden = context.needs(kWeight2) ? context.saved(kHidden) : Tensor();
   set_layer_gradients(context, kWeight2, kBias2, grad, hidden);
@@ -143,11 +131,6 @@ void mlp_backward(BackwardContext& context) {
   if (context.needs(kInput)) {
     context.set(kInput, in_shape_of(context.grad(), mm(inner, context.saved(kWeight1))));
   }
-}
-
-const Tensor& undefined() {
-  static const Tensor tensor;
-  return tensor;
 }
 
 // The op in two passes; undefined where the device has no kernels for it.
@@ -168,7 +151,7 @@ Tensor fused_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weigh
       autograd::requires_grad(weight2) || (inner_grad && activation == Activation::relu);
   return autograd::record("mlp", {input, weight1, weight2, bias1, bias2}, output,
                           {input, weight1, weight2, bias1, bias2, hidden->kept,
-                           keeps_hidden ? hidden->output : undefined()},
+                           keeps_hidden ? hidden->output : ops::undefined()},
                           mlp_backward, MlpAttributes{activation});
 }
 
@@ -186,7 +169,7 @@ Tensor mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2, co
     const Tensor output = fused_mlp(input, weight1, weight2, bias1, bias2, kind);
     if (output.defined()) return output;
   }
-  return linear(activate(linear(input, weight1, bias1), kind), weight2, bias2);
+  return composed_mlp(input, weight1, weight2, bias1, bias2, kind);
 }
 
 }  // namespace taut::nn::functional
