@@ -231,6 +231,41 @@ def optimizers(table):
     table.row("AdamW, 124 M parameters in 148 tensors", adamw, bytes_moved=7 * 4 * numbers)
 
 
+def training_steps(table):
+    """Steps whose kernels are so small that what counts is how fast they are launched."""
+
+    def step_of(library, model, shape):
+        model = model.to("cuda")
+        x = on_gpu(library, *shape)
+        y = library.randint(0, 10, (shape[0],), device="cuda")
+        options = {"fused": True} if library is torch else {}
+        optimizer = library.optim.AdamW(model.parameters(), lr=1e-3, **options)
+
+        def step():
+            optimizer.zero_grad()
+            library.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+        return step
+
+    def mlp(library):
+        nn = library.nn
+        layers = nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)
+        return step_of(library, nn.Sequential(*layers), (64, 784))
+
+    def cnn(library):
+        nn = library.nn
+        layers = (
+            nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Linear(128, 10),
+        )  # fmt: skip
+        return step_of(library, nn.Sequential(*layers), (64, 1, 28, 28))
+
+    table.row("step of an MLP 784-256-128-10, batch 64, AdamW", mlp, calls=200, warm_up=5)
+    table.row("step of a CNN for 28 x 28 images, batch 64, AdamW", cnn, calls=200, warm_up=5)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", help="run only the cases whose names have one of these words")
@@ -244,6 +279,7 @@ def main():
     convolutions(table)
     optimizers(table)
     small_ops(table)
+    training_steps(table)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/api/visit_dtype.h"
 #include "src/core/cuda/launch_context.h"
 #include "taut/base/check.h"
 #include "taut/core/dims.h"
@@ -34,13 +35,9 @@ inline void check(const char* op, cudaError_t status) {
   TAUT_CHECK(status == cudaSuccess, CudaError, op, ": ", cudaGetErrorString(status));
 }
 
-/// @throws CudaError that names the op when its kernel could not be launched.
-inline void check_launch(const char* op) {
-  const cudaError_t status = cudaGetLastError();
-  TAUT_CHECK(status == cudaSuccess, CudaError, op,
-             ": the kernel could not be launched: ", cudaGetErrorString(status));
-  taut::cuda::synchronize_when_debugging(op);
-}
+/// @throws CudaError that names the op when one of its kernels since the last check could not be
+/// launched.
+void check_launch(const char* op);
 
 /// Multiprocessors of the current device: what a grid that fills the chip is counted in.
 inline int multiprocessors() {
@@ -50,6 +47,37 @@ inline int multiprocessors() {
     check("cuda", cudaDeviceGetAttribute(&counts[device], cudaDevAttrMultiProcessorCount, device));
   }
   return counts[device];
+}
+
+// Note [Overlapped launches]
+// To start a kernel costs a GPU about as much as a small one computes. From Hopper on that is
+// hidden behind the end of the kernel before it on the stream: launch_kernel() lets the GPU start
+// thread blocks while the last ones of the kernel before still run ("programmatic dependent
+// launch", CUDA C++ Programming Guide). So every kernel begins with wait_for_stream(), which
+// returns when all earlier work is done and written. A kernel without it would read and write too
+// early, and so might those after it, which is why a lint looks at every kernel.
+
+/// Waits for what the stream held before. The first statement of every kernel.
+__device__ inline void wait_for_stream() {
+#if __CUDA_ARCH__ >= 900
+  cudaGridDependencySynchronize();
+#endif
+}
+
+struct LaunchShape {
+  dim3 grid;   // in blocks
+  dim3 block;  // in threads
+  size_t shared_bytes = 0;
+};
+
+/// Puts a kernel on the stream; check_launch() tells whether that went well.
+void launch_kernel_with(const void* kernel, const LaunchShape& shape, void** arguments);
+
+template <class... Parameters>
+void launch_kernel(void (*kernel)(Parameters...), const LaunchShape& shape,
+                   std::type_identity_t<Parameters>... arguments) {
+  void* addresses[] = {&arguments...};
+  launch_kernel_with(reinterpret_cast<const void*>(kernel), shape, addresses);
 }
 
 /// How a kernel tells of an index that is out of range; see Note [Index faults]. The op's name must
@@ -165,7 +193,14 @@ struct TypeTag {
   using type = T;
 };
 
-/// Calls body(TypeTag<T>) with the CUDA type of a floating dtype. @throws DTypeError for others.
+/// Refuses a dtype that is not in a set, in the words of the CPU's kernels.
+template <class Types>
+void refuse_dtype(Types expected, const char* op, DType dtype) {
+  visit_dtype(expected, dtype, op, [](auto) {});
+}
+
+/// Calls body(TypeTag<T>) with the CUDA type of a floating dtype.
+/// @throws NotImplementedError for others.
 template <class Body>
 void visit_floating(const char* op, DType dtype, const Body& body) {
   switch (dtype) {
@@ -173,11 +208,12 @@ void visit_floating(const char* op, DType dtype, const Body& body) {
     case DType::float64: return body(TypeTag<double>{});
     case DType::float16: return body(TypeTag<__half>{});
     case DType::bfloat16: return body(TypeTag<__nv_bfloat16>{});
-    default: taut::detail::raise<DTypeError>(op, ": expected a floating dtype; got ", dtype);
+    default: refuse_dtype(Floating{}, op, dtype);
   }
 }
 
 /// Calls body(TypeTag<T>) with the CUDA type of any dtype but bool.
+/// @throws NotImplementedError for bool.
 template <class Body>
 void visit_numeric(const char* op, DType dtype, const Body& body) {
   switch (dtype) {
@@ -186,7 +222,7 @@ void visit_numeric(const char* op, DType dtype, const Body& body) {
     case DType::int32: return body(TypeTag<int32_t>{});
     case DType::int64: return body(TypeTag<int64_t>{});
     case DType::uint8: return body(TypeTag<uint8_t>{});
-    case DType::bool_: taut::detail::raise<DTypeError>(op, ": bool is not a number here");
+    case DType::bool_: refuse_dtype(Arithmetic{}, op, dtype); break;
     default: visit_floating(op, dtype, body);
   }
 }

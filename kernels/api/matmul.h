@@ -80,15 +80,11 @@ struct FusedGemmArgs {
   Activation activation = Activation::none;
   const void* bias = nullptr;  // (n), contiguous; may be null
   void* sums = nullptr;        // (m), of `dtype`
-  /// For gelu_tanh x itself, (m, n) and contiguous, of `dtype`. For relu one bit for each x, rows
-  /// of relu_mask_row_bytes(n), in an order that only the device's own kernels know. May be null
-  /// for activation.
+  /// x itself, (m, n) and contiguous, of `dtype`. May be null for activation. ReLU keeps nothing:
+  /// its gradient is that at its output.
   void* kept = nullptr;
   Float32Precision precision = Float32Precision::highest;
 };
-
-/// Rows of a mask are whole vectors of 128 bits.
-constexpr int64_t relu_mask_row_bytes(int64_t n) { return (n + 127) / 128 * 16; }
 
 struct MatmulKernels {
   void (*gemm)(const GemmArgs& args) = nullptr;

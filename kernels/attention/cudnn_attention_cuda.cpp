@@ -131,7 +131,7 @@ std::array<TensorPtr, 3> operands(GraphBuilder& builder, const Args& args) {
       builder.tensor(kValue, "v", args.kv_heads, args.keys, args.value_width, args.value_strides)};
 }
 
-CudnnPlan make_forward(const AttentionArgs& args) {
+std::shared_ptr<fe::graph::Graph> forward_graph(const AttentionArgs& args) {
   GraphBuilder builder(args);
   const auto [q, k, v] = operands(builder, args);
   auto options = fe::graph::SDPA_attributes()
@@ -143,10 +143,10 @@ CudnnPlan make_forward(const AttentionArgs& args) {
   builder.set_output(output, kOutput, args.heads, args.queries, args.value_width,
                      args.output_strides);
   if (args.log_sum_exp != nullptr) builder.set_stats_output(stats);
-  return make_cudnn_plan(builder.graph(), args.dtype, args.precision, /*must_repeat=*/true);
+  return builder.graph();
 }
 
-CudnnPlan make_backward(const AttentionBackwardArgs& args) {
+std::shared_ptr<fe::graph::Graph> backward_graph(const AttentionBackwardArgs& args) {
   GraphBuilder builder(args);
   const auto [q, k, v] = operands(builder, args);
   const TensorPtr o =
@@ -164,7 +164,7 @@ CudnnPlan make_backward(const AttentionBackwardArgs& args) {
   builder.set_output(dk, kGradKey, args.kv_heads, args.keys, args.width, args.grad_key_strides);
   builder.set_output(dv, kGradValue, args.kv_heads, args.keys, args.value_width,
                      args.grad_value_strides);
-  return make_cudnn_plan(builder.graph(), args.dtype, args.precision, args.must_repeat);
+  return builder.graph();
 }
 
 // Each thread's own, since a plan is not safe from several. Null where none is made yet or cuDNN
@@ -195,8 +195,10 @@ bool run_cudnn_attention(const AttentionArgs& args, bool at_once) {
        {&args.query_strides, &args.key_strides, &args.value_strides, &args.output_strides}) {
     key.add(*strides);
   }
-  const CudnnPlan* plan =
-      find_plan(key, attention_work(args), at_once, [&] { return make_forward(args); });
+  const CudnnTerms terms{args.dtype, args.precision, /*must_repeat=*/true};
+  const CudnnPlan* plan = find_plan(key, attention_work(args), at_once, [&] {
+    return make_cudnn_plan([&] { return forward_graph(args); }, terms);
+  });
   if (plan == nullptr) return false;
   Tensors tensors = {{kQuery, writable(args.query)},
                      {kKey, writable(args.key)},
@@ -225,7 +227,10 @@ bool run_cudnn_attention_backward(const AttentionBackwardArgs& args, bool at_onc
   }
   // Five products where forward has two.
   const double work = 2.5 * attention_work(args);
-  const CudnnPlan* plan = find_plan(key, work, at_once, [&] { return make_backward(args); });
+  const CudnnTerms terms{args.dtype, args.precision, args.must_repeat};
+  const CudnnPlan* plan = find_plan(key, work, at_once, [&] {
+    return make_cudnn_plan([&] { return backward_graph(args); }, terms);
+  });
   if (plan == nullptr) return false;
   Tensors tensors = {{kQuery, writable(args.query)},
                      {kKey, writable(args.key)},

@@ -13,6 +13,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     attention_delta_kernel(Rows<const T> output, Rows<const T> grad, int heads, int64_t count,
                            float* delta) {
+  wait_for_stream();
   const int64_t i = int64_t{blockIdx.x} * (kThreads / kWarp) + threadIdx.x / kWarp;
   if (i >= count) return;
   const int64_t query = i % output.length, matrix = i / output.length;
@@ -33,7 +34,8 @@ void compute_delta(const AttentionBackwardArgs& args, float* delta) {
   const unsigned blocks = block_count(args, args.heads, args.queries) / kRowsPerBlock + 1;
   visit_floating(kAttention, args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    attention_delta_kernel<<<blocks, kThreads, 0, stream()>>>(
+    launch_kernel(
+        attention_delta_kernel<T>, {blocks, kThreads},
         make_rows<const T>(args.output, args.output_strides, args.queries, args.value_width),
         make_rows<const T>(args.grad_output, args.grad_output_strides, args.queries,
                            args.value_width),

@@ -142,6 +142,7 @@ __device__ inline void differentiate(const Tile& tile, Scores& weights, Scores& 
 template <class T, int kWidth, bool kIsKeyMajor, bool kIsGeneral>
 __global__ void __launch_bounds__(kMmaThreads, 2)
     mma_backward_kernel(const __grid_constant__ BackwardProblem<T> problem) {
+  wait_for_stream();
 #if __CUDA_ARCH__ >= 800
   using Shape = BackwardShape<kWidth, kIsKeyMajor>;
   using Tile = ScoreTile<T, Shape::kRowTiles, Shape::kCols, kIsKeyMajor, kIsGeneral>;
@@ -256,7 +257,7 @@ bool launch_mma_backward(const AttentionBackwardArgs& args, BackwardProblem<T>& 
   const unsigned blocks =
       block_count(args, kIsKeyMajor ? args.kv_heads : args.heads, tiles * Shape::kParts);
   problem.tiles = static_cast<int>(tiles);
-  kKernel<<<blocks, kMmaThreads, Shape::kSharedBytes, stream()>>>(problem);
+  launch_kernel(kKernel, {blocks, kMmaThreads, Shape::kSharedBytes}, problem);
   check_launch(kAttention);
   return true;
 }

@@ -130,6 +130,7 @@ __device__ inline void store_log_sum_exp(const RunningSoftmax<kRowTiles>& softma
 template <class T, int kWidth, bool kIsGeneral>
 __global__ void __launch_bounds__(kMmaThreads, 2)
     mma_forward_kernel(const __grid_constant__ ForwardProblem<T> problem) {
+  wait_for_stream();
 #if __CUDA_ARCH__ >= 800
   using Shape = ForwardShape<kWidth>;
   constexpr int kRowTiles = Shape::kRowTiles, kCols = Shape::kCols;
@@ -194,7 +195,7 @@ bool launch_mma_forward(const AttentionArgs& args) {
   const int64_t tiles = (args.queries + Shape::kRows - 1) / Shape::kRows;
   const unsigned blocks = block_count(args, args.heads, tiles);
   const auto problem = make_problem<T>(args, tiles);
-  kKernel<<<blocks, kMmaThreads, Shape::kSharedBytes, stream()>>>(problem);
+  launch_kernel(kKernel, {blocks, kMmaThreads, Shape::kSharedBytes}, problem);
   check_launch(kAttention);
   return true;
 }

@@ -49,6 +49,7 @@ __device__ inline void differentiate(PlainSums& weights, PlainSums& grads,
 template <class T, int kWidth, bool kIsKeyMajor>
 __global__ void __launch_bounds__(kPlainThreads)
     plain_backward_kernel(const __grid_constant__ BackwardProblem<T> problem) {
+  wait_for_stream();
   constexpr int kChunks = kWidth / kPlainTile;
   __shared__ __align__(16) PlainMemory memory;
   const PlainThread thread;
@@ -115,7 +116,7 @@ void launch_plain_backward(const AttentionBackwardArgs& args, const float* delta
   const int64_t tiles = (rows + kPlainTile - 1) / kPlainTile;
   const auto problem = make_problem<T>(args, delta, tiles);
   const unsigned blocks = block_count(args, kIsKeyMajor ? args.kv_heads : args.heads, tiles);
-  plain_backward_kernel<T, kWidth, kIsKeyMajor><<<blocks, kPlainThreads, 0, stream()>>>(problem);
+  launch_kernel(plain_backward_kernel<T, kWidth, kIsKeyMajor>, {blocks, kPlainThreads}, problem);
   check_launch(kAttention);
 }
 

@@ -52,6 +52,7 @@ struct PlainSoftmax {
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kPlainThreads)
     plain_forward_kernel(const __grid_constant__ ForwardProblem<T> problem) {
+  wait_for_stream();
   constexpr int kChunks = kWidth / kPlainTile;
   __shared__ __align__(16) PlainMemory memory;
   const PlainThread thread;
@@ -107,8 +108,8 @@ template <class T, int kWidth>
 void launch_plain_forward(const AttentionArgs& args) {
   const int64_t tiles = (args.queries + kPlainTile - 1) / kPlainTile;
   const auto problem = make_problem<T>(args, tiles);
-  plain_forward_kernel<T, kWidth>
-      <<<block_count(args, args.heads, tiles), kPlainThreads, 0, stream()>>>(problem);
+  launch_kernel(plain_forward_kernel<T, kWidth>,
+                {block_count(args, args.heads, tiles), kPlainThreads}, problem);
   check_launch(kAttention);
 }
 

@@ -147,9 +147,8 @@ const CudnnPlan& find_plan(const CudnnConvArgs& args) {
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   if (plans.size() >= kCapacity) plans.clear();
-  return plans
-      .emplace(key, make_cudnn_plan(GraphBuilder(args).build(), args.dtype, args.precision,
-                                    /*must_repeat=*/true))
+  const CudnnTerms terms{args.dtype, args.precision, /*must_repeat=*/true};
+  return plans.emplace(key, make_cudnn_plan([&] { return GraphBuilder(args).build(); }, terms))
       .first->second;
 }
 

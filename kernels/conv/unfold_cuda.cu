@@ -21,6 +21,7 @@ __device__ Place place_of(int64_t index, int64_t second, int64_t third) {
 // columns[plane * taps + t][p]: one thread for each element.
 template <class E>
 __global__ void unfold_kernel(const E* input, E* columns, const ConvAxes axes, int64_t n) {
+  wait_for_stream();
   const ConvAxis* a = axes.axis;
   const int64_t taps = a[0].kernel * a[1].kernel * a[2].kernel;
   const int64_t outputs = a[0].output * a[1].output * a[2].output;
@@ -44,6 +45,7 @@ __global__ void unfold_kernel(const E* input, E* columns, const ConvAxes axes, i
 // Each input gathers from the columns that it was copied to, in the order of the taps.
 template <class T>
 __global__ void fold_kernel(const T* columns, T* result, const ConvAxes axes, int64_t n) {
+  wait_for_stream();
   using C = Compute<T>;
   const ConvAxis* a = axes.axis;
   const int64_t taps = a[0].kernel * a[1].kernel * a[2].kernel;
@@ -86,6 +88,7 @@ __device__ C activate(C x, Activation activation) {
 template <class T>
 __global__ void channel_bias_kernel(T* output, const T* bias, int64_t channels, int64_t plane,
                                     bool channels_last, Activation activation, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const int64_t channel = channels_last ? i % channels : i / plane % channels;
@@ -103,8 +106,8 @@ void unfold(const UnfoldArgs& args) {
   if (n == 0) return;
   visit_width(args.dtype, [&](auto tag) {
     using E = typename decltype(tag)::type;
-    unfold_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(static_cast<const E*>(args.input),
-                                                            static_cast<E*>(args.columns), axes, n);
+    launch_kernel(unfold_kernel<E>, {blocks_for(n), kThreads}, static_cast<const E*>(args.input),
+                  static_cast<E*>(args.columns), axes, n);
   });
   check_launch("unfold");
 }
@@ -115,8 +118,8 @@ void fold(const FoldArgs& args) {
   if (n == 0) return;
   visit_floating("fold", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    fold_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(static_cast<const T*>(args.columns),
-                                                          static_cast<T*>(args.output), axes, n);
+    launch_kernel(fold_kernel<T>, {blocks_for(n), kThreads}, static_cast<const T*>(args.columns),
+                  static_cast<T*>(args.output), axes, n);
   });
   check_launch("fold");
 }
@@ -126,9 +129,9 @@ void add_channel_bias(const ChannelBiasArgs& args) {
   if (n == 0 || (args.bias == nullptr && args.activation == Activation::none)) return;
   visit_floating("convolution", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    channel_bias_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
-        static_cast<T*>(args.output), static_cast<const T*>(args.bias), args.channels, args.plane,
-        args.channels_last, args.activation, n);
+    launch_kernel(channel_bias_kernel<T>, {blocks_for(n), kThreads}, static_cast<T*>(args.output),
+                  static_cast<const T*>(args.bias), args.channels, args.plane, args.channels_last,
+                  args.activation, n);
   });
   check_launch("convolution");
 }

@@ -30,6 +30,7 @@ template <class Word>
 __global__ void __launch_bounds__(kThreads)
     copy_words_kernel(Word* target, const Word* source, const __grid_constant__ FastIndex<2> index,
                       uint32_t n) {
+  cuda::wait_for_stream();
   const uint32_t i = item_of_thread();
   if (i >= n) return;
   int64_t at[2];
@@ -61,9 +62,9 @@ template <class Word>
 void launch_words(const CopyArgs& args) {
   const FastIndex<2> index(args.shape, {&args.target_strides, &args.source_strides});
   const int64_t n = args.shape.numel();
-  copy_words_kernel<Word><<<blocks_of(n), kThreads, 0, cuda::stream()>>>(
-      static_cast<Word*>(args.target), static_cast<const Word*>(args.source), index,
-      static_cast<uint32_t>(n));
+  cuda::launch_kernel(copy_words_kernel<Word>, {blocks_of(n), kThreads},
+                      static_cast<Word*>(args.target), static_cast<const Word*>(args.source), index,
+                      static_cast<uint32_t>(n));
 }
 
 void copy_words(CopyArgs& args) {
@@ -140,11 +141,11 @@ void launch_transpose(const CopyArgs& args, int row_dim) {
   params.batch = FastIndex<2>(batch, {&target_strides, &source_strides});
   const auto blocks = static_cast<unsigned>(batch.numel() * row_tiles * col_tiles);
   if (packs) {
-    cuda::transpose_packs_kernel<T><<<blocks, PackTile::kThreads, 0, cuda::stream()>>>(params);
+    cuda::launch_kernel(cuda::transpose_packs_kernel<T>, {blocks, PackTile::kThreads}, params);
     return;
   }
-  cuda::transpose_kernel<T>
-      <<<blocks, dim3(cuda::kTransposeLanes, cuda::kTransposeWarps), 0, cuda::stream()>>>(params);
+  cuda::launch_kernel(cuda::transpose_kernel<T>,
+                      {blocks, dim3(cuda::kTransposeLanes, cuda::kTransposeWarps)}, params);
 }
 
 // ---- Conversions --------------------------------------------------------------------------------
@@ -152,6 +153,7 @@ void launch_transpose(const CopyArgs& args, int row_dim) {
 template <class To, class From>
 __global__ void __launch_bounds__(kThreads)
     convert_packed_kernel(To* target, const From* source, int64_t n) {
+  cuda::wait_for_stream();
   constexpr int kWidest = sizeof(To) > sizeof(From) ? sizeof(To) : sizeof(From);
   constexpr int kCount = kWidest == 1 ? 8 : 16 / kWidest;
   const int64_t begin = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kCount;
@@ -173,8 +175,9 @@ template <class To, class From>
 void convert_packed(const CopyArgs& args, int64_t n) {
   constexpr int64_t kWidest = sizeof(To) > sizeof(From) ? sizeof(To) : sizeof(From);
   constexpr int64_t kCount = kWidest == 1 ? 8 : 16 / kWidest;
-  convert_packed_kernel<<<blocks_of((n + kCount - 1) / kCount), kThreads, 0, cuda::stream()>>>(
-      static_cast<To*>(args.target), static_cast<const From*>(args.source), n);
+  cuda::launch_kernel(convert_packed_kernel<To, From>,
+                      {blocks_of((n + kCount - 1) / kCount), kThreads},
+                      static_cast<To*>(args.target), static_cast<const From*>(args.source), n);
 }
 
 // Integers pass through int64 and floats through double, so that no value of either is lost.
@@ -182,6 +185,7 @@ template <class Through>
 __global__ void __launch_bounds__(kThreads)
     convert_strided_kernel(void* target, DType target_dtype, const void* source, DType source_dtype,
                            const __grid_constant__ FastIndex<2> index, uint32_t n) {
+  cuda::wait_for_stream();
   const uint32_t i = item_of_thread();
   if (i >= n) return;
   int64_t at[2];
@@ -195,8 +199,8 @@ void convert_strided(const CopyArgs& args) {
   const auto n = static_cast<uint32_t>(args.shape.numel());
   const auto kernel = is_floating_point(args.source_dtype) ? &convert_strided_kernel<double>
                                                            : &convert_strided_kernel<int64_t>;
-  kernel<<<blocks_of(n), kThreads, 0, cuda::stream()>>>(args.target, args.target_dtype, args.source,
-                                                        args.source_dtype, index, n);
+  cuda::launch_kernel(kernel, {blocks_of(n), kThreads}, args.target, args.target_dtype, args.source,
+                      args.source_dtype, index, n);
 }
 
 // ---- The choice ---------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ namespace {
 template <class Word>
 __global__ void __launch_bounds__(kThreads)
     fill_packed_kernel(Word* target, Word value, int64_t n, int head) {
+  cuda::wait_for_stream();
   constexpr int kCount = kPackCount<Word>;
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   const int64_t packs = (n - head) / kCount;
@@ -32,6 +33,7 @@ template <class Word>
 __global__ void __launch_bounds__(kThreads)
     fill_strided_kernel(Word* target, Word value, const __grid_constant__ FastIndex<1> index,
                         uint32_t n) {
+  cuda::wait_for_stream();
   const uint32_t i = blockIdx.x * kThreads + threadIdx.x;
   if (i >= n) return;
   int64_t at[1];
@@ -42,6 +44,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     arange_kernel(T* target, double start, double step, int64_t n) {
+  cuda::wait_for_stream();
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   // Rounded twice, as on the CPU.
   if (i < n) {
@@ -52,6 +55,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     arange_integer_kernel(T* target, int64_t start, int64_t step, int64_t n) {
+  cuda::wait_for_stream();
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < n) target[i] = static_cast<T>(start + i * step);
 }
@@ -87,16 +91,16 @@ void fill_flat(Word* target, Word value, int64_t n) {
   const int64_t packs = (n - head) / kPackCount<Word>;
   // At least as many threads as one end may have elements.
   const int64_t threads = packs > 16 ? packs : 16;
-  fill_packed_kernel<<<blocks_of(threads), kThreads, 0, stream()>>>(target, value, n,
-                                                                    static_cast<int>(head));
+  launch_kernel(fill_packed_kernel<Word>, {blocks_of(threads), kThreads}, target, value, n,
+                static_cast<int>(head));
 }
 
 template <class Word>
 void fill_strided(Word* target, Word value, const Dims& shape, const Dims& strides) {
   const int64_t n = shape.numel();
   if (n <= kMaxItems) {
-    fill_strided_kernel<<<blocks_of(n), kThreads, 0, stream()>>>(
-        target, value, FastIndex<1>(shape, {&strides}), static_cast<uint32_t>(n));
+    launch_kernel(fill_strided_kernel<Word>, {blocks_of(n), kThreads}, target, value,
+                  FastIndex<1>(shape, {&strides}), static_cast<uint32_t>(n));
     return;
   }
   int longest = 0;
@@ -136,11 +140,11 @@ void arange(const ArangeArgs& args) {
     using T = typename decltype(tag)::type;
     T* target = static_cast<T*>(args.target);
     if constexpr (std::is_integral_v<T>) {
-      arange_integer_kernel<<<blocks_of(args.n), kThreads, 0, stream()>>>(
-          target, args.start.to_int64(), args.step.to_int64(), args.n);
+      launch_kernel(arange_integer_kernel<T>, {blocks_of(args.n), kThreads}, target,
+                    args.start.to_int64(), args.step.to_int64(), args.n);
     } else {
-      arange_kernel<<<blocks_of(args.n), kThreads, 0, stream()>>>(target, args.start.to_double(),
-                                                                  args.step.to_double(), args.n);
+      launch_kernel(arange_kernel<T>, {blocks_of(args.n), kThreads}, target, args.start.to_double(),
+                    args.step.to_double(), args.n);
     }
   });
   check_launch("arange");

@@ -44,6 +44,7 @@ inline constexpr int kTransposeTile = sizeof(T) <= 2 ? 64 : 32;
 template <class T>
 __global__ void __launch_bounds__(kTransposeLanes* kTransposeWarps)
     transpose_kernel(const __grid_constant__ TransposeParams params) {
+  wait_for_stream();
   constexpr int kTile = kTransposeTile<T>;
   __shared__ T tile[kTile][kTile + (sizeof(T) <= 2 ? 4 / sizeof(T) : 1)];
   const TilePlace place(params, kTile);

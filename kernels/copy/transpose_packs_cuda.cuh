@@ -61,6 +61,7 @@ __device__ inline uint32_t turned_word(const TurnedPack<Tile> (&columns)[Tile::k
 template <class T>
 __global__ void __launch_bounds__(PackTile<T>::kThreads)
     transpose_packs_kernel(const __grid_constant__ TransposeParams params) {
+  wait_for_stream();
   using Tile = PackTile<T>;
   constexpr int kPack = Tile::kPack, kSide = Tile::kSide;
   __shared__ typename Tile::Access rows[Tile::kTile][kSide];

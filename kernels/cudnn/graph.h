@@ -34,10 +34,27 @@ struct CudnnPlan {
   int64_t workspace_bytes = 0;
 };
 
-/// Compiles a graph by cuDNN's first choice among the kernels that keep to the precision of float32
-/// and, with `must_repeat`, give the same bits in every run. The plan is empty when there is none.
-CudnnPlan make_cudnn_plan(const std::shared_ptr<fe::graph::Graph>& graph, DType dtype,
-                          Float32Precision precision, bool must_repeat);
+/// What a plan may and may not do: keep to the precision of float32, give the same bits in every
+/// run.
+struct CudnnTerms {
+  DType dtype;
+  Float32Precision precision;
+  bool must_repeat;
+};
+
+/// Compiles a graph by the first of the kernels that `mode` proposes which keeps to the terms. The
+/// plan is empty when there is none.
+CudnnPlan make_cudnn_plan(const std::shared_ptr<fe::graph::Graph>& graph, const CudnnTerms& terms,
+                          fe::HeurMode_t mode);
+
+/// The same by cuDNN's heuristic or, where that proposes nothing that runs, by the kernels that
+/// cuDNN falls back to. To list those takes it several times as long. `build` makes the graph.
+template <class Build>
+CudnnPlan make_cudnn_plan(const Build& build, const CudnnTerms& terms) {
+  CudnnPlan plan = make_cudnn_plan(build(), terms, fe::HeurMode_t::A);
+  if (plan.graph == nullptr) plan = make_cudnn_plan(build(), terms, fe::HeurMode_t::FALLBACK);
+  return plan;
+}
 
 /// Runs a plan on the current stream; `tensors` are pointers by the uids of the graph.
 /// @throws CudaError in the name of `op`.

@@ -77,17 +77,15 @@ std::shared_ptr<fe::graph::Graph> new_cudnn_graph(DType dtype) {
   return graph;
 }
 
-CudnnPlan make_cudnn_plan(const std::shared_ptr<fe::graph::Graph>& graph, DType dtype,
-                          Float32Precision precision, bool must_repeat) {
+CudnnPlan make_cudnn_plan(const std::shared_ptr<fe::graph::Graph>& graph, const CudnnTerms& terms,
+                          fe::HeurMode_t mode) {
   const cudnnHandle_t handle = cudnn_handle();
   if (graph->validate().is_bad() || graph->build_operation_graph(handle).is_bad()) return {};
-  if (graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}).is_bad()) {
-    return {};
-  }
+  if (graph->create_execution_plans({mode}).is_bad()) return {};
   std::vector<fe::NumericalNote_t> refused = {fe::NumericalNote_t::DOWN_CONVERT_INPUTS,
                                               fe::NumericalNote_t::REDUCED_PRECISION_REDUCTION};
-  if (must_repeat) refused.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
-  if (dtype == DType::float32 && precision == Float32Precision::highest) {
+  if (terms.must_repeat) refused.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
+  if (terms.dtype == DType::float32 && terms.precision == Float32Precision::highest) {
     refused.push_back(fe::NumericalNote_t::TENSOR_CORE);  // which rounds the factors to tf32
   }
   graph->deselect_numeric_notes(refused);

@@ -9,6 +9,7 @@ namespace {
 template <class T>
 __global__ void check_range_kernel(const T* input, int64_t n, double low, double high,
                                    FaultReport report, const char* expected) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const double value = static_cast<double>(widen(input[i]));
@@ -25,9 +26,9 @@ __global__ void check_range_kernel(const T* input, int64_t n, double low, double
 
 template <class T>
 void launch(const CheckRangeArgs& args) {
-  check_range_kernel<<<blocks_for(args.n, 4), kThreads, 0, stream()>>>(
-      static_cast<const T*>(args.input), args.n, args.low, args.high, FaultReport(args.op),
-      args.expected);
+  launch_kernel(check_range_kernel<T>, {blocks_for(args.n, 4), kThreads},
+                static_cast<const T*>(args.input), args.n, args.low, args.high,
+                FaultReport(args.op), args.expected);
 }
 
 }  // namespace

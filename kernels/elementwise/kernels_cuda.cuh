@@ -187,6 +187,7 @@ __device__ inline void unpack(const uint4& pack, Stored stored, float (&x)[kCoun
 template <class B, bool kWide>
 __global__ void __launch_bounds__(kThreads)
     flat_kernel(const B body, const __grid_constant__ FlatParams params) {
+  wait_for_stream();
   constexpr int kOperands = B::operands();
   constexpr int kCount = flat_count(kWide);
   constexpr int kPacks = flat_packs(kWide, kOperands);
@@ -241,6 +242,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class B, class T, int kCount>
 __global__ void __launch_bounds__(kThreads)
     packed_kernel(const B body, const __grid_constant__ StridedParams params) {
+  wait_for_stream();
   constexpr int kOperands = B::operands();
   const uint32_t item = blockIdx.x * kThreads + threadIdx.x;
   if (item >= params.items) return;
@@ -266,6 +268,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class B, class T>
 __global__ void __launch_bounds__(kThreads)
     element_kernel(const B body, const __grid_constant__ StridedParams params) {
+  wait_for_stream();
   constexpr int kOperands = B::operands();
   const uint32_t item = blockIdx.x * kThreads + threadIdx.x;
   if (item >= params.items) return;

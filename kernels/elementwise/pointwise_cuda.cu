@@ -72,7 +72,7 @@ void launch(const Args& args, const PointwiseKernelSet& set, const void* kernel,
   set.make_body(args.parameters, body);
   void* arguments[] = {body, &params};
   const auto blocks = static_cast<unsigned>((threads + cuda::kThreads - 1) / cuda::kThreads);
-  cudaLaunchKernel(kernel, dim3(blocks), dim3(cuda::kThreads), arguments, 0, cuda::stream());
+  cuda::launch_kernel_with(kernel, {blocks, cuda::kThreads}, arguments);
   cuda::check_launch(name_of(args.op));
 }
 

@@ -12,6 +12,7 @@ template <class I, class K, class P>
 __global__ void __launch_bounds__(kThreads)
     embedding_keys_kernel(const I* index, FaultReport report, int64_t rows, int64_t padding_idx,
                           K* keys, P* positions, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const int64_t row = static_cast<int64_t>(index[i]);
@@ -45,13 +46,13 @@ void sum_rows(const EmbeddingBackwardArgs& args) {
   P* positions = reinterpret_cast<P*>(memory.as<K>() + 2 * n);
   const FaultReport report(args.op);
   if (args.index_dtype == DType::int32) {
-    embedding_keys_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
-        static_cast<const int32_t*>(args.index), report, args.rows, args.padding_idx, keys.data,
-        positions, n);
+    launch_kernel(embedding_keys_kernel<int32_t, K, P>, {blocks_for(n), kThreads},
+                  static_cast<const int32_t*>(args.index), report, args.rows, args.padding_idx,
+                  keys.data, positions, n);
   } else {
-    embedding_keys_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
-        static_cast<const int64_t*>(args.index), report, args.rows, args.padding_idx, keys.data,
-        positions, n);
+    launch_kernel(embedding_keys_kernel<int64_t, K, P>, {blocks_for(n), kThreads},
+                  static_cast<const int64_t*>(args.index), report, args.rows, args.padding_idx,
+                  keys.data, positions, n);
   }
   check_launch(args.op);
   put_sorted(put_of(args), keys, SortBuffer<P>{positions, positions + n});

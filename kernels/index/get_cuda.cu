@@ -11,6 +11,7 @@ template <class E, class I>
 __global__ void __launch_bounds__(kThreads)
     get_kernel(DeviceWalk walk, FaultReport report, const E* self, E* output, int64_t unit,
                int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     int64_t from, to;
@@ -52,11 +53,11 @@ void launch(const IndexGetArgs& args, const DeviceWalk& walk, int64_t unit) {
   const E* self = static_cast<const E*>(args.self);
   E* output = static_cast<E*>(args.output);
   if (args.index_dtype == DType::int32) {
-    get_kernel<E, int32_t>
-        <<<blocks_for(n), kThreads, 0, stream()>>>(walk, report, self, output, unit, n);
+    launch_kernel(get_kernel<E, int32_t>, {blocks_for(n), kThreads}, walk, report, self, output,
+                  unit, n);
   } else {
-    get_kernel<E, int64_t>
-        <<<blocks_for(n), kThreads, 0, stream()>>>(walk, report, self, output, unit, n);
+    launch_kernel(get_kernel<E, int64_t>, {blocks_for(n), kThreads}, walk, report, self, output,
+                  unit, n);
   }
   check_launch(args.op);
 }

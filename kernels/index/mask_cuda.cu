@@ -44,6 +44,7 @@ struct WarpBits {
 template <class Word>
 __global__ void __launch_bounds__(kThreads)
     count_tiles_kernel(const Word* input, Word mask, int64_t n, int64_t* counts, int64_t tiles) {
+  wait_for_stream();
   __shared__ int warp_counts[kWarps];
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
@@ -64,6 +65,7 @@ template <class Word, class Visit>
 __global__ void __launch_bounds__(kThreads)
     visit_nonzero_kernel(const Word* input, Word mask, int64_t n, const int64_t* before,
                          int64_t tiles, Visit visit) {
+  wait_for_stream();
   __shared__ int warp_counts[kWarps];
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -117,8 +119,9 @@ class NonzeroTiles {
   template <class Visit>
   void visit(const Visit& visit) const {
     visit_words([&]<class Word>(TypeTag<Word>, Word mask) {
-      visit_nonzero_kernel<<<grid(), kThreads, 0, stream()>>>(
-          static_cast<const Word*>(input_), mask, n_, before_.as<int64_t>(), tiles_, visit);
+      launch_kernel(visit_nonzero_kernel<Word, Visit>, {grid(), kThreads},
+                    static_cast<const Word*>(input_), mask, n_, before_.as<int64_t>(), tiles_,
+                    visit);
     });
     check_launch(op_);
   }
@@ -126,8 +129,8 @@ class NonzeroTiles {
  private:
   void count() const {
     visit_words([&]<class Word>(TypeTag<Word>, Word mask) {
-      count_tiles_kernel<<<grid(), kThreads, 0, stream()>>>(static_cast<const Word*>(input_), mask,
-                                                            n_, before_.as<int64_t>(), tiles_);
+      launch_kernel(count_tiles_kernel<Word>, {grid(), kThreads}, static_cast<const Word*>(input_),
+                    mask, n_, before_.as<int64_t>(), tiles_);
     });
     // What the scan reads last does not count.
     check(op_, cudaMemsetAsync(before_.as<int64_t>() + tiles_, 0, sizeof(int64_t), stream()));

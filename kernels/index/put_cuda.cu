@@ -12,6 +12,7 @@ template <class I, class K, class P>
 __global__ void __launch_bounds__(kThreads)
     put_keys_kernel(DeviceWalk keyed, FaultReport report, int64_t lowest, int64_t unit, K left_out,
                     int64_t lanes, K* keys, P* positions, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     int64_t at, source;
@@ -87,11 +88,11 @@ void put_with_keys(const SortedPut& put, const DeviceWalk& keyed, DType index_dt
   const K left_out = static_cast<K>(put.left_out);
   const int64_t lanes = put.lanes.numel();
   if (index_dtype == DType::int32) {
-    put_keys_kernel<int32_t, K, P><<<blocks_for(n), kThreads, 0, stream()>>>(
-        keyed, report, put.lowest, put.unit, left_out, lanes, keys.data, positions, n);
+    launch_kernel(put_keys_kernel<int32_t, K, P>, {blocks_for(n), kThreads}, keyed, report,
+                  put.lowest, put.unit, left_out, lanes, keys.data, positions, n);
   } else {
-    put_keys_kernel<int64_t, K, P><<<blocks_for(n), kThreads, 0, stream()>>>(
-        keyed, report, put.lowest, put.unit, left_out, lanes, keys.data, positions, n);
+    launch_kernel(put_keys_kernel<int64_t, K, P>, {blocks_for(n), kThreads}, keyed, report,
+                  put.lowest, put.unit, left_out, lanes, keys.data, positions, n);
   }
   check_launch(put.op);
   put_sorted(put, keys, SortBuffer<P>{positions, positions + n});

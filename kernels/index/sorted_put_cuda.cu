@@ -63,6 +63,7 @@ template <class E, class K, class P>
 __global__ void __launch_bounds__(kThreads)
     put_last_kernel(SortedPairs<K, P> pairs, Destination to, E* self, const E* source,
                     int64_t lanes) {
+  wait_for_stream();
   const int64_t total = pairs.n * lanes;
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t t = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; t < total; t += step) {
@@ -144,6 +145,7 @@ template <class T, class K, class P, int kPack>
 __global__ void __launch_bounds__(kThreads)
     combine_pieces_kernel(Combination<T> combination, SortedPairs<K, P> pairs, Destination to,
                           T* self, const T* source, int64_t packs, Combined<T>* pieces) {
+  wait_for_stream();
   using A = Combined<T>;
   using Pack = LanePack<T, kPack>;
   const int64_t total = pairs.n * packs;
@@ -204,6 +206,7 @@ template <class T, class K, class P>
 __global__ void __launch_bounds__(kThreads)
     combine_long_runs_kernel(Combination<T> combination, SortedPairs<K, P> pairs, Destination to,
                              T* self, int64_t lanes, int group, const Combined<T>* pieces) {
+  wait_for_stream();
   using A = Combined<T>;
   const int64_t chunks = ceil_divide(pairs.n, kChunk);
   const int64_t total = chunks * lanes;
@@ -270,8 +273,8 @@ class PutLaunch {
  private:
   void assign() const {
     visit_width(put_.dtype, [&]<class E>(TypeTag<E>) {
-      put_last_kernel<E, K, P><<<blocks_for(pairs_.n * lanes_), kThreads, 0, stream()>>>(
-          pairs_, to_, static_cast<E*>(put_.self), static_cast<const E*>(put_.source), lanes_);
+      launch_kernel(put_last_kernel<E, K, P>, {blocks_for(pairs_.n * lanes_), kThreads}, pairs_,
+                    to_, static_cast<E*>(put_.self), static_cast<const E*>(put_.source), lanes_);
     });
     check_launch(put_.op);
   }
@@ -299,9 +302,9 @@ class PutLaunch {
   template <class T, int kPack>
   void combine_pieces(const Combination<T>& combination, Combined<T>* pieces) const {
     const int64_t packs = lanes_ / kPack;
-    combine_pieces_kernel<T, K, P, kPack><<<blocks_for(pairs_.n * packs), kThreads, 0, stream()>>>(
-        combination, pairs_, to_, static_cast<T*>(put_.self), static_cast<const T*>(put_.source),
-        packs, pieces);
+    launch_kernel(combine_pieces_kernel<T, K, P, kPack>, {blocks_for(pairs_.n * packs), kThreads},
+                  combination, pairs_, to_, static_cast<T*>(put_.self),
+                  static_cast<const T*>(put_.source), packs, pieces);
     check_launch(put_.op);
   }
 
@@ -311,9 +314,9 @@ class PutLaunch {
     if (chunks == 1) return;
     // With few lanes a warp shares the pieces of a run; with many, neighbouring lanes are threads.
     const int group = lanes_ < kWarp ? kWarp : 1;
-    combine_long_runs_kernel<T, K, P>
-        <<<blocks_for(chunks * lanes_ * group), kThreads, 0, stream()>>>(
-            combination, pairs_, to_, static_cast<T*>(put_.self), lanes_, group, pieces);
+    launch_kernel(combine_long_runs_kernel<T, K, P>,
+                  {blocks_for(chunks * lanes_ * group), kThreads}, combination, pairs_, to_,
+                  static_cast<T*>(put_.self), lanes_, group, pieces);
     check_launch(put_.op);
   }
 

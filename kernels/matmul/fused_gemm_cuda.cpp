@@ -12,13 +12,13 @@ namespace {
 bool has_epilogue(const FusedGemmArgs& args) {
   if (args.m == 0 || args.n == 0 || args.k == 0) return false;
   if (!is_floating_point(args.dtype) || args.dtype == DType::float64) return false;
-  return args.fusion == Fusion::row_sums || args.activation == Activation::relu ||
-         args.activation == Activation::gelu_tanh;
+  if (args.fusion == Fusion::row_sums || args.activation == Activation::gelu_tanh) return true;
+  // To multiply by ReLU's derivative in the product is slower than in a pass of its own.
+  return args.activation == Activation::relu && args.fusion == Fusion::activation;
 }
 
-int32_t forward_epilogue(bool is_relu, bool has_bias, bool keeps) {
-  if (is_relu) {
-    if (keeps) return has_bias ? CUBLASLT_EPILOGUE_RELU_AUX_BIAS : CUBLASLT_EPILOGUE_RELU_AUX;
+int32_t forward_epilogue(Activation activation, bool has_bias, bool keeps) {
+  if (activation == Activation::relu) {
     return has_bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
   }
   if (keeps) return has_bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
@@ -26,33 +26,25 @@ int32_t forward_epilogue(bool is_relu, bool has_bias, bool keeps) {
 }
 
 int32_t epilogue_of(const FusedGemmArgs& args) {
-  const bool is_relu = args.activation == Activation::relu;
   switch (args.fusion) {
     // Our a is cuBLASLt's B, whose transpose has the rows of a for its columns.
     case Fusion::row_sums: return CUBLASLT_EPILOGUE_BGRADB;
     case Fusion::activation:
-      return forward_epilogue(is_relu, args.bias != nullptr, args.kept != nullptr);
+      return forward_epilogue(args.activation, args.bias != nullptr, args.kept != nullptr);
     // The derivative alone: where it sums the columns too, which would be the gradient of a bias,
     // cuBLASLt takes three times as long on an H100. The product of row_sums has them for nothing.
-    default: return is_relu ? CUBLASLT_EPILOGUE_DRELU : CUBLASLT_EPILOGUE_DGELU;
+    default: return CUBLASLT_EPILOGUE_DGELU;
   }
 }
 
-// How far apart the rows of what is kept lie, in elements of it: bits of a mask, numbers otherwise.
-int64_t kept_row(const FusedGemmArgs& args) {
-  return args.activation == Activation::relu ? 8 * relu_mask_row_bytes(args.n) : args.n;
-}
-
-// The multiple that cuBLASLt asks of kept_row().
-int64_t kept_row_unit(const FusedGemmArgs& args) {
-  return args.activation == Activation::relu ? 128 : 8;
-}
+// What cuBLASLt asks the rows of what is kept to be a multiple of, in elements.
+constexpr int64_t kKeptRowUnit = 8;
 
 }  // namespace
 
 bool run_fused_gemm(const FusedGemmArgs& args) {
   if (!has_epilogue(args)) return false;
-  if (args.kept != nullptr && kept_row(args) % kept_row_unit(args) != 0) return false;
+  if (args.kept != nullptr && args.n % kKeptRowUnit != 0) return false;
   const std::optional<ColumnMajor> a =
       as_columns(args.m, args.k, args.a.row_stride, args.a.col_stride);
   const std::optional<ColumnMajor> b =
@@ -68,7 +60,7 @@ bool run_fused_gemm(const FusedGemmArgs& args) {
 
   const auto item = static_cast<int64_t>(item_size(args.dtype));
   GemmKey key = row_major_key(args.m, args.n, args.k, *a, *b, args.n);
-  key.ld_aux = args.kept == nullptr ? 0 : kept_row(args);
+  key.ld_aux = args.kept == nullptr ? 0 : args.n;
   key.dtype = static_cast<int32_t>(args.dtype);
   key.epilogue = epilogue_of(args);
   key.precision = static_cast<int32_t>(args.precision);

@@ -64,6 +64,7 @@ __device__ void finish(const GemmView<T>& view, S sum, int64_t row, int64_t col,
 // A block makes a tile of c; the batches beyond the grid's depth follow in turn.
 template <class T>
 __global__ void plain_gemm_kernel(const GemmView<T> view) {
+  wait_for_stream();
   using S = typename SumType<T>::type;
   __shared__ S left[kTile][kTile + 1];
   __shared__ S right[kTile][kTile + 1];
@@ -96,6 +97,7 @@ __global__ void plain_gemm_kernel(const GemmView<T> view) {
 
 template <class T>
 __global__ void epilogue_kernel(const GemmView<T> view, int64_t n) {
+  wait_for_stream();
   using S = typename SumType<T>::type;
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   const int64_t matrix = view.m * view.n;
@@ -161,6 +163,7 @@ __device__ S sum_of_block(S value) {
 template <class T, class S>
 __global__ void dot_parts_kernel(const T* a, int64_t a_stride, const T* b, int64_t b_stride,
                                  int64_t n, S* parts) {
+  wait_for_stream();
   S sum = S(0);
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
@@ -172,6 +175,7 @@ __global__ void dot_parts_kernel(const T* a, int64_t a_stride, const T* b, int64
 
 template <class T, class S>
 __global__ void dot_total_kernel(const S* parts, int count, T* output) {
+  wait_for_stream();
   S sum = S(0);
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) sum += parts[i];
   sum = sum_of_block(sum);
@@ -196,7 +200,7 @@ void run_plain_gemm(const GemmArgs& args) {
     const dim3 grid(static_cast<unsigned>((args.n + kTile - 1) / kTile),
                     static_cast<unsigned>(rows),
                     batch < kMaxGridZ ? static_cast<unsigned>(batch) : kMaxGridZ);
-    plain_gemm_kernel<T><<<grid, dim3(kTile, kTile), 0, stream()>>>(view_of<T>(args));
+    launch_kernel(plain_gemm_kernel<T>, {grid, dim3(kTile, kTile)}, view_of<T>(args));
     check_launch("matmul");
   });
 }
@@ -209,7 +213,7 @@ void run_gemm_epilogue(const GemmArgs& args) {
     GemmView<T> view = view_of<T>(args);
     view.alpha = 1;
     view.beta = 0;
-    epilogue_kernel<T><<<blocks_for(n), kThreads, 0, stream()>>>(view, n);
+    launch_kernel(epilogue_kernel<T>, {blocks_for(n), kThreads}, view, n);
     check_launch("matmul");
   });
 }
@@ -221,12 +225,12 @@ void run_dot(const DotArgs& args) {
     const int64_t wanted = (args.n + kThreads - 1) / kThreads;
     const int blocks = static_cast<int>(wanted < 1 ? 1 : wanted > kDotBlocks ? kDotBlocks : wanted);
     const taut::cuda::Scratch parts(sizeof(S) * kDotBlocks);
-    dot_parts_kernel<T, S><<<blocks, kThreads, 0, stream()>>>(
-        static_cast<const T*>(args.a), args.a_stride, static_cast<const T*>(args.b), args.b_stride,
-        args.n, parts.as<S>());
+    launch_kernel(dot_parts_kernel<T, S>, {blocks, kThreads}, static_cast<const T*>(args.a),
+                  args.a_stride, static_cast<const T*>(args.b), args.b_stride, args.n,
+                  parts.as<S>());
     check_launch("dot");
-    dot_total_kernel<T, S>
-        <<<1, kThreads, 0, stream()>>>(parts.as<S>(), blocks, static_cast<T*>(args.output));
+    launch_kernel(dot_total_kernel<T, S>, {1, kThreads}, parts.as<S>(), blocks,
+                  static_cast<T*>(args.output));
     check_launch("dot");
   });
 }

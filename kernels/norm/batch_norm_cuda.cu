@@ -17,6 +17,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     recall_kernel(Parameter<T> running_mean, Parameter<T> running_var, int64_t channels, double eps,
                   Compute<T>* mean, Compute<T>* invstd) {
+  wait_for_stream();
   using A = Compute<T>;
   const int64_t channel = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (channel >= channels) return;
@@ -44,9 +45,10 @@ void recall(const Args& args, const ChannelPair& to) {
   visit_floating("batch_norm", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using A = Compute<T>;
-    recall_kernel<T><<<blocks_of(args.channels), kThreads, 0, stream()>>>(
-        {args.running_mean, args.parameter_dtype}, {args.running_var, args.parameter_dtype},
-        args.channels, args.eps, static_cast<A*>(to.first()), static_cast<A*>(to.second()));
+    launch_kernel(recall_kernel<T>, {blocks_of(args.channels), kThreads},
+                  {args.running_mean, args.parameter_dtype},
+                  {args.running_var, args.parameter_dtype}, args.channels, args.eps,
+                  static_cast<A*>(to.first()), static_cast<A*>(to.second()));
   });
 }
 
@@ -66,6 +68,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     finish_gradients_kernel(const __grid_constant__ Finish<T> of, Compute<T>* slope,
                             Compute<T>* shift) {
+  wait_for_stream();
   using A = Compute<T>;
   const int64_t channel = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (channel >= of.channels) return;
@@ -153,8 +156,8 @@ void batch_norm_backward(const BatchNormBackwardArgs& args) {
                          {args.grad_bias, args.parameter_dtype},
                          args.channels,
                          static_cast<double>(args.batch * args.spatial)};
-      finish_gradients_kernel<T><<<blocks_of(args.channels), kThreads, 0, stream()>>>(
-          of, static_cast<A*>(tilt.first()), static_cast<A*>(tilt.second()));
+      launch_kernel(finish_gradients_kernel<T>, {blocks_of(args.channels), kThreads}, of,
+                    static_cast<A*>(tilt.first()), static_cast<A*>(tilt.second()));
     });
   }
   if (args.grad_input != nullptr) {

@@ -93,6 +93,7 @@ template <class T, class Of, int kPack>
 __global__ void __launch_bounds__(kChunkThreads)
     sum_runs_kernel(const __grid_constant__ Of of, const __grid_constant__ Channels in,
                     typename Of::Found* found) {
+  wait_for_stream();
   using A = Compute<T>;
   constexpr int kPacks = kBatch<kPack> / kPack;
   const RowTeam team(in.lanes);
@@ -136,6 +137,7 @@ template <class T, class Of>
 __global__ void __launch_bounds__(kWarp* kColumnWarps)
     sum_columns_kernel(const __grid_constant__ Of of, const __grid_constant__ Channels in,
                        typename Of::Found* found) {
+  wait_for_stream();
   using A = Compute<T>;
   constexpr int kRows = 8;
   const int64_t tile = blockIdx.x / in.chunks;
@@ -206,7 +208,7 @@ template <class T, class Of>
 void launch_chunks(const Of& of, Channels in, bool aligned, typename Of::Found* found) {
   if (in.spatial == 1) {
     const auto blocks = static_cast<unsigned>(ceil_divide(in.channels, kWarp) * in.chunks);
-    sum_columns_kernel<T, Of><<<blocks, dim3(kWarp, kColumnWarps), 0, stream()>>>(of, in, found);
+    launch_kernel(sum_columns_kernel<T, Of>, {blocks, dim3(kWarp, kColumnWarps)}, of, in, found);
     return;
   }
   int64_t wanted = ceil_divide(in.chunk_size, kElementsPerThread);
@@ -215,7 +217,7 @@ void launch_chunks(const Of& of, Channels in, bool aligned, typename Of::Found* 
   in.lanes = plan.lanes;
   const bool packs = aligned && in.spatial % kPackCount<T> == 0;
   const auto kernel = packs ? &sum_runs_kernel<T, Of, kPackCount<T>> : &sum_runs_kernel<T, Of, 1>;
-  kernel<<<plan.blocks, plan.threads, 0, stream()>>>(of, in, found);
+  launch_kernel(kernel, {plan.blocks, plan.threads}, of, in, found);
 }
 
 // ---- What becomes of them -----------------------------------------------------------------------
@@ -242,6 +244,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     finish_statistics_kernel(const Moments<Compute<T>>* found, int64_t channels, int64_t chunks,
                              double n, const __grid_constant__ Statistics<T> to) {
+  wait_for_stream();
   using A = Compute<T>;
   const RowTeam team(kWarp);
   const bool exists = team.row < channels;
@@ -267,6 +270,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class A>
 __global__ void __launch_bounds__(kThreads)
     finish_sums_kernel(const SumPair<A>* found, int64_t channels, int64_t chunks, double* sums) {
+  wait_for_stream();
   const RowTeam team(kWarp);
   const bool exists = team.row < channels;
   SumPair<double> all{0.0, 0.0};
@@ -308,8 +312,8 @@ void find_statistics(const StatisticsCall& call) {
                            call.is_rms,
                            {call.running_mean, call.parameter_dtype},
                            {call.running_var, call.parameter_dtype}};
-    finish_statistics_kernel<T><<<blocks_of_warps(in.channels), kThreads, 0, stream()>>>(
-        found, in.channels, in.chunks, static_cast<double>(in.batch * in.spatial), to);
+    launch_kernel(finish_statistics_kernel<T>, {blocks_of_warps(in.channels), kThreads}, found,
+                  in.channels, in.chunks, static_cast<double>(in.batch * in.spatial), to);
   });
 }
 
@@ -323,8 +327,8 @@ void sum_channels(const ChannelSumsCall& call) {
     const GradientSums<T> of{static_cast<const T*>(call.input), static_cast<const T*>(call.grad),
                              static_cast<const A*>(call.mean), in.per_mean};
     launch_chunks<T>(of, in, is_aligned(call.input) && is_aligned(call.grad), found);
-    finish_sums_kernel<<<blocks_of_warps(in.channels), kThreads, 0, stream()>>>(
-        found, in.channels, in.chunks, call.sums);
+    launch_kernel(finish_sums_kernel<A>, {blocks_of_warps(in.channels), kThreads}, found,
+                  in.channels, in.chunks, call.sums);
   });
 }
 

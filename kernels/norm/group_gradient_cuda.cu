@@ -24,6 +24,7 @@ template <class T>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     group_slopes_kernel(const __grid_constant__ Groups<T> of, Compute<T>* slope, Compute<T>* shift,
                         int lanes) {
+  wait_for_stream();
   using A = Compute<T>;
   const RowTeam team(lanes);
   const bool exists = team.row < of.batch * of.groups;
@@ -46,6 +47,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     group_parameters_kernel(const __grid_constant__ Groups<T> of, ParameterOut<T> grad_weight,
                             ParameterOut<T> grad_bias) {
+  wait_for_stream();
   const int64_t channel = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (channel >= of.channels) return;
   const int64_t group = channel / of.per_group;
@@ -85,8 +87,8 @@ void launch_steps(const GroupNormBackwardArgs& args, bool is_rms) {
     const taut::cuda::Scratch slopes(static_cast<size_t>(groups) * sizeof(A));
     const taut::cuda::Scratch shifts(static_cast<size_t>(groups) * sizeof(A));
     const TeamPlan plan = plan_teams(groups, (per_group + 3) / 4);
-    group_slopes_kernel<T><<<plan.blocks, plan.threads, 0, stream()>>>(of, slopes.as<A>(),
-                                                                       shifts.as<A>(), plan.lanes);
+    launch_kernel(group_slopes_kernel<T>, {plan.blocks, plan.threads}, of, slopes.as<A>(),
+                  shifts.as<A>(), plan.lanes);
     write_gradient({.dtype = args.dtype,
                     .shape = {args.batch, args.channels, args.spatial, per_group},
                     .grad = args.grad_output,
@@ -101,8 +103,8 @@ void launch_steps(const GroupNormBackwardArgs& args, bool is_rms) {
   }
   if (args.grad_weight == nullptr && args.grad_bias == nullptr) return;
   const auto blocks = static_cast<unsigned>((args.channels + kThreads - 1) / kThreads);
-  group_parameters_kernel<T><<<blocks, kThreads, 0, stream()>>>(
-      of, {args.grad_weight, args.parameter_dtype}, {args.grad_bias, args.parameter_dtype});
+  launch_kernel(group_parameters_kernel<T>, {blocks, kThreads}, of,
+                {args.grad_weight, args.parameter_dtype}, {args.grad_bias, args.parameter_dtype});
 }
 
 }  // namespace

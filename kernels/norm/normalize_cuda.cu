@@ -91,6 +91,7 @@ struct Normalize {
 template <class T, int kPack>
 __global__ void __launch_bounds__(kThreads)
     normalize_kernel(const __grid_constant__ Normalize<T> of) {
+  wait_for_stream();
   using A = Compute<T>;
   const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kPack;
   if (i >= of.places.numel) return;
@@ -127,6 +128,7 @@ struct Gradient {
 template <class T, int kPack>
 __global__ void __launch_bounds__(kThreads)
     gradient_kernel(const __grid_constant__ Gradient<T> of) {
+  wait_for_stream();
   using A = Compute<T>;
   const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kPack;
   if (i >= of.places.numel) return;
@@ -177,7 +179,7 @@ void normalize(const NormalizeCall& call) {
     const auto kernel =
         layout.packs ? &normalize_kernel<T, kPackCount<T>> : &normalize_kernel<T, 1>;
     const unsigned blocks = blocks_of(layout.places.numel, layout.packs ? kPackCount<T> : 1);
-    kernel<<<blocks, kThreads, 0, stream()>>>(of);
+    launch_kernel(kernel, {blocks, kThreads}, of);
   });
 }
 
@@ -202,7 +204,7 @@ void write_gradient(const GradientCall& call) {
                          layout.along};
     const auto kernel = layout.packs ? &gradient_kernel<T, kPackCount<T>> : &gradient_kernel<T, 1>;
     const unsigned blocks = blocks_of(layout.places.numel, layout.packs ? kPackCount<T> : 1);
-    kernel<<<blocks, kThreads, 0, stream()>>>(of);
+    launch_kernel(kernel, {blocks, kThreads}, of);
   });
 }
 

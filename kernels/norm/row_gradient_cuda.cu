@@ -97,6 +97,7 @@ __device__ inline void store_partial(const RowGradients<T>& of, const RowTeam& t
 template <class T, int kPack, bool kRing>
 __global__ void __launch_bounds__(kMostThreads, 1)
     row_gradient_kernel(const __grid_constant__ RowGradients<T> of, int lanes) {
+  wait_for_stream();
   using A = Compute<T>;
   using Ring = RowRing<T, kItems<T>>;
   constexpr int kCount = kItems<T>;
@@ -176,6 +177,7 @@ template <class T>
 __global__ void __launch_bounds__(kWarp* kSumWarps)
     sum_parts_kernel(const Compute<T>* partial, int64_t parts, int n, ParameterOut<T> grad_weight,
                      ParameterOut<T> grad_bias) {
+  wait_for_stream();
   using A = Compute<T>;
   const int64_t column = int64_t{blockIdx.x} * kWarp + threadIdx.x;  // of both lists
   const bool exists = column < 2 * int64_t{n};
@@ -198,13 +200,13 @@ void launch_rows(const RowGradients<T>& of, bool packs, const TeamPlan& plan) {
   constexpr auto kThroughRing = &row_gradient_kernel<T, kPack, true>;
   const int ring_bytes = plan.threads * RowRing<T, kItems<T>>::kBytesPerThread;
   if (packs && ring_bytes <= shared_bytes_for_copies<kThroughRing>("norm")) {
-    kThroughRing<<<plan.blocks, plan.threads, static_cast<size_t>(ring_bytes), stream()>>>(
-        of, plan.lanes);
+    launch_kernel(kThroughRing, {plan.blocks, plan.threads, static_cast<size_t>(ring_bytes)}, of,
+                  plan.lanes);
     return;
   }
   const auto kernel =
       packs ? &row_gradient_kernel<T, kPack, false> : &row_gradient_kernel<T, 1, false>;
-  kernel<<<plan.blocks, plan.threads, 0, stream()>>>(of, plan.lanes);
+  launch_kernel(kernel, {plan.blocks, plan.threads}, of, plan.lanes);
 }
 
 template <class T>
@@ -233,9 +235,8 @@ void launch_gradient(const LayerNormBackwardArgs& args, bool is_rms) {
   launch_rows(of, packs, plan);
   if (!has_parameters) return;
   const auto blocks = static_cast<unsigned>((2 * int64_t{n} + kWarp - 1) / kWarp);
-  sum_parts_kernel<T><<<blocks, dim3(kWarp, kSumWarps), 0, stream()>>>(
-      scratch.as<A>(), parts, n, {args.grad_weight, args.parameter_dtype},
-      {args.grad_bias, args.parameter_dtype});
+  launch_kernel(sum_parts_kernel<T>, {blocks, dim3(kWarp, kSumWarps)}, scratch.as<A>(), parts, n,
+                {args.grad_weight, args.parameter_dtype}, {args.grad_bias, args.parameter_dtype});
 }
 
 // No rows: the gradients of parameters are sums over nothing.

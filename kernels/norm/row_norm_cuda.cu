@@ -58,6 +58,7 @@ __device__ inline void load_parameters(const Rows<T>& of, int64_t row, int at,
 template <class T, Kind kKind, int kItems, int kPack>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     row_norm_kernel(const __grid_constant__ Rows<T> of, int lanes) {
+  wait_for_stream();
   using A = Compute<T>;
   const RowTeam team(lanes);
   const bool exists = team.row < of.rows;
@@ -109,8 +110,8 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
 template <class T, Kind kKind, int kItems, int kPack>
 void launch_rows(const Rows<T>& of) {
   const TeamPlan plan = plan_teams(of.rows, (of.n + kItems - 1) / kItems);
-  row_norm_kernel<T, kKind, kItems, kPack>
-      <<<plan.blocks, plan.threads, 0, stream()>>>(of, plan.lanes);
+  launch_kernel(row_norm_kernel<T, kKind, kItems, kPack>, {plan.blocks, plan.threads}, of,
+                plan.lanes);
 }
 
 template <class T, Kind kKind>

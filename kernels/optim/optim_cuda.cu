@@ -95,6 +95,7 @@ template <class T, class Update, int kCapacity>
 __global__ void __launch_bounds__(kThreads, 3)
     update_kernel(const __grid_constant__ TensorTable<kCapacity> table,
                   const __grid_constant__ Update update, const DeviceControl control) {
+  wait_for_stream();
   using A = Compute<T>;
   constexpr int kPack = kPackCount<T>;
   const ListChunk chunk(table);
@@ -154,8 +155,9 @@ void launch_update(const ParamList& list, const void* const* const (&lists)[kLis
                               list.control.skipped_steps};
   for_list(
       list.sizes, list.count, lists,
-      [&](const auto& table, uint32_t chunks, int64_t) {
-        update_kernel<T><<<chunks, kThreads, 0, stream()>>>(table, update, control);
+      [&]<int kCapacity>(const TensorTable<kCapacity>& table, uint32_t chunks, int64_t) {
+        launch_kernel(update_kernel<T, Update, kCapacity>, {chunks, kThreads}, table, update,
+                      control);
       },
       &ScalarSource<Update>::scalar, &source);
 }
@@ -214,6 +216,7 @@ void scale(const ScaleListArgs& args) {
 template <class T, int kCapacity>
 __global__ void __launch_bounds__(kThreads)
     chunk_squares_kernel(const __grid_constant__ TensorTable<kCapacity> table, double* found) {
+  wait_for_stream();
   using A = Compute<T>;
   const ListChunk chunk(table);
   const T* x = static_cast<const T*>(table.data[0][chunk.tensor]) + chunk.begin;
@@ -237,6 +240,7 @@ __global__ void __launch_bounds__(kThreads)
 
 __global__ void __launch_bounds__(kSumThreads)
     sum_chunks_kernel(const double* found, int64_t chunks, double* total) {
+  wait_for_stream();
   double sum = 0;
   for (int64_t i = threadIdx.x; i < chunks; i += kSumThreads) sum += found[i];
   sum = RowTeam(kSumThreads).fold(sum, Sum{});
@@ -249,12 +253,14 @@ void sum_squares(const SumSquaresArgs& args) {
   auto* found = scratch.as<double>();
   visit_floating("sum_squares", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    for_list(args.sizes, args.count, {args.tensors},
-             [&](const auto& table, uint32_t count, int64_t before) {
-               chunk_squares_kernel<T><<<count, kThreads, 0, stream()>>>(table, found + before);
-             });
+    for_list(
+        args.sizes, args.count, {args.tensors},
+        [&]<int kCapacity>(const TensorTable<kCapacity>& table, uint32_t count, int64_t before) {
+          launch_kernel(chunk_squares_kernel<T, kCapacity>, {count, kThreads}, table,
+                        found + before);
+        });
   });
-  sum_chunks_kernel<<<1, kSumThreads, 0, stream()>>>(found, chunks, args.total);
+  launch_kernel(sum_chunks_kernel, {1, kSumThreads}, found, chunks, args.total);
   check_launch("sum_squares");
 }
 

@@ -59,6 +59,7 @@ struct LargestOfWindow {
 template <class T, class R>
 __global__ void __launch_bounds__(kThreads)
     adaptive_pool_kernel(AdaptiveWindows w, R reducer, const T* input, int group, int64_t n) {
+  wait_for_stream();
   const int lane = static_cast<int>(threadIdx.x) % group;
   const int rows = static_cast<int>(blockDim.x) / group;
   const int64_t step = int64_t{gridDim.x} * rows;
@@ -98,8 +99,8 @@ void launch(const Args& args, const R& reducer) {
   const int64_t n = args.planes * windows.output_plane();
   const bool is_shared = windows.input_plane() / windows.output_plane() >= kWarp;
   const int group = is_shared ? kWarp : 1;
-  adaptive_pool_kernel<<<blocks_for(n * group), kThreads, 0, stream()>>>(
-      windows, reducer, static_cast<const T*>(args.input), group, n);
+  launch_kernel(adaptive_pool_kernel<T, R>, {blocks_for(n * group), kThreads}, windows, reducer,
+                static_cast<const T*>(args.input), group, n);
 }
 
 }  // namespace

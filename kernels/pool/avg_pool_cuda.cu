@@ -23,6 +23,7 @@ struct Divisor {
 template <class T, class Windows>
 __global__ void __launch_bounds__(kThreads)
     avg_pool_kernel(Windows w, Divisor divisor, const T* input, T* output, int64_t n) {
+  wait_for_stream();
   using Int = typename Windows::Index;
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
@@ -38,6 +39,7 @@ template <class T, class Windows>
 __global__ void __launch_bounds__(kThreads)
     avg_pool_backward_kernel(Windows w, Divisor divisor, const T* grad_output, T* grad_input,
                              int64_t n) {
+  wait_for_stream();
   using Int = typename Windows::Index;
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
@@ -57,9 +59,8 @@ void run_avg_pool_backward(const char* op, const Args& args, const Windows& wind
   const int64_t n = args.planes * int64_t{windows.input_plane()};
   if (n == 0) return;
   visit_floating(op, args.dtype, [&]<class T>(TypeTag<T>) {
-    avg_pool_backward_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
-        windows, divisor, static_cast<const T*>(args.grad_output), static_cast<T*>(args.grad_input),
-        n);
+    launch_kernel(avg_pool_backward_kernel<T, Windows>, {blocks_for(n), kThreads}, windows, divisor,
+                  static_cast<const T*>(args.grad_output), static_cast<T*>(args.grad_input), n);
   });
   check_launch(op);
 }
@@ -70,10 +71,10 @@ void avg_pool(const AvgPoolArgs& args) {
   const int64_t n = args.planes * args.shape.output_size.numel();
   if (n == 0) return;
   const Divisor divisor{args.count_include_pad, args.divisor_override};
-  with_windows(args.shape, [&](const auto& windows) {
+  with_windows(args.shape, [&]<class Windows>(const Windows& windows) {
     visit_floating("avg_pool", args.dtype, [&]<class T>(TypeTag<T>) {
-      avg_pool_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
-          windows, divisor, static_cast<const T*>(args.input), static_cast<T*>(args.output), n);
+      launch_kernel(avg_pool_kernel<T, Windows>, {blocks_for(n), kThreads}, windows, divisor,
+                    static_cast<const T*>(args.input), static_cast<T*>(args.output), n);
     });
   });
   check_launch("avg_pool");
@@ -81,7 +82,7 @@ void avg_pool(const AvgPoolArgs& args) {
 
 void avg_pool_backward(const AvgPoolBackwardArgs& args) {
   const Divisor divisor{args.count_include_pad, args.divisor_override};
-  with_windows(args.shape, [&](const auto& windows) {
+  with_windows(args.shape, [&]<class Windows>(const Windows& windows) {
     run_avg_pool_backward("avg_pool_backward", args, windows, divisor);
   });
 }

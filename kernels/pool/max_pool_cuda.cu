@@ -10,6 +10,7 @@ namespace {
 template <class T, class Windows>
 __global__ void __launch_bounds__(kThreads)
     max_pool_kernel(Windows w, const T* input, T* output, int64_t* indices, int64_t n) {
+  wait_for_stream();
   using Int = typename Windows::Index;
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
@@ -33,6 +34,7 @@ template <class T, class Windows>
 __global__ void __launch_bounds__(kThreads)
     max_pool_backward_kernel(Windows w, const T* grad_output, const int64_t* indices, T* grad_input,
                              int64_t n) {
+  wait_for_stream();
   using Int = typename Windows::Index;
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
@@ -52,9 +54,9 @@ template <class Windows>
 void run_max_pool_backward(const MaxPoolBackwardArgs& args, const Windows& windows) {
   const int64_t n = args.planes * args.input_plane;
   visit_floating("max_pool_backward", args.dtype, [&]<class T>(TypeTag<T>) {
-    max_pool_backward_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
-        windows, static_cast<const T*>(args.grad_output), args.indices,
-        static_cast<T*>(args.grad_input), n);
+    launch_kernel(max_pool_backward_kernel<T, Windows>, {blocks_for(n), kThreads}, windows,
+                  static_cast<const T*>(args.grad_output), args.indices,
+                  static_cast<T*>(args.grad_input), n);
   });
   check_launch("max_pool_backward");
 }
@@ -64,11 +66,11 @@ void run_max_pool_backward(const MaxPoolBackwardArgs& args, const Windows& windo
 void max_pool(const MaxPoolArgs& args) {
   const int64_t n = args.planes * args.shape.output_size.numel();
   if (n == 0) return;
-  with_windows(args.shape, [&](const auto& windows) {
+  with_windows(args.shape, [&]<class Windows>(const Windows& windows) {
     visit_numeric("max_pool", args.dtype, [&]<class T>(TypeTag<T>) {
-      max_pool_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
-          windows, static_cast<const T*>(args.input), static_cast<T*>(args.output), args.indices,
-          n);
+      launch_kernel(max_pool_kernel<T, Windows>, {blocks_for(n), kThreads}, windows,
+                    static_cast<const T*>(args.input), static_cast<T*>(args.output), args.indices,
+                    n);
     });
   });
   check_launch("max_pool");

@@ -115,6 +115,7 @@ struct Cauchy {
 template <class T, class Make>
 __global__ void __launch_bounds__(kThreads)
     fill_kernel(T* out, int64_t n, RandomStream stream, Make make, bool whole) {
+  wait_for_stream();
   constexpr int kCount = kPerBlock<T>;
   const int64_t i = stream_block();
   if (i * kCount >= n) return;
@@ -131,8 +132,8 @@ template <class T, class Make>
 void fill(const RandomArgs& args, const Make& make) {
   constexpr int kCount = kPerBlock<T>;
   T* out = static_cast<T*>(args.output);
-  fill_kernel<<<blocks_for_stream(args.n, kCount), kThreads, 0, stream()>>>(
-      out, args.n, RandomStream(args), make, is_aligned(out, Pack<T, kCount>::kAccess));
+  launch_kernel(fill_kernel<T, Make>, {blocks_for_stream(args.n, kCount), kThreads}, out, args.n,
+                RandomStream(args), make, is_aligned(out, Pack<T, kCount>::kAccess));
 }
 
 void uniform(const UniformArgs& args) {

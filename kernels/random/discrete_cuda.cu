@@ -28,6 +28,7 @@ template <class Word>
 __global__ void __launch_bounds__(kThreads)
     bernoulli_kernel(Word* out, int64_t n, RandomStream stream, WordThreshold is_under,
                      const void* probabilities, DType probability_dtype, Word one, bool whole) {
+  wait_for_stream();
   const int64_t i = stream_block();
   if (i * kWords >= n) return;
   const PhiloxBlock block = stream.block(i);
@@ -49,10 +50,10 @@ void bernoulli(const BernoulliArgs& args) {
   visit_width(args.dtype, [&](auto tag) {
     using Word = typename decltype(tag)::type;
     Word* out = static_cast<Word*>(args.output);
-    bernoulli_kernel<<<blocks_for_stream(args.n, kWords), kThreads, 0, stream()>>>(
-        out, args.n, RandomStream(args), WordThreshold(args.p), args.probabilities,
-        args.probability_dtype, static_cast<Word>(bits_of_one(args.dtype)),
-        is_aligned(out, Pack<Word, kWords>::kAccess));
+    launch_kernel(bernoulli_kernel<Word>, {blocks_for_stream(args.n, kWords), kThreads}, out,
+                  args.n, RandomStream(args), WordThreshold(args.p), args.probabilities,
+                  args.probability_dtype, static_cast<Word>(bits_of_one(args.dtype)),
+                  is_aligned(out, Pack<Word, kWords>::kAccess));
   });
   check_launch("bernoulli");
 }
@@ -74,6 +75,7 @@ template <class T, bool kIsWide>
 __global__ void __launch_bounds__(kThreads)
     randint_kernel(T* out, int64_t n, RandomStream stream, uint64_t low, uint64_t range,
                    bool whole) {
+  wait_for_stream();
   constexpr int kCount = kIsWide ? 2 : 4;
   const int64_t i = stream_block();
   if (i * kCount >= n) return;
@@ -98,9 +100,9 @@ void launch_randint(const RandintArgs& args) {
   constexpr int kCount = kIsWide ? 2 : 4;
   T* out = static_cast<T*>(args.output);
   const auto low = static_cast<uint64_t>(args.low);
-  randint_kernel<T, kIsWide><<<blocks_for_stream(args.n, kCount), kThreads, 0, stream()>>>(
-      out, args.n, RandomStream(args), low, static_cast<uint64_t>(args.high) - low,
-      is_aligned(out, Pack<T, kCount>::kAccess));
+  launch_kernel(randint_kernel<T, kIsWide>, {blocks_for_stream(args.n, kCount), kThreads}, out,
+                args.n, RandomStream(args), low, static_cast<uint64_t>(args.high) - low,
+                is_aligned(out, Pack<T, kCount>::kAccess));
 }
 
 void randint(const RandintArgs& args) {
@@ -121,6 +123,7 @@ void randint(const RandintArgs& args) {
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     geometric_kernel(T* out, int64_t n, RandomStream stream, double scale, bool whole) {
+  wait_for_stream();
   constexpr int kCount = kPerBlock<T>;
   using U = std::conditional_t<kCount == 2, double, float>;
   const int64_t i = stream_block();
@@ -146,9 +149,9 @@ void geometric(const GeometricArgs& args) {
     using T = typename decltype(tag)::type;
     constexpr int kCount = kPerBlock<T>;
     T* out = static_cast<T*>(args.output);
-    geometric_kernel<<<blocks_for_stream(args.n, kCount), kThreads, 0, stream()>>>(
-        out, args.n, RandomStream(args), 1.0 / std::log1p(-args.p),
-        is_aligned(out, Pack<T, kCount>::kAccess));
+    launch_kernel(geometric_kernel<T>, {blocks_for_stream(args.n, kCount), kThreads}, out, args.n,
+                  RandomStream(args), 1.0 / std::log1p(-args.p),
+                  is_aligned(out, Pack<T, kCount>::kAccess));
   });
   check_launch("geometric");
 }
@@ -159,6 +162,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     dropout_kernel(const T* x, T* y, bool* mask, int64_t n, RandomStream stream,
                    WordThreshold keeps, Compute<T> scale, bool whole) {
+  wait_for_stream();
   const int64_t i = stream_block();
   const int64_t first = i * kWords;
   if (first >= n) return;
@@ -194,8 +198,8 @@ void dropout(const DropoutArgs& args) {
     constexpr int kBytes = Pack<T, kWords>::kAccess;
     const bool whole =
         is_aligned(x, kBytes) && is_aligned(y, kBytes) && is_aligned(args.mask, kWords);
-    dropout_kernel<<<blocks_for_stream(args.n, kWords), kThreads, 0, stream()>>>(
-        x, y, args.mask, args.n, RandomStream(args), WordThreshold(1.0 - args.p), scale, whole);
+    launch_kernel(dropout_kernel<T>, {blocks_for_stream(args.n, kWords), kThreads}, x, y, args.mask,
+                  args.n, RandomStream(args), WordThreshold(1.0 - args.p), scale, whole);
   });
   check_launch("dropout");
 }

@@ -10,6 +10,7 @@ namespace {
 
 __global__ void __launch_bounds__(kThreads)
     keys_kernel(uint64_t* keys, int64_t* positions, int64_t n, RandomStream stream) {
+  wait_for_stream();
   const int64_t i = stream_block();
   if (2 * i >= n) return;
   const PhiloxBlock block = stream.block(i);
@@ -28,8 +29,8 @@ void randperm(const RandpermArgs& args) {
   if (args.n == 0) return;
   const size_t bytes = static_cast<size_t>(args.n) * sizeof(uint64_t);
   const taut::cuda::Scratch keys(bytes), sorted(bytes), positions(bytes);
-  keys_kernel<<<blocks_for_stream(args.n, 2), kThreads, 0, stream()>>>(
-      keys.as<uint64_t>(), positions.as<int64_t>(), args.n, RandomStream(args));
+  launch_kernel(keys_kernel, {blocks_for_stream(args.n, 2), kThreads}, keys.as<uint64_t>(),
+                positions.as<int64_t>(), args.n, RandomStream(args));
   check_launch("randperm");
   const auto sort = [&](void* memory, size_t& size) {
     check("randperm",

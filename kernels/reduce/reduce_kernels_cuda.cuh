@@ -234,6 +234,7 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks)
     reduce_rows_kernel(const __grid_constant__ R reducer,
                        const __grid_constant__ ReduceLayout layout, const typename R::In* input,
                        int any_group, typename R::State* partial) {
+  wait_for_stream();
   __shared__ typename R::State across[kThreads / kWarp];
   const int group = kGroup > 0 ? kGroup : any_group;
   const Groups groups(group);
@@ -263,6 +264,7 @@ template <class R, int kCols>
 __global__ void __launch_bounds__(kThreads, kResidentBlocks)
     reduce_columns_kernel(R reducer, ReduceLayout layout, const typename R::In* input, int lanes,
                           typename R::State* partial) {
+  wait_for_stream();
   using In = typename R::In;
   using State = typename R::State;
   using Pack = ElementPack<In, kCols>;
@@ -328,6 +330,7 @@ template <class R>
 __global__ void __launch_bounds__(kThreads)
     combine_splits_kernel(R reducer, ReduceLayout layout, int group, int splits,
                           const typename R::State* partial) {
+  wait_for_stream();
   using Value = typename R::Value;
   __shared__ typename R::State across[kThreads / kWarp];
   const Groups groups(group);

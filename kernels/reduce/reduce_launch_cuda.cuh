@@ -131,8 +131,8 @@ class Reduction {
 
   template <SliceAccess kAccess, int kGroup = 0>
   void launch_rows(dim3 grid, const ReduceLayout& layout, int group, State* partial) {
-    reduce_rows_kernel<R, kAccess, kGroup>
-        <<<grid, kThreads, 0, stream()>>>(reducer_, layout, input_, group, partial);
+    launch_kernel(reduce_rows_kernel<R, kAccess, kGroup>, {grid, kThreads}, reducer_, layout,
+                  input_, group, partial);
   }
 
   // The last reduced dim in packs; `count` stays the number of elements.
@@ -157,13 +157,13 @@ class Reduction {
     launch_in_splits(tiles, splits, [&](dim3 grid, State* partial) {
       if constexpr (kWide > 1) {
         if (wide) {
-          reduce_columns_kernel<R, kWide>
-              <<<grid, kThreads, 0, stream()>>>(reducer_, layout_, input_, lanes, partial);
+          launch_kernel(reduce_columns_kernel<R, kWide>, {grid, kThreads}, reducer_, layout_,
+                        input_, lanes, partial);
           return;
         }
       }
-      reduce_columns_kernel<R, 1>
-          <<<grid, kThreads, 0, stream()>>>(reducer_, layout_, input_, lanes, partial);
+      launch_kernel(reduce_columns_kernel<R, 1>, {grid, kThreads}, reducer_, layout_, input_, lanes,
+                    partial);
     });
   }
 
@@ -185,8 +185,8 @@ class Reduction {
   void combine(int group, int splits, const State* partial) {
     if (group > kWarp) group = kThreads;
     const int64_t blocks = ceil_divide(layout_.outputs, kThreads / group);
-    combine_splits_kernel<R>
-        <<<grid_of(blocks), kThreads, 0, stream()>>>(reducer_, layout_, group, splits, partial);
+    launch_kernel(combine_splits_kernel<R>, {grid_of(blocks), kThreads}, reducer_, layout_, group,
+                  splits, partial);
     check_launch(op_);
   }
 

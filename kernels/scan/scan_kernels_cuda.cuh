@@ -98,6 +98,7 @@ __device__ inline void scan_tile(const S& scanner, ScanTile<S>& tile, typename S
 template <class S>
 __global__ void __launch_bounds__(kThreads)
     scan_short_rows_kernel(S scanner, ScanLayout layout, int group) {
+  wait_for_stream();
   using State = typename S::State;
   const int lane = static_cast<int>(threadIdx.x) % group;
   const int rows = kThreads / group;
@@ -122,6 +123,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class S, bool kWrites>
 __global__ void __launch_bounds__(kThreads)
     scan_chunks_kernel(S scanner, ScanLayout layout, typename S::State* states) {
+  wait_for_stream();
   using State = typename S::State;
   __shared__ ScanTile<S> tile;
   const int64_t tasks = layout.outer * layout.chunks;
@@ -157,6 +159,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class S, bool kWrites>
 __global__ void __launch_bounds__(kThreads)
     scan_columns_kernel(S scanner, ScanLayout layout, typename S::State* states) {
+  wait_for_stream();
   using State = typename S::State;
   constexpr int kInFlight = 4;
   const int64_t columns = layout.outer * layout.inner;
@@ -194,6 +197,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class S>
 __global__ void __launch_bounds__(kThreads)
     scan_totals_kernel(S scanner, int64_t rows, int64_t chunks, typename S::State* states) {
+  wait_for_stream();
   using State = typename S::State;
   __shared__ ScanTile<S> tile;
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {

@@ -27,7 +27,7 @@ class ScanLaunch {
     int group = 1;
     while (group < kWarp && group < layout_.dim) group *= 2;
     const int64_t blocks = ceil_divide(layout_.outer, kThreads / group);
-    scan_short_rows_kernel<<<grid(blocks), kThreads, 0, stream()>>>(scanner_, layout_, group);
+    launch_kernel(scan_short_rows_kernel<S>, {grid(blocks), kThreads}, scanner_, layout_, group);
     check_launch(op_);
   }
 
@@ -37,9 +37,9 @@ class ScanLaunch {
     in_chunks(layout_.outer, [&](State* states, bool writes) {
       const unsigned blocks = grid(layout_.outer * layout_.chunks);
       if (writes) {
-        scan_chunks_kernel<S, true><<<blocks, kThreads, 0, stream()>>>(scanner_, layout_, states);
+        launch_kernel(scan_chunks_kernel<S, true>, {blocks, kThreads}, scanner_, layout_, states);
       } else {
-        scan_chunks_kernel<S, false><<<blocks, kThreads, 0, stream()>>>(scanner_, layout_, states);
+        launch_kernel(scan_chunks_kernel<S, false>, {blocks, kThreads}, scanner_, layout_, states);
       }
     });
   }
@@ -52,9 +52,9 @@ class ScanLaunch {
     in_chunks(columns, [&](State* states, bool writes) {
       const unsigned blocks = blocks_for(columns * layout_.chunks);
       if (writes) {
-        scan_columns_kernel<S, true><<<blocks, kThreads, 0, stream()>>>(scanner_, layout_, states);
+        launch_kernel(scan_columns_kernel<S, true>, {blocks, kThreads}, scanner_, layout_, states);
       } else {
-        scan_columns_kernel<S, false><<<blocks, kThreads, 0, stream()>>>(scanner_, layout_, states);
+        launch_kernel(scan_columns_kernel<S, false>, {blocks, kThreads}, scanner_, layout_, states);
       }
     });
   }
@@ -81,8 +81,8 @@ class ScanLaunch {
     const taut::cuda::Scratch states(static_cast<size_t>(rows * layout_.chunks) * sizeof(State));
     launch(states.as<State>(), false);
     check_launch(op_);
-    scan_totals_kernel<<<grid(rows), kThreads, 0, stream()>>>(scanner_, rows, layout_.chunks,
-                                                              states.as<State>());
+    launch_kernel(scan_totals_kernel<S>, {grid(rows), kThreads}, scanner_, rows, layout_.chunks,
+                  states.as<State>());
     check_launch(op_);
     launch(states.as<State>(), true);
     check_launch(op_);

@@ -59,6 +59,7 @@ __device__ inline int64_t class_of(const RowTeam& team, int64_t at, int e) {
 template <class T, int kPack>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     cross_entropy_kernel(const __grid_constant__ Losses<T> of, int lanes) {
+  wait_for_stream();
   using A = Compute<T>;
   const RowTeam team(lanes);
   const int64_t n = of.classes;
@@ -109,6 +110,7 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
 template <class T>
 __global__ void __launch_bounds__(kSumThreads)
     sum_losses_kernel(const __grid_constant__ Losses<T> of, Compute<T>* sums) {
+  wait_for_stream();
   double loss = 0, weight = 0;
   for (int64_t row = threadIdx.x; row < of.rows; row += kSumThreads) {
     const int64_t target = of.targets[row];
@@ -152,10 +154,10 @@ void launch_cross_entropy(const CrossEntropyArgs& args) {
     const auto kernel = has_packs<T>(args.classes, args.logits, nullptr)
                             ? &cross_entropy_kernel<T, kPackCount<T>>
                             : &cross_entropy_kernel<T, 1>;
-    kernel<<<plan.blocks, plan.threads, 0, stream()>>>(of, plan.lanes);
+    launch_kernel(kernel, {plan.blocks, plan.threads}, of, plan.lanes);
   }
   if (keeps) {
-    sum_losses_kernel<<<1, kSumThreads, 0, stream()>>>(of, static_cast<A*>(args.sums));
+    launch_kernel(sum_losses_kernel<T>, {1, kSumThreads}, of, static_cast<A*>(args.sums));
   }
 }
 
@@ -186,6 +188,7 @@ struct LossGradients {
 template <class T>
 __global__ void __launch_bounds__(kSumThreads)
     total_weight_kernel(const T* weight, int64_t n, Compute<T>* total) {
+  wait_for_stream();
   Compute<T> sum = 0;
   for (int64_t c = threadIdx.x; c < n; c += kSumThreads) sum += widen(weight[c]);
   sum = RowTeam(kSumThreads).fold(sum, Sum{});
@@ -197,6 +200,7 @@ __global__ void __launch_bounds__(kSumThreads)
 template <class T, int kPack>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     cross_entropy_gradient_kernel(const __grid_constant__ LossGradients<T> of, int lanes) {
+  wait_for_stream();
   using A = Compute<T>;
   const RowTeam team(lanes);
   if (team.row >= of.rows) return;
@@ -240,7 +244,7 @@ void launch_cross_entropy_backward(const CrossEntropyBackwardArgs& args) {
   const taut::cuda::Scratch total(sizeof(A));
   const bool needs_total = weight != nullptr && args.label_smoothing > 0;
   if (needs_total) {
-    total_weight_kernel<<<1, kSumThreads, 0, stream()>>>(weight, args.classes, total.as<A>());
+    launch_kernel(total_weight_kernel<T>, {1, kSumThreads}, weight, args.classes, total.as<A>());
   }
   const LossGradients<T> of{static_cast<const T*>(args.logits),
                             args.targets,
@@ -260,7 +264,7 @@ void launch_cross_entropy_backward(const CrossEntropyBackwardArgs& args) {
   const auto kernel = has_packs<T>(args.classes, args.logits, args.grad_logits)
                           ? &cross_entropy_gradient_kernel<T, kPackCount<T>>
                           : &cross_entropy_gradient_kernel<T, 1>;
-  kernel<<<plan.blocks, plan.threads, 0, stream()>>>(of, plan.lanes);
+  launch_kernel(kernel, {plan.blocks, plan.threads}, of, plan.lanes);
 }
 
 void cross_entropy_backward(const CrossEntropyBackwardArgs& args) {

@@ -24,6 +24,7 @@ __device__ inline A gradient(A g, A y, A sum) {
 template <class T, bool kIsLog, int kItems, int kPack>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     gradient_row_kernel(const T* g, const T* y, T* grad, int64_t rows, int n, int lanes) {
+  wait_for_stream();
   using A = Compute<T>;
   const RowTeam team(lanes);
   const int64_t start = team.row * n;
@@ -44,6 +45,7 @@ template <class T, bool kIsLog>
 __global__ void __launch_bounds__(kLongThreads)
     gradient_measure_kernel(const T* g, const T* y, Compute<T>* found, int64_t n, int64_t per_row,
                             int64_t size) {
+  wait_for_stream();
   using A = Compute<T>;
   const Chunk chunk(n, per_row, size);
   const int64_t start = chunk.row * n;
@@ -60,6 +62,7 @@ template <class T, bool kIsLog>
 __global__ void __launch_bounds__(kLongThreads)
     gradient_write_kernel(const T* g, const T* y, T* grad, const Compute<T>* found, int64_t n,
                           int64_t per_row, int64_t size) {
+  wait_for_stream();
   using A = Compute<T>;
   const Chunk chunk(n, per_row, size);
   const bool has_part = threadIdx.x < per_row;
@@ -77,6 +80,7 @@ template <class T, bool kIsLog>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     gradient_column_kernel(const T* g, const T* y, T* grad, int64_t dim, int64_t inner,
                            int64_t column_tiles) {
+  wait_for_stream();
   using A = Compute<T>;
   const Column column(dim, inner, column_tiles);
   A sum = 0;
@@ -113,8 +117,8 @@ void launch_rows(const SoftmaxBackwardArgs& args) {
   const auto kernel = is_packable<T>(args.dim, of.g, of.y, of.grad)
                           ? &gradient_row_kernel<T, kIsLog, kItems, kPackCount<T>>
                           : &gradient_row_kernel<T, kIsLog, kItems, 1>;
-  kernel<<<plan.blocks, plan.threads, 0, stream()>>>(of.g, of.y, of.grad, args.outer,
-                                                     static_cast<int>(args.dim), plan.lanes);
+  launch_kernel(kernel, {plan.blocks, plan.threads}, of.g, of.y, of.grad, args.outer,
+                static_cast<int>(args.dim), plan.lanes);
 }
 
 template <class T, bool kIsLog>
@@ -125,10 +129,10 @@ void launch_long_rows(const SoftmaxBackwardArgs& args) {
   const taut::cuda::Scratch scratch(static_cast<size_t>(chunks) * sizeof(Compute<T>));
   auto* found = scratch.as<Compute<T>>();
   const auto blocks = static_cast<unsigned>(chunks);
-  gradient_measure_kernel<T, kIsLog>
-      <<<blocks, kLongThreads, 0, stream()>>>(of.g, of.y, found, args.dim, plan.per_row, plan.size);
-  gradient_write_kernel<T, kIsLog><<<blocks, kLongThreads, 0, stream()>>>(
-      of.g, of.y, of.grad, found, args.dim, plan.per_row, plan.size);
+  launch_kernel(gradient_measure_kernel<T, kIsLog>, {blocks, kLongThreads}, of.g, of.y, found,
+                args.dim, plan.per_row, plan.size);
+  launch_kernel(gradient_write_kernel<T, kIsLog>, {blocks, kLongThreads}, of.g, of.y, of.grad,
+                found, args.dim, plan.per_row, plan.size);
 }
 
 template <class T, bool kIsLog>
@@ -136,8 +140,8 @@ void launch_columns(const SoftmaxBackwardArgs& args) {
   const Operands<T> of(args);
   const ColumnPlan plan = plan_columns(args.outer, args.dim, args.inner);
   const dim3 threads(kColumnLanes, static_cast<unsigned>(plan.warps));
-  gradient_column_kernel<T, kIsLog><<<plan.blocks, threads, 0, stream()>>>(
-      of.g, of.y, of.grad, args.dim, args.inner, plan.column_tiles);
+  launch_kernel(gradient_column_kernel<T, kIsLog>, {plan.blocks, threads}, of.g, of.y, of.grad,
+                args.dim, args.inner, plan.column_tiles);
 }
 
 template <bool kIsLog>

@@ -17,6 +17,7 @@ constexpr int kMany = sizeof(T) == 8 ? 16 : 32;
 template <class T, bool kIsLog, int kItems, int kPack>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     softmax_row_kernel(const T* x, T* y, int64_t rows, int n, int lanes) {
+  wait_for_stream();
   using A = Compute<T>;
   const RowTeam team(lanes);
   const int64_t start = team.row * n;
@@ -52,6 +53,7 @@ template <class T>
 __global__ void __launch_bounds__(kLongThreads)
     softmax_measure_kernel(const T* x, MaxSum<Compute<T>>* found, int64_t n, int64_t per_row,
                            int64_t size) {
+  wait_for_stream();
   using A = Compute<T>;
   const Chunk chunk(n, per_row, size);
   const T* row = x + chunk.row * n;
@@ -73,6 +75,7 @@ template <class T, bool kIsLog>
 __global__ void __launch_bounds__(kLongThreads)
     softmax_write_kernel(const T* x, T* y, const MaxSum<Compute<T>>* found, int64_t n,
                          int64_t per_row, int64_t size) {
+  wait_for_stream();
   using A = Compute<T>;
   const Chunk chunk(n, per_row, size);
   const bool has_part = threadIdx.x < per_row;
@@ -92,6 +95,7 @@ __global__ void __launch_bounds__(kLongThreads)
 template <class T, bool kIsLog>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     softmax_column_kernel(const T* x, T* y, int64_t dim, int64_t inner, int64_t column_tiles) {
+  wait_for_stream();
   using A = Compute<T>;
   const Column column(dim, inner, column_tiles);
   MaxSum<A> mine = MaxSum<A>::nothing();
@@ -116,9 +120,9 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
 template <class T, bool kIsLog, int kItems, int kPack>
 void launch_rows(const SoftmaxArgs& args) {
   const TeamPlan plan = plan_teams(args.outer, (args.dim + kItems - 1) / kItems);
-  softmax_row_kernel<T, kIsLog, kItems, kPack><<<plan.blocks, plan.threads, 0, stream()>>>(
-      static_cast<const T*>(args.input), static_cast<T*>(args.output), args.outer,
-      static_cast<int>(args.dim), plan.lanes);
+  launch_kernel(softmax_row_kernel<T, kIsLog, kItems, kPack>, {plan.blocks, plan.threads},
+                static_cast<const T*>(args.input), static_cast<T*>(args.output), args.outer,
+                static_cast<int>(args.dim), plan.lanes);
 }
 
 template <class T, bool kIsLog, int kItems>
@@ -145,19 +149,19 @@ void launch_long_rows(const SoftmaxArgs& args) {
   auto* found = scratch.as<MaxSum<Compute<T>>>();
   const auto* x = static_cast<const T*>(args.input);
   const auto blocks = static_cast<unsigned>(chunks);
-  softmax_measure_kernel<<<blocks, kLongThreads, 0, stream()>>>(x, found, args.dim, plan.per_row,
-                                                                plan.size);
-  softmax_write_kernel<T, kIsLog><<<blocks, kLongThreads, 0, stream()>>>(
-      x, static_cast<T*>(args.output), found, args.dim, plan.per_row, plan.size);
+  launch_kernel(softmax_measure_kernel<T>, {blocks, kLongThreads}, x, found, args.dim, plan.per_row,
+                plan.size);
+  launch_kernel(softmax_write_kernel<T, kIsLog>, {blocks, kLongThreads}, x,
+                static_cast<T*>(args.output), found, args.dim, plan.per_row, plan.size);
 }
 
 template <class T, bool kIsLog>
 void launch_columns(const SoftmaxArgs& args) {
   const ColumnPlan plan = plan_columns(args.outer, args.dim, args.inner);
   const dim3 threads(kColumnLanes, static_cast<unsigned>(plan.warps));
-  softmax_column_kernel<T, kIsLog><<<plan.blocks, threads, 0, stream()>>>(
-      static_cast<const T*>(args.input), static_cast<T*>(args.output), args.dim, args.inner,
-      plan.column_tiles);
+  launch_kernel(softmax_column_kernel<T, kIsLog>, {plan.blocks, threads},
+                static_cast<const T*>(args.input), static_cast<T*>(args.output), args.dim,
+                args.inner, plan.column_tiles);
 }
 
 template <bool kIsLog>

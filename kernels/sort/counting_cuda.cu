@@ -76,6 +76,7 @@ __device__ inline void add_to(int64_t* counter, unsigned long long amount) {
 template <class Bin>
 __global__ void __launch_bounds__(kThreads)
     count_shared_kernel(Bin bin_of, int64_t n, int64_t bins, int64_t* counts) {
+  wait_for_stream();
   __shared__ unsigned counters[kSharedBins];
   for (int b = static_cast<int>(threadIdx.x); b < bins; b += kThreads) counters[b] = 0;
   __syncthreads();
@@ -92,6 +93,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class Bin>
 __global__ void __launch_bounds__(kThreads) count_kernel(Bin bin_of, int64_t n, int64_t* counts) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const int64_t bin = bin_of(i);
@@ -110,10 +112,10 @@ void count(const char* op, const Bin& bin_of, int64_t n, int64_t bins, int64_t* 
     const int64_t least = n / (int64_t{1} << 31) + 1;
     const int64_t full = blocks_for(n, 4);
     const int64_t blocks = full < wanted ? full : wanted < least ? least : wanted;
-    count_shared_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream()>>>(bin_of, n, bins,
-                                                                                  counts);
+    launch_kernel(count_shared_kernel<Bin>, {static_cast<unsigned>(blocks), kThreads}, bin_of, n,
+                  bins, counts);
   } else {
-    count_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(bin_of, n, counts);
+    launch_kernel(count_kernel<Bin>, {blocks_for(n), kThreads}, bin_of, n, counts);
   }
   check_launch(op);
 }
@@ -121,6 +123,7 @@ void count(const char* op, const Bin& bin_of, int64_t n, int64_t bins, int64_t* 
 template <class Bin, class K, class P>
 __global__ void __launch_bounds__(kThreads)
     bin_keys_kernel(Bin bin_of, int64_t bins, K* keys, P* positions, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const int64_t bin = bin_of(i);
@@ -134,7 +137,8 @@ void put_weights(const SortedPut& put, const Bin& bin_of, int64_t n, int64_t bin
   const taut::cuda::Scratch memory(static_cast<size_t>(n) * 2 * (sizeof(K) + sizeof(P)));
   const SortBuffer<K> keys{memory.as<K>(), memory.as<K>() + n};
   P* positions = reinterpret_cast<P*>(memory.as<K>() + 2 * n);
-  bin_keys_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(bin_of, bins, keys.data, positions, n);
+  launch_kernel(bin_keys_kernel<Bin, K, P>, {blocks_for(n), kThreads}, bin_of, bins, keys.data,
+                positions, n);
   check_launch(put.op);
   put_sorted(put, keys, SortBuffer<P>{positions, positions + n});
 }
@@ -165,6 +169,7 @@ void add_weights(const char* op, DType dtype, const Bin& bin_of, int64_t n, int6
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     convert_counts_kernel(const int64_t* counts, T* output, int64_t bins) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t b = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; b < bins; b += step) {
     output[b] = narrow<T>(static_cast<Compute<T>>(counts[b]));
@@ -181,8 +186,8 @@ void fill_histogram(const HistogramArgs& args, const Bin& bin_of) {
   }
   const taut::cuda::Scratch counts(static_cast<size_t>(args.bins) * sizeof(int64_t));
   count(kOp, bin_of, args.n, args.bins, counts.as<int64_t>());
-  convert_counts_kernel<<<blocks_for(args.bins), kThreads, 0, stream()>>>(
-      counts.as<int64_t>(), static_cast<T*>(args.output), args.bins);
+  launch_kernel(convert_counts_kernel<T>, {blocks_for(args.bins), kThreads}, counts.as<int64_t>(),
+                static_cast<T*>(args.output), args.bins);
   check_launch(kOp);
 }
 

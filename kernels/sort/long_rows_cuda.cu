@@ -24,6 +24,7 @@ struct Results {
 
 template <class E>
 __global__ void __launch_bounds__(kThreads) copy_rows_kernel(RowGroup<E> from, E* to, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t p = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; p < n; p += step) {
     int64_t i;
@@ -37,6 +38,7 @@ template <class E, class P>
 __global__ void __launch_bounds__(kThreads)
     take_sorted_kernel(RowGroup<E> group, Results results, const E* copy, const P* positions,
                        E* values, int64_t* indices) {
+  wait_for_stream();
   const int64_t total = results.rows * results.taken;
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t t = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; t < total; t += step) {
@@ -117,6 +119,7 @@ template <class T, class P>
 __global__ void __launch_bounds__(kThreads)
     pick_sorted_kernel(RowGroup<T> group, Results results, PickMode mode, int64_t k,
                        const P* positions, T* values, int64_t* indices) {
+  wait_for_stream();
   const int64_t n = group.length;
   for (int64_t r = blockIdx.x; r < group.rows; r += gridDim.x) {
     const SortedRow<T, P> row{group.row(r), group.step, r * n, positions + r * n};
@@ -158,9 +161,8 @@ class LongRows {
   template <class T>
   void pick(const RowGroup<T>& group) const {
     const unsigned grid = static_cast<unsigned>(rows_ < kMaxBlocks ? rows_ : kMaxBlocks);
-    pick_sorted_kernel<<<grid, kThreads, 0, stream()>>>(
-        group, results_, task_.mode, task_.k, positions_.data(), static_cast<T*>(task_.values),
-        task_.indices);
+    launch_kernel(pick_sorted_kernel<T, P>, {grid, kThreads}, group, results_, task_.mode, task_.k,
+                  positions_.data(), static_cast<T*>(task_.values), task_.indices);
     check_launch(task_.op);
   }
 
@@ -171,11 +173,11 @@ class LongRows {
       const bool is_in_place = task_.values == task_.input;
       const taut::cuda::Scratch copy((is_in_place ? static_cast<size_t>(n) : 1) * sizeof(E));
       if (is_in_place) {
-        copy_rows_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(group, copy.as<E>(), n);
+        launch_kernel(copy_rows_kernel<E>, {blocks_for(n), kThreads}, group, copy.as<E>(), n);
       }
-      take_sorted_kernel<<<blocks_for(rows_ * task_.taken), kThreads, 0, stream()>>>(
-          group, results_, is_in_place ? copy.as<E>() : nullptr, positions_.data(),
-          static_cast<E*>(task_.values), task_.indices);
+      launch_kernel(take_sorted_kernel<E, P>, {blocks_for(rows_ * task_.taken), kThreads}, group,
+                    results_, is_in_place ? copy.as<E>() : nullptr, positions_.data(),
+                    static_cast<E*>(task_.values), task_.indices);
     });
     check_launch(task_.op);
   }

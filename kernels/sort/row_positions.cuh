@@ -49,6 +49,7 @@ template <class T, class K, class P>
 __global__ void __launch_bounds__(kThreads)
     make_keys_kernel(RowGroup<T> group, bool descending, bool with_rows, K* keys, P* positions,
                      int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t p = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; p < n; p += step) {
     int64_t i;
@@ -65,6 +66,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class K, class P>
 __global__ void __launch_bounds__(kThreads)
     make_row_keys_kernel(const P* positions, int64_t length, K* keys, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t p = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; p < n; p += step) {
     int64_t i;
@@ -82,13 +84,13 @@ void sort_by_key(const char* op, const RowGroup<T>& group, bool descending,
   const bool has_rows = group.rows > 1;
   const bool with_rows = has_rows && sizeof(K) > sizeof(T);
   const int row_bits = bits_of(static_cast<uint64_t>(group.rows - 1));
-  make_keys_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(group, descending, with_rows,
-                                                             keys.data, positions.data, n);
+  launch_kernel(make_keys_kernel<T, K, P>, {blocks_for(n), kThreads}, group, descending, with_rows,
+                keys.data, positions.data, n);
   check_launch(op);
   radix_sort_pairs(op, keys, positions, n, 0, with_rows ? kBits + row_bits : kBits);
   if (!has_rows || with_rows) return;
-  make_row_keys_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(positions.data, group.length,
-                                                                 keys.data, n);
+  launch_kernel(make_row_keys_kernel<K, P>, {blocks_for(n), kThreads}, positions.data, group.length,
+                keys.data, n);
   check_launch(op);
   radix_sort_pairs(op, keys, positions, n, 0, row_bits);
 }

@@ -31,6 +31,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     searchsorted_kernel(Boundaries<T> boundaries, bool right, const T* values,
                         int64_t values_per_row, void* output, bool is_int32, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     int64_t rest;
@@ -63,9 +64,9 @@ IndexResult searchsorted(const SearchSortedArgs& args) {
   visit_all("searchsorted", args.dtype, [&]<class T>(TypeTag<T>) {
     const Boundaries<T> boundaries{static_cast<const T*>(args.boundaries), args.sorter, args.length,
                                    args.boundaries_row_stride, report};
-    searchsorted_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(
-        boundaries, args.right, static_cast<const T*>(args.values), args.values_per_row,
-        args.output, args.out_int32, n);
+    launch_kernel(searchsorted_kernel<T>, {blocks_for(n), kThreads}, boundaries, args.right,
+                  static_cast<const T*>(args.values), args.values_per_row, args.output,
+                  args.out_int32, n);
   });
   check_launch("searchsorted");
   return {};

@@ -141,6 +141,7 @@ template <class T>
 __global__ void __launch_bounds__(kSelectThreads)
     select_first_kernel(RowWalk walk, bool descending, int k, const T* input, T* values,
                         int64_t* indices) {
+  wait_for_stream();
   __shared__ SelectMemory<T> memory;
   const int thread = static_cast<int>(threadIdx.x);
   int length = 1;
@@ -212,6 +213,7 @@ template <class T>
 __global__ void __launch_bounds__(kSelectThreads)
     pick_kernel(RowWalk walk, PickMode mode, int64_t k, const T* input, T* values,
                 int64_t* indices) {
+  wait_for_stream();
   __shared__ SelectMemory<T> memory;
   for (int64_t r = blockIdx.x; r < walk.rows; r += gridDim.x) {
     const Row<T> row = row_at(walk, input, r, false);
@@ -240,11 +242,11 @@ void run_selection(const RowTask& task) {
     const T* input = static_cast<const T*>(task.input);
     T* values = static_cast<T*>(task.values);
     if (task.is_pick) {
-      pick_kernel<T><<<grid, kSelectThreads, 0, stream()>>>(walk, task.mode, task.k, input, values,
-                                                            task.indices);
+      launch_kernel(pick_kernel<T>, {grid, kSelectThreads}, walk, task.mode, task.k, input, values,
+                    task.indices);
     } else {
-      select_first_kernel<T><<<grid, kSelectThreads, 0, stream()>>>(
-          walk, task.descending, static_cast<int>(task.taken), input, values, task.indices);
+      launch_kernel(select_first_kernel<T>, {grid, kSelectThreads}, walk, task.descending,
+                    static_cast<int>(task.taken), input, values, task.indices);
     }
   });
   check_launch(task.op);

@@ -64,6 +64,7 @@ __device__ int pick_from(const ShortRows& rows, const Key<T>* keys) {
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     short_rows_kernel(ShortRows rows, const T* input, T* values, int64_t* indices) {
+  wait_for_stream();
   using K = Key<T>;
   __shared__ K keys[kCapacity];
   __shared__ uint16_t positions[kCapacity];
@@ -154,8 +155,8 @@ void run_short_rows(const RowTask& task) {
   const int64_t blocks = ceil_divide(task.walk.rows, rows.rows);
   const unsigned grid = static_cast<unsigned>(blocks < kMaxBlocks ? blocks : kMaxBlocks);
   visit_all(task.op, task.dtype, [&]<class T>(TypeTag<T>) {
-    short_rows_kernel<T><<<grid, kThreads, 0, stream()>>>(
-        rows, static_cast<const T*>(task.input), static_cast<T*>(task.values), task.indices);
+    launch_kernel(short_rows_kernel<T>, {grid, kThreads}, rows, static_cast<const T*>(task.input),
+                  static_cast<T*>(task.values), task.indices);
   });
   check_launch(task.op);
 }

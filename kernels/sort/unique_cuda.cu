@@ -30,6 +30,7 @@ template <class T, class P>
 __global__ void __launch_bounds__(kThreads)
     column_keys_kernel(TableOfRows<T> rows, int64_t begin, int64_t end, const P* order,
                        uint64_t* keys, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const T* row = rows.data + static_cast<int64_t>(order[i]) * rows.width;
@@ -43,6 +44,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class P>
 __global__ void __launch_bounds__(kThreads) number_positions_kernel(P* order, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     order[i] = static_cast<P>(i);
@@ -58,6 +60,7 @@ __device__ inline int64_t position_of(const P* order, int64_t i) {
 template <class T, class P>
 __global__ void __launch_bounds__(kThreads)
     mark_heads_kernel(TableOfRows<T> rows, const P* order, int64_t* heads, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const bool repeats = i > 0 && rows.are_equal(position_of(order, i - 1), position_of(order, i));
@@ -71,6 +74,7 @@ template <class P>
 __global__ void __launch_bounds__(kThreads)
     write_runs_kernel(const P* order, const int64_t* runs, int64_t* first, int64_t* inverse,
                       int64_t* starts, int64_t n) {
+  wait_for_stream();
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const int64_t run = runs[i] - 1;
@@ -86,6 +90,7 @@ __global__ void __launch_bounds__(kThreads)
 
 __global__ void __launch_bounds__(kThreads)
     count_runs_kernel(const int64_t* starts, const int64_t* runs, int64_t* counts, int64_t n) {
+  wait_for_stream();
   const int64_t found = runs[n - 1];
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < found; i += step) {
@@ -102,11 +107,11 @@ void sort_wide_rows(const UniqueArgs& args, SortBuffer<P>& order) {
   const TableOfRows<T> rows{static_cast<const T*>(args.input), args.width};
   const taut::cuda::Scratch memory(static_cast<size_t>(2 * n) * sizeof(uint64_t));
   SortBuffer<uint64_t> keys{memory.as<uint64_t>(), memory.as<uint64_t>() + n};
-  number_positions_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(order.data, n);
+  launch_kernel(number_positions_kernel<P>, {blocks_for(n), kThreads}, order.data, n);
   for (int64_t end = args.width; end > 0; end -= kColumns) {
     const int64_t begin = end > kColumns ? end - kColumns : 0;
-    column_keys_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(rows, begin, end, order.data,
-                                                                 keys.data, n);
+    launch_kernel(column_keys_kernel<T, P>, {blocks_for(n), kThreads}, rows, begin, end, order.data,
+                  keys.data, n);
     const int bits = static_cast<int>((end - begin) * 8 * static_cast<int64_t>(sizeof(T)));
     radix_sort_pairs(kOp, keys, order, n, 0, bits);
   }
@@ -122,15 +127,15 @@ int64_t number_runs(const UniqueArgs& args, const P* order) {
   const taut::cuda::Scratch memory(static_cast<size_t>(2 * n + 1) * sizeof(int64_t));
   int64_t* runs = memory.as<int64_t>();
   int64_t* starts = runs + n;
-  mark_heads_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(rows, order, runs, n);
+  launch_kernel(mark_heads_kernel<T, P>, {blocks_for(n), kThreads}, rows, order, runs, n);
   size_t bytes = 0;
   check(kOp, cub::DeviceScan::InclusiveSum(nullptr, bytes, runs, runs, n, stream()));
   const taut::cuda::Scratch scratch(bytes);
   check(kOp, cub::DeviceScan::InclusiveSum(scratch.data(), bytes, runs, runs, n, stream()));
-  write_runs_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(order, runs, args.first, args.inverse,
-                                                              starts, n);
+  launch_kernel(write_runs_kernel<P>, {blocks_for(n), kThreads}, order, runs, args.first,
+                args.inverse, starts, n);
   if (args.counts != nullptr) {
-    count_runs_kernel<<<blocks_for(n), kThreads, 0, stream()>>>(starts, runs, args.counts, n);
+    launch_kernel(count_runs_kernel, {blocks_for(n), kThreads}, starts, runs, args.counts, n);
   }
   check_launch(kOp);
   int64_t found = 0;

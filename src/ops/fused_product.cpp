@@ -52,15 +52,6 @@ std::optional<LayerGradients> fused_layer_gradients(const Tensor& grad, const Te
   return is_done ? std::optional(gradients) : std::nullopt;
 }
 
-// ReLU keeps a bit for each element, GELU the element.
-Tensor allocate_kept(const Tensor& output, Activation activation) {
-  if (activation != Activation::relu) {
-    return allocate(output.shape(), output.dtype(), output.device());
-  }
-  return allocate({output.shape()[0], kernels::relu_mask_row_bytes(output.shape()[1])}, kUInt8,
-                  output.device());
-}
-
 }  // namespace
 
 Tensor as_rows(const Tensor& tensor) {
@@ -89,12 +80,14 @@ std::optional<ActivatedProduct> fused_activation(const Tensor& input, const Tens
   const Tensor addend = bias.defined() ? contiguous(bias) : bias;
   ActivatedProduct product;
   product.output = allocate({input.shape()[0], weight.shape()[0]}, input.dtype(), input.device());
-  if (keeps) product.kept = allocate_kept(product.output, activation);
+  if (keeps && activation != Activation::relu) {
+    product.kept = allocate(product.output.shape(), input.dtype(), input.device());
+  }
   FusedGemmArgs args;
   args.fusion = Fusion::activation;
   args.activation = activation;
   args.bias = addend.defined() ? addend.data_ptr() : nullptr;
-  args.kept = keeps ? product.kept.data_ptr() : nullptr;
+  args.kept = product.kept.defined() ? product.kept.data_ptr() : nullptr;
   const bool is_done =
       run(args, matrix(input), transposed_matrix(weight), input.shape()[1], product.output);
   return is_done ? std::optional(product) : std::nullopt;

@@ -26,7 +26,9 @@ LayerGradients layer_gradients(const Tensor& grad, const Tensor& input, bool wan
 
 struct ActivatedProduct {
   Tensor output;
-  Tensor kept;  // for fused_activation_gradient on the same device, when asked for
+  /// For fused_activation_gradient on the same device, when asked for. Undefined for ReLU, whose
+  /// derivative is that at its output.
+  Tensor kept;
 };
 
 /// activation(input @ weight^T + bias) of (rows, in), (out, in) and (out), which may be undefined.

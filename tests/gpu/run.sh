@@ -103,14 +103,18 @@ python_tests() {
     tests/python/ops/reference_test.py tests/python/ops/devices_test.py tests/python/cuda_test.py
 }
 
+large_tests() {
+  "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_also_run_disabled_tests --gtest_filter='*DISABLED_*' || return 1
+  [ -e "$build/python/taut" ] || return 0
+  PYTHONPATH="$PWD/$build/python" TAUT_TEST_LARGE=1 PYTHONDONTWRITEBYTECODE=1 "$python" -m pytest -q -rs tests/python/cuda_large_test.py
+}
+
 if wants build; then
   step build build_all
   [ ${#failed[@]} -eq 0 ] || exit 1
 fi
 if wants gpu; then step gpu timeout 300 "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter"; fi
-if wants large; then
-  step large timeout 300 "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_also_run_disabled_tests --gtest_filter='*DISABLED_*'
-fi
+if wants large; then step large large_tests; fi
 if wants ops; then step ops timeout 300 env TAUT_TEST_DEVICE=cuda "$build/tests/taut_test_ops" --gtest_brief=1; fi
 if wants python && [ -e "$build/python/taut" ]; then step python python_tests; fi
 if wants sanitize; then step sanitize sanitize; fi

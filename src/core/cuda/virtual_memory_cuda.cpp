@@ -3,14 +3,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "src/core/cuda/context.h"
+#include "src/core/cuda/driver.h"
 #include "src/core/cuda/virtual_memory.h"
 #include "taut/core/cuda.h"
 
 namespace taut::cuda {
 namespace {
 
-// Functions of the driver, found by way of the runtime, so that nothing links to libcuda.
 struct Driver {
   decltype(&::cuMemAddressReserve) address_reserve;
   decltype(&::cuMemAddressFree) address_free;
@@ -21,27 +20,16 @@ struct Driver {
   decltype(&::cuMemSetAccess) set_access;
 };
 
-template <class Function>
-void find(Function& function, const char* name) {
-  void* found = nullptr;
-  cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-  // 12.0 is the oldest toolkit that Taut is built with.
-  check(name, cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &result));
-  TAUT_CHECK(result == cudaDriverEntryPointSuccess && found != nullptr, CudaError,
-             "cuda: the driver has no ", name, "; it is older than CUDA 12");
-  function = reinterpret_cast<Function>(found);
-}
-
 const Driver& driver() {
   static const Driver functions = [] {
     Driver result{};
-    find(result.address_reserve, "cuMemAddressReserve");
-    find(result.address_free, "cuMemAddressFree");
-    find(result.create, "cuMemCreate");
-    find(result.release, "cuMemRelease");
-    find(result.map, "cuMemMap");
-    find(result.unmap, "cuMemUnmap");
-    find(result.set_access, "cuMemSetAccess");
+    find_in_driver(result.address_reserve, "cuMemAddressReserve");
+    find_in_driver(result.address_free, "cuMemAddressFree");
+    find_in_driver(result.create, "cuMemCreate");
+    find_in_driver(result.release, "cuMemRelease");
+    find_in_driver(result.map, "cuMemMap");
+    find_in_driver(result.unmap, "cuMemUnmap");
+    find_in_driver(result.set_access, "cuMemSetAccess");
     return result;
   }();
   return functions;

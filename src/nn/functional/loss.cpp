@@ -86,10 +86,12 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Ten
              "binary_cross_entropy: is not safe under autocast, because the gradient of a "
              "probability may leave the range of 16-bit floats; give the values before the sigmoid "
              "to binary_cross_entropy_with_logits, or leave autocast for this loss");
+  const Tensor losses = weighted(apply(Pointwise::BinaryCrossEntropy, {input, target}), weight);
+  // After the shapes, which a GPU would refuse before it has looked at the values.
   if (input.is_floating_point()) {
     ops::check_range("binary_cross_entropy", "probabilities in 0..1", input, 0, 1);
   }
-  return reduce(weighted(apply(Pointwise::BinaryCrossEntropy, {input, target}), weight), reduction);
+  return reduce(losses, reduction);
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target,
@@ -373,16 +375,17 @@ Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor
     return ops::in_float32([](const auto&... x) { return gaussian_nll_loss(x...); }, input, target,
                            var, full, eps, reduction);
   }
-  if (var.is_floating_point()) {
-    ops::check_range("gaussian_nll_loss", "variances that are not negative", var, 0,
-                     std::numeric_limits<double>::infinity());
-  }
   Tensor spread = var;
   if (!(var.shape() == input.shape()) && var.dim() + 1 == input.dim()) spread = unsqueeze(var, -1);
   // Held above eps, without that touching the gradient.
   spread = spread + (clamp(spread.detach(), Scalar(eps)) - spread.detach());
   const Tensor difference = input - target;
   Tensor losses = (log(spread) + difference * difference / spread) * 0.5;
+  // After the shapes, which a GPU would refuse before it has looked at the values.
+  if (var.is_floating_point()) {
+    ops::check_range("gaussian_nll_loss", "variances that are not negative", var, 0,
+                     std::numeric_limits<double>::infinity());
+  }
   if (full) losses = losses + 0.5 * std::log(2.0 * 3.14159265358979323846);
   return reduce(losses, reduction);
 }

@@ -94,11 +94,13 @@ Tensor activation_gradient(const Tensor& grad, const Tensor& at, Activation acti
 // The gradient of what goes into the activation.
 Tensor inner_gradient(BackwardContext& context, const Tensor& grad, Activation activation) {
   const Tensor weight = context.saved(kWeight2);
+  if (activation == Activation::relu) {
+    return activation_gradient(mm(grad, weight), context.saved(kHidden), activation);
+  }
   const Tensor kept = context.saved(kKept);
   const Tensor fused = ops::fused_activation_gradient(grad, weight, kept, activation);
   if (fused.defined()) return fused;
-  const Tensor at = activation == Activation::relu ? context.saved(kHidden) : kept;
-  return activation_gradient(mm(grad, weight), at, activation);
+  return activation_gradient(mm(grad, weight), kept, activation);
 }
 
 void set_layer_gradients(BackwardContext& context, int weight, int bias, const Tensor& grad,
