@@ -3,6 +3,7 @@
 #include "kernels/api/optim.h"
 #include "kernels/api/row_team.cuh"
 #include "kernels/optim/steps_cuda.cuh"
+#include "src/core/cuda/captured_launches.h"
 
 namespace taut::kernels {
 namespace {
@@ -145,6 +146,22 @@ struct ScalarSource {
   }
 };
 
+// Launches the update of a table, or hands it to the launch of a captured graph: see Note
+// [Arguments of replays].
+template <class T, class Update, int kCapacity>
+void launch_table(taut::cuda::CapturedLaunches* launches, const TensorTable<kCapacity>& table,
+                  uint32_t chunks, const Update& update, const DeviceControl& control) {
+  const auto kernel = &update_kernel<T, Update, kCapacity>;
+  if (launches != nullptr && launches->is_replaying()) {
+    const void* arguments[] = {&table, &update, &control};
+    launches->set_next(reinterpret_cast<const void*>(kernel), chunks, kThreads,
+                       const_cast<void**>(arguments));
+    return;
+  }
+  kernel<<<chunks, kThreads, 0, stream()>>>(table, update, control);
+  if (launches != nullptr) launches->add();
+}
+
 template <class T, class Update, int kLists>
 void launch_update(const ParamList& list, const void* const* const (&lists)[kLists],
                    const Update& update) {
@@ -155,7 +172,7 @@ void launch_update(const ParamList& list, const void* const* const (&lists)[kLis
   for_list(
       list.sizes, list.count, lists,
       [&](const auto& table, uint32_t chunks, int64_t) {
-        update_kernel<T><<<chunks, kThreads, 0, stream()>>>(table, update, control);
+        launch_table<T>(list.launches, table, chunks, update, control);
       },
       &ScalarSource<Update>::scalar, &source);
 }

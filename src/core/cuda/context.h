@@ -54,6 +54,9 @@ inline bool is_captured(cudaStream_t stream) {
 /// `device`, while that is being captured into a graph.
 void check_can_wait(const char* what, Device device);
 
+/// The graph whose callbacks this thread runs before a replay; null at other times.
+cudaGraphExec_t graph_to_replay();
+
 /// Throws the IndexError of a fault that a kernel reported, after a synchronisation.
 void throw_index_fault(Device device);
 
