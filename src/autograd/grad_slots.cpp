@@ -5,9 +5,10 @@
 #include "src/autograd/meta.h"
 
 namespace taut::autograd {
-namespace {
 
-thread_local GradSlots* slots_now = nullptr;
+constinit TAUT_HOT_THREAD_LOCAL GradSlots* grad_slots_now = nullptr;
+
+namespace {
 
 Tensor held_by(Node& accumulator) {
   LeafState& state = leaf_state(accumulator);
@@ -54,11 +55,8 @@ void GradSlots::undo() const {
   for (const Slot& slot : slots_) fill(*slot.accumulator, slot.before);
 }
 
-GradSlotsGuard::GradSlotsGuard(GradSlots& slots) : previous_(std::exchange(slots_now, &slots)) {}
-GradSlotsGuard::~GradSlotsGuard() { slots_now = previous_; }
-
-void note_grad_slot(Node& accumulator, bool is_replaced) {
-  if (TAUT_UNLIKELY(slots_now != nullptr)) slots_now->note(accumulator, is_replaced);
-}
+GradSlotsGuard::GradSlotsGuard(GradSlots& slots)
+    : previous_(std::exchange(grad_slots_now, &slots)) {}
+GradSlotsGuard::~GradSlotsGuard() { grad_slots_now = previous_; }
 
 }  // namespace taut::autograd

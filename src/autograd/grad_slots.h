@@ -52,7 +52,11 @@ class TAUT_API GradSlotsGuard {
   GradSlots* previous_;
 };
 
-/// Tells this thread's notes, if there are any.
-void note_grad_slot(Node& accumulator, bool is_replaced);
+/// Where this thread notes; null at most times, which a load tells.
+extern constinit TAUT_HOT_THREAD_LOCAL GradSlots* grad_slots_now;
+
+inline void note_grad_slot(Node& accumulator, bool is_replaced) {
+  if (TAUT_UNLIKELY(grad_slots_now != nullptr)) grad_slots_now->note(accumulator, is_replaced);
+}
 
 }  // namespace taut::autograd

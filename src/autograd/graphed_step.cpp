@@ -49,10 +49,7 @@ struct Kind {
 };
 
 Device device_for(const GraphedOptions& options) {
-  if (options.device) {
-    if (options.device->is_cuda()) return Device(DeviceType::cuda, options.device->index());
-    return *options.device;
-  }
+  if (options.device) return *options.device;
   return is_available() ? Device(DeviceType::cuda, current_device()) : Device(kCPU);
 }
 
@@ -246,6 +243,9 @@ bool GraphedStep::State::capture(Kind& kind, const Step& function) {
   autograd::GradSlots grads;
   std::string refusal;
   clear_autocast_cache();
+  // What the warm-ups left is not for the graph, which could not have it back in the midst of the
+  // capture.
+  taut::empty_cache(device);
   kind.graph.capture_begin();
   try {
     const autograd::GradSlotsGuard noted(grads);

@@ -40,6 +40,9 @@ void StepList::add(const Tensor& param, const Tensor& grad, size_t place) {
 }
 
 void StepList::gather() {
+  param_pointers_.reserve(params_.size());
+  grad_pointers_.reserve(params_.size());
+  sizes_.reserve(params_.size());
   for (size_t i = 0; i < params_.size(); ++i) {
     param_pointers_.push_back(params_[i].data_ptr());
     grad_pointers_.push_back(grads_[i].data_ptr());
@@ -96,6 +99,7 @@ void StepList::count_steps(kernels::ParamList& list) {
       CudaError,
       "optimizer.step: this optimizer counts its steps on the host, where the replays of a "
       "graph that is not taut's would not find them: it cannot be captured into a graph");
+  steps_.reserve(states_.size());
   for (Values* state : states_) {
     const int64_t step = state->contains("step") ? state->integer("step") + 1 : 1;
     state->set("step", step);

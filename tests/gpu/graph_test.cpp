@@ -130,6 +130,7 @@ TEST_F(CudaGraph, RefusesWhatMakesTheHostWait) {
       {"unique", [&] { unique(x); }},
       {"synchronize", [] { cuda::synchronize(); }},
       {"stream.synchronize", [] { cuda::current_stream().synchronize(); }},
+      {"stream.query", [] { cuda::current_stream().query(); }},
       {"event.synchronize", [&] { event.synchronize(); }},
       {"optimizer.step", [&] { adam.step(); }},
   };

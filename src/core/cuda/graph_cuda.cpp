@@ -66,14 +66,9 @@ std::string capture_refusal() {
   return is_sound ? "" : "graph: the driver refused to capture a call";
 }
 
-namespace {
-
-// The first refusal is the reason for what follows from it.
-void note_refusal(const std::string& reason) {
+void note_capture_refusal(const std::string& reason) {
   if (capture_now.graph != nullptr && capture_now.refusal->empty()) *capture_now.refusal = reason;
 }
-
-}  // namespace
 
 std::optional<CapturedRandom> capture_random(Device device, const Generator& generator,
                                              uint64_t blocks) {
@@ -81,7 +76,7 @@ std::optional<CapturedRandom> capture_random(Device device, const Generator& gen
   if (!device.is_cuda() || !is_captured(stream_on(device.index()))) return {};
   if (&generator != &default_generator()) {
     const char* reason = "graph: captured ops draw from the default generator; got another one";
-    note_refusal(reason);
+    note_capture_refusal(reason);
     detail::raise<ValueError>(reason);
   }
   return CapturedRandom{capture_now.random_base, std::exchange(capture_now.random_blocks,
@@ -89,7 +84,7 @@ std::optional<CapturedRandom> capture_random(Device device, const Generator& gen
 }
 
 void refuse_capture(const std::string& reason) {
-  note_refusal(reason);
+  note_capture_refusal(reason);
   detail::raise<CudaError>(reason);
 }
 
