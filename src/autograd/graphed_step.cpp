@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "src/autograd/grad_slots.h"
+#include "src/autograd/graph_kinds.h"
 #include "src/autograd/graph_signature.h"
 #include "src/core/cuda_runtime.h"
 #include "taut/autograd/autocast_mode.h"
@@ -30,23 +31,7 @@
 namespace taut::cuda {
 namespace {
 
-// A kind that finds other gradients at each call is captured this often.
-constexpr int64_t kMostCapturesOfAKind = 3;
-
-// What calls of one kind share.
-struct Kind {
-  uint64_t number = 0;
-  std::string signature;
-  int64_t warmup_left = 0;
-  bool is_eager = false;  // it cannot be captured
-  uint64_t used = 0;      // when, counted in calls
-  Tensors inputs;         // what the graph reads
-  Tensors staged;         // where those from the host arrive; undefined for others
-  Tensors outputs;
-  autograd::GradSlots grads;
-  Event arrived, taken;
-  Graph graph;  // last: it waits for its replays before the rest goes
-};
+using autograd::GraphKind;
 
 Device device_for(const GraphedOptions& options) {
   if (options.device) return *options.device;
@@ -103,7 +88,10 @@ class OnStream {
 
 struct GraphedStep::State {
   State(Step function, GraphedOptions given)
-      : step(std::move(function)), options(std::move(given)), device(device_for(options)) {
+      : step(std::move(function)),
+        options(std::move(given)),
+        device(device_for(options)),
+        kinds(options.warmup, options.max_graphs) {
     TAUT_CHECK(options.warmup >= 0, ValueError, "make_graphed: warmup cannot be negative; got ",
                options.warmup);
     TAUT_CHECK(options.max_graphs > 0, ValueError, "make_graphed: max_graphs must be above 0; got ",
@@ -112,25 +100,22 @@ struct GraphedStep::State {
 
   Tensors call(const Tensors& inputs, std::string_view key, const Step& function);
 
-  Kind& kind_of(const std::string& signature);
-  Kind& add_kind(const std::string& signature);
-  Tensors warm_up(Kind& kind, const Tensors& given, const Step& function);
-  void copy_in(Kind& kind, const Tensors& given);
-  bool capture(Kind& kind, const Step& function);
-  void give_up(Kind& kind, const std::string& reason);
-  Tensors replay(Kind& kind);
+  Tensors warm_up(GraphKind& kind, const Tensors& given, const Step& function);
+  void copy_in(GraphKind& kind, const Tensors& given);
+  bool capture(GraphKind& kind, const Step& function);
+  void give_up(GraphKind& kind, const std::string& why);
+  void report(const std::string& why);
+  Tensors replay(GraphKind& kind);
 
   Step step;
   GraphedOptions options;
   Device device;
-  std::vector<std::unique_ptr<Kind>> kinds;
+  autograd::GraphKinds kinds;
   // Made at first need: for warm-ups and captures, and for copies from the host.
   std::optional<Stream> side, copies;
   // Where the latest call's work went.
   std::optional<Stream> previous;
-  uint64_t calls = 0;
   uint64_t latest = 0;
-  uint64_t numbers = 0;
   std::string reason;
 };
 
@@ -145,57 +130,22 @@ Tensors GraphedStep::State::call(const Tensors& inputs, std::string_view key,
   const Stream now = current_stream(device);
   if (previous && !(*previous == now)) now.wait(*previous);
   previous = now;
-  Kind& kind = kind_of(autograd::graph_signature(inputs, key));
-  kind.used = ++calls;
+  GraphKind& kind = kinds.find(autograd::graph_signature(inputs, key));
   latest = kind.number;
-  if (kind.is_eager) return off_tape(function(moved_to(device, inputs)));
-  if (kind.warmup_left > 0) return warm_up(kind, inputs, function);
-  copy_in(kind, inputs);
-  if (!kind.graph.has_capture() && !capture(kind, function)) {
+  if (kind.stage == GraphKind::Stage::warming_up) {
+    if (kind.warmup_left > 0) return warm_up(kind, inputs, function);
+    copy_in(kind, inputs);
+    if (capture(kind, function)) return replay(kind);
+  }
+  if (kind.stage == GraphKind::Stage::without_graph) {
+    report(kind.reason);
     return off_tape(function(moved_to(device, inputs)));
   }
+  copy_in(kind, inputs);
   return replay(kind);
 }
 
-Kind& GraphedStep::State::kind_of(const std::string& signature) {
-  int64_t misfits = 0;
-  Kind* uncaptured = nullptr;
-  for (const auto& kind : kinds) {
-    if (kind->signature != signature) continue;
-    if (!kind->graph.has_capture()) {
-      uncaptured = kind.get();
-    } else if (kind->grads.fit()) {
-      return *kind;
-    } else {
-      ++misfits;
-    }
-  }
-  if (uncaptured != nullptr) return *uncaptured;
-  Kind& kind = add_kind(signature);
-  // It has run before, and only the gradients that it finds are others: see Note [Gradients of
-  // graphs].
-  if (misfits > 0) kind.warmup_left = 0;
-  if (misfits >= std::min(kMostCapturesOfAKind, options.max_graphs)) {
-    give_up(kind,
-            "gradients that it adds to or reads are other tensors at each call; clear them in it, "
-            "or keep them with zero_grad(set_to_none=False)");
-  }
-  return kind;
-}
-
-Kind& GraphedStep::State::add_kind(const std::string& signature) {
-  if (std::ssize(kinds) >= options.max_graphs) {
-    kinds.erase(std::min_element(kinds.begin(), kinds.end(),
-                                 [](const auto& a, const auto& b) { return a->used < b->used; }));
-  }
-  Kind& kind = *kinds.emplace_back(std::make_unique<Kind>());
-  kind.number = ++numbers;
-  kind.signature = signature;
-  kind.warmup_left = options.warmup;
-  return kind;
-}
-
-Tensors GraphedStep::State::warm_up(Kind& kind, const Tensors& given, const Step& function) {
+Tensors GraphedStep::State::warm_up(GraphKind& kind, const Tensors& given, const Step& function) {
   if (!side) side = Stream::from_pool(device);
   const OnStream scope(*side);
   Tensors outputs = off_tape(function(moved_to(device, given)));
@@ -204,7 +154,7 @@ Tensors GraphedStep::State::warm_up(Kind& kind, const Tensors& given, const Step
 }
 
 // See Note [Inputs of graphs].
-void GraphedStep::State::copy_in(Kind& kind, const Tensors& given) {
+void GraphedStep::State::copy_in(GraphKind& kind, const Tensors& given) {
   const NoGradGuard no_grad;
   const Stream now = current_stream(device);
   if (kind.inputs.empty()) {
@@ -237,7 +187,7 @@ void GraphedStep::State::copy_in(Kind& kind, const Tensors& given) {
 
 // Whether it could be captured. Casts of weights that autocast keeps belong to one side of the
 // capture: what is in the graph's memory is not computed yet, and what is outside may go.
-bool GraphedStep::State::capture(Kind& kind, const Step& function) {
+bool GraphedStep::State::capture(GraphKind& kind, const Step& function) {
   if (!side) side = Stream::from_pool(device);
   const OnStream scope(*side);
   autograd::GradSlots grads;
@@ -263,6 +213,7 @@ bool GraphedStep::State::capture(Kind& kind, const Step& function) {
       kind.graph.capture_end();
       grads.finish();
       kind.grads = std::move(grads);
+      kind.stage = GraphKind::Stage::captured;
       return true;
     } catch (const CudaError& error) {
       refusal = error.what();
@@ -273,18 +224,22 @@ bool GraphedStep::State::capture(Kind& kind, const Step& function) {
   return false;
 }
 
-void GraphedStep::State::give_up(Kind& kind, const std::string& why) {
-  kind.is_eager = true;
+void GraphedStep::State::give_up(GraphKind& kind, const std::string& why) {
+  kind.stage = GraphKind::Stage::without_graph;
+  kind.reason = why;
   if (copies) copies->wait(kind.taken);  // what is staged was read, before its memory is used again
   kind.inputs.clear();
   kind.staged.clear();
   kind.outputs.clear();
+}
+
+void GraphedStep::State::report(const std::string& why) {
   if (!reason.empty()) return;
   reason = why;
   if (options.on_fallback) options.on_fallback(reason);
 }
 
-Tensors GraphedStep::State::replay(Kind& kind) {
+Tensors GraphedStep::State::replay(GraphKind& kind) {
   kind.graph.replay();
   kind.grads.apply();
   if (!options.clone_outputs) return kind.outputs;
@@ -320,7 +275,7 @@ std::vector<uint64_t> GraphedStep::kinds() const {
 
 int64_t GraphedStep::graphs() const {
   return std::count_if(state_->kinds.begin(), state_->kinds.end(),
-                       [](const auto& kind) { return kind->graph.has_capture(); });
+                       [](const auto& kind) { return kind->stage == GraphKind::Stage::captured; });
 }
 
 const std::string& GraphedStep::fallback_reason() const { return state_->reason; }
