@@ -368,7 +368,7 @@ def stub_of_classes(module):
 
 
 PYTHON_MODULES = [
-    "_autocast", "_modes", "_settings", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
+    "_autocast", "_graphed", "_modes", "_settings", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
     "cuda", "io", "nn.parameter", "nn.utils", "special", "random", "utils.__init__", "utils.checkpoint", "utils.data.__init__",
     "utils.data.collate", "utils.data.dataloader", "utils.data.dataset", "utils.data.sampler", "_serialization",
 ]

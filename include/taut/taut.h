@@ -11,6 +11,7 @@
 #include "taut/autograd/functional.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/autograd/gradcheck.h"
+#include "taut/autograd/graphed_step.h"
 #include "taut/autograd/hooks.h"
 #include "taut/autograd/saved_tensor.h"
 #include "taut/autograd/set_data.h"

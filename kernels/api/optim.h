@@ -11,6 +11,10 @@
 #include "taut/base/macros.h"
 #include "taut/core/dtype.h"
 
+namespace taut::cuda {
+class CapturedLaunches;
+}
+
 namespace taut::kernels {
 
 /// What a gradient scaler says of a step, in device memory, so that the host need not wait for it.
@@ -32,6 +36,8 @@ struct ParamList {
   DType dtype = kFloat32;
   const int64_t* steps = nullptr;  // of those that count them: from 1 on, with this one
   StepControl control = {};
+  // Of a step that is captured or replayed: where its launches are noted, or get these arguments.
+  taut::cuda::CapturedLaunches* launches = nullptr;
 };
 
 /// g = maximize ? -grad : grad;  g += weight_decay p

@@ -63,7 +63,7 @@ struct CrossEntropyBackwardArgs {
   const int64_t* targets = nullptr;   // (rows), checked by the forward
   const void* weight = nullptr;       // (classes), dtype; may be null
   const void* log_sum_exp = nullptr;  // (rows), compute_dtype(dtype), from the forward
-  const void* grad_losses = nullptr;  // dtype
+  const void* grad_losses = nullptr;  // compute_dtype(dtype)
   int64_t grad_stride = 1;            // 1: one gradient a row; 0: one for all (mean and sum)
   const void* divisor = nullptr;      // one compute_dtype(dtype), `sums + 1` for the mean; null: 1
   void* grad_logits = nullptr;        // (rows, classes) contiguous, dtype; may be the logits

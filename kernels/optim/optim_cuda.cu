@@ -3,6 +3,7 @@
 #include "kernels/api/optim.h"
 #include "kernels/api/row_team.cuh"
 #include "kernels/optim/steps_cuda.cuh"
+#include "src/core/cuda/captured_launches.h"
 
 namespace taut::kernels {
 namespace {
@@ -146,6 +147,22 @@ struct ScalarSource {
   }
 };
 
+// Launches the update of a table, or hands it to the launch of a captured graph: see Note
+// [Arguments of replays].
+template <class T, class Update, int kCapacity>
+void launch_table(taut::cuda::CapturedLaunches* launches, const TensorTable<kCapacity>& table,
+                  uint32_t chunks, const Update& update, const DeviceControl& control) {
+  constexpr auto kernel = &update_kernel<T, Update, kCapacity>;
+  if (launches != nullptr && launches->is_replaying()) {
+    const void* arguments[] = {&table, &update, &control};
+    launches->set_next(reinterpret_cast<const void*>(kernel), chunks, kThreads,
+                       const_cast<void**>(arguments));
+    return;
+  }
+  launch_kernel(kernel, {chunks, kThreads}, table, update, control);
+  if (launches != nullptr) launches->add();
+}
+
 template <class T, class Update, int kLists>
 void launch_update(const ParamList& list, const void* const* const (&lists)[kLists],
                    const Update& update) {
@@ -155,9 +172,8 @@ void launch_update(const ParamList& list, const void* const* const (&lists)[kLis
                               list.control.skipped_steps};
   for_list(
       list.sizes, list.count, lists,
-      [&]<int kCapacity>(const TensorTable<kCapacity>& table, uint32_t chunks, int64_t) {
-        launch_kernel(update_kernel<T, Update, kCapacity>, {chunks, kThreads}, table, update,
-                      control);
+      [&](const auto& table, uint32_t chunks, int64_t) {
+        launch_table<T>(list.launches, table, chunks, update, control);
       },
       &ScalarSource<Update>::scalar, &source);
 }

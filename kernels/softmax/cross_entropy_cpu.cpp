@@ -163,8 +163,7 @@ void cross_entropy_gradient(const CrossEntropyBackwardArgs& args) {
         std::fill(grad, grad + n, static_cast<T>(A(0)));
         continue;
       }
-      const T* grad_losses = static_cast<const T*>(args.grad_losses);
-      const A g = static_cast<A>(grad_losses[row * args.grad_stride]) / divisor;
+      const A g = static_cast<const A*>(args.grad_losses)[row * args.grad_stride] / divisor;
       const A w = weight != nullptr ? static_cast<A>(weight[target]) : A(1);
       const A at_target = g * (A(1) - smoothing) * w;
       gradient_row(logits + row * n, weight, n, target,

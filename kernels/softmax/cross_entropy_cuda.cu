@@ -176,7 +176,7 @@ struct LossGradients {
   const int64_t* targets;
   const T* weight;
   const Compute<T>* log_sum_exp;
-  const T* grad_losses;
+  const Compute<T>* grad_losses;
   int64_t grad_stride;
   const Compute<T>* divisor;
   const Compute<T>* total_weight;  // null: as many as there are classes
@@ -210,7 +210,7 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
   A log_sum_exp = 0, a = 0, b = 0, at_target = 0;
   if (is_valid) {
     const A divisor = of.divisor != nullptr ? *of.divisor : A(1);
-    const A g = widen(of.grad_losses[team.row * of.grad_stride]) / divisor;
+    const A g = of.grad_losses[team.row * of.grad_stride] / divisor;
     const A share = of.smoothing / static_cast<A>(n);
     const A total = of.total_weight != nullptr ? *of.total_weight : static_cast<A>(n);
     log_sum_exp = of.log_sum_exp[team.row];
@@ -250,7 +250,7 @@ void launch_cross_entropy_backward(const CrossEntropyBackwardArgs& args) {
                             args.targets,
                             weight,
                             static_cast<const A*>(args.log_sum_exp),
-                            static_cast<const T*>(args.grad_losses),
+                            static_cast<const A*>(args.grad_losses),
                             args.grad_stride,
                             static_cast<const A*>(args.divisor),
                             needs_total ? total.as<A>() : nullptr,

@@ -9,6 +9,8 @@
 
 #include "bindings.h"
 #include "module_binding.h"
+#include "py_ref.h"
+#include "taut/autograd/graphed_step.h"
 #include "taut/autograd/memory_history.h"
 #include "taut/core/cuda_graph.h"
 
@@ -112,6 +114,40 @@ void bind_graphs(py::module_& module) {
           "reset", [](Graph& self) { without_lock([&] { self.reset(); }); },
           "Forgets the capture and gives its memory back.");
   module.def("is_current_stream_capturing", &cuda::is_current_stream_capturing);
+}
+
+// Tensors on both sides, since the arguments and results of a Python step are taken apart in
+// Python.
+cuda::GraphedStep::Step step_of(const py::object& callable) {
+  return [function = PyRef(callable)](TensorList inputs) {
+    const Locked locked;
+    return function.get()(Tensors(inputs.begin(), inputs.end())).cast<Tensors>();
+  };
+}
+
+void bind_graphed_step(py::module_& module) {
+  using cuda::GraphedStep;
+  py::class_<GraphedStep>(module, "GraphedStep")
+      .def(py::init([](const std::optional<Device>& device, int64_t warmup, bool clone_outputs,
+                       int64_t max_graphs) {
+             return GraphedStep({}, {.device = device,
+                                     .warmup = warmup,
+                                     .clone_outputs = clone_outputs,
+                                     .max_graphs = max_graphs});
+           }),
+           "device"_a, "warmup"_a, "clone_outputs"_a, "max_graphs"_a)
+      .def(
+          "call",
+          [](GraphedStep& self, const Tensors& inputs, const std::string& key,
+             const py::object& step) {
+            const GraphedStep::Step function = step_of(step);
+            return without_lock([&] { return self.call(inputs, key, function); });
+          },
+          "inputs"_a, "key"_a, "step"_a)
+      .def_property_readonly("latest_kind", &GraphedStep::latest_kind)
+      .def_property_readonly("kinds", &GraphedStep::kinds)
+      .def_property_readonly("graphs", &GraphedStep::graphs)
+      .def_property_readonly("fallback_reason", &GraphedStep::fallback_reason);
 }
 
 void bind_events(py::module_& module) {
@@ -226,6 +262,7 @@ void bind_cuda(py::module_& module) {
   bind_streams(cuda_module);
   bind_events(cuda_module);
   bind_graphs(cuda_module);
+  bind_graphed_step(cuda_module);
   bind_memory(cuda_module);
   cuda_module.def("device_count", &cuda::device_count);
   cuda_module.def("is_available", &cuda::is_available);

@@ -369,6 +369,7 @@ class HostedScheduler final : public LRScheduler, public py::trampoline_self_lif
 
  protected:
   std::vector<double> get_lr() override {
+    const Locked locked;
     const auto function = py::get_override(static_cast<const LRScheduler*>(this), "get_lr");
     TAUT_CHECK(static_cast<bool>(function), NotImplementedError,
                "LRScheduler: a subclass needs a method get_lr");

@@ -1,11 +1,12 @@
 """GPUs: how many there are, which one is current, streams and events, and their memory."""
 
 from . import _C
+from ._graphed import GraphedStep, make_graphed
 
 __all__ = [
-    "CUDAGraph", "Event", "ExternalStream", "Stream", "current_device", "current_stream", "default_stream", "device", "device_count",
+    "CUDAGraph", "Event", "ExternalStream", "GraphedStep", "Stream", "current_device", "current_stream", "default_stream", "device", "device_count",
     "empty_cache", "get_device_capability", "get_device_name", "get_device_properties", "get_sync_debug_mode",
-    "graph", "is_available", "is_built", "is_current_stream_capturing", "manual_seed", "manual_seed_all", "max_memory_allocated", "max_memory_reserved",
+    "graph", "is_available", "is_built", "is_current_stream_capturing", "make_graphed", "manual_seed", "manual_seed_all", "max_memory_allocated", "max_memory_reserved",
     "mem_get_info", "memory_allocated", "memory_reserved", "memory_snapshot", "memory_stats", "memory_summary",
     "record_memory_history", "reset_peak_memory_stats", "set_device", "set_per_process_memory_fraction", "set_stream",
     "set_sync_debug_mode", "stream", "synchronize",
@@ -142,9 +143,10 @@ class graph:
     """Captures what a block does on the current GPU into a CUDAGraph, instead of doing it.
 
     Do the same once before, so that libraries and caches are set up. A replay reads and writes the memory that the block
-    did: copy new inputs into its tensors, read results from them. It draws random numbers anew, as the block would; all
-    else that the host decided, a learning rate or a shape, stays as it was. What makes the host wait for the GPU, as
-    item() does, cannot be captured: CudaError, and then nothing is captured.
+    did: copy new inputs into its tensors, read results from them. It draws random numbers anew, and optimizers and
+    schedules of learning rates go on, as in the block; all else that the host decided, a shape or the way an `if` went,
+    stays as it was. What makes the host wait for the GPU, as item() does, cannot be captured: CudaError, and then nothing
+    is captured.
 
     >>> g = taut.cuda.CUDAGraph()                                          # doctest: +SKIP
     >>> with taut.cuda.graph(g): y = model(x)                              # doctest: +SKIP

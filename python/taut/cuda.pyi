@@ -1,6 +1,7 @@
 # Written by python/make_stubs.py; do not edit.
 from typing import Any
 
+from ._graphed import GraphedStep as GraphedStep, make_graphed as make_graphed
 class CUDAGraph:
     def __getattr__(self, name: str) -> Any: ...
     def __setattr__(self, name: str, value: Any) -> None: ...

@@ -1,5 +1,12 @@
+// Note [Scalers in graphs]
+// A replay finds the scale where it lay at the capture: from a capture on the scale and the count
+// of good steps are written in place, and they must have been there before. What the host notes of
+// a step (unscaled, stepped) holds within the capture that it was noted in, since no replay and no
+// capture that was given up notes it again.
+
 #include "taut/amp/grad_scaler.h"
 
+#include "src/core/cuda_runtime.h"
 #include "src/ops/tensor_lists.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/core/cuda.h"
@@ -39,9 +46,39 @@ GradScaler::GradScaler(DeviceType device, const GradScalerOptions& options) : op
 }
 
 void GradScaler::start_on(Device device) {
+  if (cuda::current_capture() != 0) {
+    if (!scale_.defined()) {
+      cuda::refuse_capture(
+          "GradScaler: the first scale() makes the scale, which each replay would make anew: it "
+          "cannot be captured into a graph; make one step before the capture");
+    }
+    is_captured_ = true;
+  }
   if (scale_.defined()) return;
   scale_ = number_on(device, options_.init_scale);
   growth_tracker_ = number_on(device, loaded_growth_tracker_);
+}
+
+void GradScaler::set(Tensor& held, const Tensor& value) {
+  if (!held.defined() || !is_captured_) {
+    held = value;
+    return;
+  }
+  const NoGradGuard no_grad;
+  held.copy_(value);
+}
+
+GradScaler::Progress& GradScaler::progress_of(const optim::Optimizer& optimizer) {
+  const uint64_t capture = cuda::current_capture();
+  if (capture != 0) is_captured_ = true;
+  Progress& progress = progress_[&optimizer];
+  if (progress.capture == capture) return progress;
+  TAUT_CHECK(progress.capture != 0 || progress.stage == Stage::ready, Error,
+             "GradScaler: unscale_() was called before the capture of the step began; capture both "
+             "or neither");
+  progress = Progress();
+  progress.capture = capture;
+  return progress;
 }
 
 Tensor GradScaler::scale(const Tensor& output) {
@@ -139,6 +176,7 @@ void GradScaler::update() {
   if (!is_enabled()) return;
   Tensors found_infs;
   for (const auto& [optimizer, progress] : progress_) {
+    if (progress.capture != cuda::current_capture()) continue;
     found_infs.insert(found_infs.end(), progress.found_infs.begin(), progress.found_infs.end());
   }
   TAUT_CHECK(!found_infs.empty(), Error,
@@ -149,15 +187,16 @@ void GradScaler::update() {
   const Tensor is_due = ge(good_steps, options_.growth_interval);
   const Tensor grown = scale_ * options_.growth_factor;
   const Tensor next = where(logical_and(is_due, isfinite(grown)), grown, scale_);
-  scale_ = where(is_bad, scale_ * options_.backoff_factor, next);
-  growth_tracker_ = where(logical_or(is_bad, is_due), Scalar(0.0), good_steps);
+  const Tensor tracker = where(logical_or(is_bad, is_due), Scalar(0.0), good_steps);
+  set(scale_, where(is_bad, scale_ * options_.backoff_factor, next));
+  set(growth_tracker_, tracker);
   progress_.clear();
 }
 
 void GradScaler::update(double new_scale) {
   if (!is_enabled()) return;
   if (scale_.defined()) {
-    scale_ = number_on(scale_.device(), new_scale);
+    set(scale_, number_on(scale_.device(), new_scale));
   } else {
     options_.init_scale = new_scale;
   }
@@ -169,7 +208,7 @@ void GradScaler::update(const Tensor& new_scale) {
   TAUT_CHECK(new_scale.defined() && new_scale.numel() == 1 && new_scale.is_floating_point(),
              ValueError, "update: new_scale must be one floating number");
   start_on(new_scale.device());
-  scale_ = reshape(to(new_scale.detach(), scale_.options(), /*copy=*/true), {});
+  set(scale_, reshape(to(new_scale.detach(), scale_.options(), /*copy=*/true), {}));
   progress_.clear();
 }
 
@@ -201,9 +240,8 @@ void GradScaler::load_state_dict(const optim::Values& state) {
   loaded_growth_tracker_ = state.number("_growth_tracker");
   options_ = loaded;
   if (!scale_.defined()) return;
-  const Device device = scale_.device();
-  scale_ = Tensor();
-  start_on(device);
+  set(scale_, number_on(scale_.device(), options_.init_scale));
+  set(growth_tracker_, number_on(scale_.device(), loaded_growth_tracker_));
 }
 
 }  // namespace taut::amp

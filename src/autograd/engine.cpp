@@ -8,6 +8,7 @@
 #include <mutex>
 #include <queue>
 
+#include "src/autograd/grad_slots.h"
 #include "src/autograd/meta.h"
 #include "src/autograd/node_hooks.h"
 #include "src/ops/autocast.h"
@@ -364,6 +365,7 @@ class Walk {
 
   void accumulate(Node& leaf, Tensor grad) {
     grads_.clear();
+    note_grad_slot(leaf, /*is_replaced=*/false);
     add_to_leaf(leaf_state(leaf), std::move(grad));
     if (leaf.hooks() == nullptr) return;
     std::vector<RegisteredHook<Callback<void()>>> copies;

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <new>
 
+#include "src/autograd/grad_slots.h"
 #include "src/autograd/view_history.h"
 #include "taut/autograd/record.h"
 #include "taut/base/pool.h"
@@ -103,12 +104,14 @@ LeafState& leaf_state(Node& accumulator) {
 }
 
 Tensor accumulated_grad(Node& accumulator) {
+  note_grad_slot(accumulator, /*is_replaced=*/false);
   LeafState& state = leaf_state(accumulator);
   const std::lock_guard lock(state.mutex);
   return state.grad;
 }
 
 void set_accumulated_grad(Node& accumulator, Tensor grad) {
+  note_grad_slot(accumulator, /*is_replaced=*/true);
   LeafState& state = leaf_state(accumulator);
   const std::lock_guard lock(state.mutex);
   std::swap(state.grad, grad);

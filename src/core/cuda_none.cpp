@@ -1,5 +1,6 @@
 // A build without CUDA: no devices, and a clear error for whoever asks for one.
 
+#include "src/core/cuda/captured_launches.h"
 #include "src/core/cuda_runtime.h"
 #include "taut/base/check.h"
 #include "taut/core/cuda_graph.h"
@@ -74,6 +75,13 @@ void release_memory_pool(Device device, uint64_t) { raise_not_built(device); }
 
 std::optional<CapturedRandom> capture_random(Device, const Generator&, uint64_t) { return {}; }
 bool is_current_stream_capturing() { return false; }
+uint64_t current_capture() { return 0; }
+std::string capture_refusal() { return {}; }
+void refuse_capture(const std::string& reason) { detail::raise<CudaError>(reason); }
+void on_replay(Callback<void()>) {
+  detail::raise<ValueError>("on_replay: this thread is not capturing a graph");
+}
+CapturedLaunches::~CapturedLaunches() = default;
 struct Graph::State {};
 Graph::Graph() = default;
 Graph::Graph(Graph&&) noexcept = default;

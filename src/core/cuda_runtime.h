@@ -4,6 +4,7 @@
 // in one without, where it throws DeviceError.
 
 #include <optional>
+#include <string>
 
 #include "taut/core/allocator.h"
 #include "taut/core/cuda.h"
@@ -42,5 +43,13 @@ struct CapturedRandom {
 /// @throws ValueError unless it is the default generator.
 std::optional<CapturedRandom> capture_random(Device device, const Generator& generator,
                                              uint64_t blocks);
+
+/// A number that no other capture has, while this thread captures a Graph; 0 otherwise.
+uint64_t current_capture();
+/// What was refused in the capture of this thread, in words; empty when nothing was. Asked before
+/// the capture is given up.
+std::string capture_refusal();
+/// Refuses what cannot be captured, and notes it. @throws CudaError.
+[[noreturn]] void refuse_capture(const std::string& reason);
 
 }  // namespace taut::cuda

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "src/core/cuda_runtime.h"
+#include "taut/core/cuda_graph.h"
+
 namespace taut::optim {
 namespace {
 
@@ -23,7 +26,9 @@ LRScheduler::LRScheduler(Optimizer& optimizer) : optimizer_(&optimizer) {
   }
 }
 
-LRScheduler::~LRScheduler() = default;
+LRScheduler::~LRScheduler() {
+  if (self_) *self_ = nullptr;
+}
 
 double LRScheduler::group_lr(size_t group) const {
   return optimizer_->param_groups()[group].options.number("lr");
@@ -37,8 +42,24 @@ void LRScheduler::set_lr(const std::vector<double>& rates) {
 }
 
 void LRScheduler::step() {
+  if (!is_left_to_replays()) advance();
+}
+
+void LRScheduler::advance() {
   ++last_epoch_;
   set_lr(get_lr());
+}
+
+bool LRScheduler::is_left_to_replays() {
+  if (cuda::current_capture() == 0) return false;
+  if (!self_) self_ = std::make_shared<LRScheduler*>(this);
+  cuda::on_replay([self = self_] {
+    TAUT_CHECK(*self != nullptr, CudaError,
+               "graph: a schedule of learning rates whose step was captured is gone; it must live "
+               "as long as it is replayed");
+    (*self)->step();
+  });
+  return true;
 }
 
 Values LRScheduler::state_dict() const {
@@ -356,6 +377,7 @@ SequentialLR::SequentialLR(Optimizer& optimizer,
 }
 
 void SequentialLR::step() {
+  if (is_left_to_replays()) return;
   ++last_epoch_;
   const auto next = std::upper_bound(milestones_.begin(), milestones_.end(), last_epoch_);
   const auto at = static_cast<size_t>(next - milestones_.begin());
@@ -404,6 +426,7 @@ ChainedScheduler::ChainedScheduler(std::vector<std::shared_ptr<LRScheduler>> sch
 }
 
 void ChainedScheduler::step() {
+  if (is_left_to_replays()) return;
   ++last_epoch_;
   for (const auto& scheduler : schedulers_) scheduler->step();
   last_lr_ = schedulers_.back()->get_last_lr();

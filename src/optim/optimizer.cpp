@@ -16,7 +16,9 @@ Optimizer::Optimizer(std::vector<ParamGroup> groups, Values defaults)
   for (ParamGroup& group : groups) add_param_group(std::move(group));
 }
 
-Optimizer::~Optimizer() = default;
+Optimizer::~Optimizer() {
+  if (self_) *self_ = nullptr;
+}
 
 void Optimizer::add_param_group(ParamGroup group) {
   TAUT_CHECK(!group.params.empty(), ValueError, "optimizer: a group has no parameters");

@@ -3,8 +3,8 @@
 #include <typeinfo>
 
 #include "src/ops/dispatch.h"
-#include "src/optim/step_lists.h"
-#include "taut/autograd/grad_mode.h"
+#include "src/optim/captured_step.h"
+#include "src/optim/step_rules.h"
 
 namespace taut::optim {
 namespace {
@@ -56,30 +56,31 @@ SGD::SGD(std::vector<ParamGroup> groups, const SGDOptions& options)
 
 bool SGD::takes_control() const { return is_one_of<SGD>(*this); }
 
-void SGD::step() {
-  const NoGradGuard no_grad;
-  for (const ParamGroup& group : param_groups()) {
-    kernels::SgdArgs args;
-    args.lr = group.options.number("lr");
-    args.momentum = group.options.number("momentum");
-    args.dampening = group.options.number("dampening");
-    args.weight_decay = group.options.number("weight_decay");
-    args.nesterov = group.options.flag("nesterov");
-    args.maximize = group.options.flag("maximize");
-    // A first step writes the momentum buffers, later ones read them: parameters that joined late
-    // are a list of their own.
-    for (StepList& list : make_step_lists(*this, group, has_momentum_buffer)) {
-      list.fill(args);
-      args.is_first_step = list.key() == 0;
-      // Where dampening treats the first step apart, one that is called off must leave no buffers.
-      const bool stands_out = args.is_first_step && args.momentum != 0 && args.dampening != 0;
-      if (stands_out && list.is_called_off()) continue;
-      args.momentum_buffers = args.momentum == 0 ? nullptr : list.slot("momentum_buffer");
-      ops::kernels_of(list.device()).optim.sgd(args);
-      list.finish();
-    }
-  }
+namespace {
+
+void launch_sgd(StepList& list, const Values& options) {
+  kernels::SgdArgs args;
+  args.lr = options.number("lr");
+  args.momentum = options.number("momentum");
+  args.dampening = options.number("dampening");
+  args.weight_decay = options.number("weight_decay");
+  args.nesterov = options.flag("nesterov");
+  args.maximize = options.flag("maximize");
+  // A first step writes the momentum buffers, later ones read them: parameters that joined late are
+  // a list of their own.
+  args.is_first_step = list.key() == 0;
+  list.fill(args);
+  // Where dampening treats the first step apart, one that is called off must leave no buffers.
+  const bool stands_out = args.is_first_step && args.momentum != 0 && args.dampening != 0;
+  if (stands_out && list.is_called_off()) return;
+  args.momentum_buffers = args.momentum == 0 ? nullptr : list.slot("momentum_buffer");
+  ops::kernels_of(list.device()).optim.sgd(args);
 }
+
+}  // namespace
+
+StepRule sgd_rule() { return {launch_sgd, has_momentum_buffer}; }
+void SGD::step() { take_steps(*this, sgd_rule()); }
 
 Adam::Adam(std::vector<ParamGroup> groups, const AdamOptions& options)
     : Optimizer(std::move(groups), values_of(options)) {
@@ -91,31 +92,32 @@ Adam::Adam(std::vector<ParamGroup> groups, const AdamOptions& options)
 
 bool Adam::takes_control() const { return is_one_of<Adam, AdamW>(*this); }
 
-void Adam::step() {
-  const NoGradGuard no_grad;
-  for (const ParamGroup& group : param_groups()) {
-    const std::vector<double>& betas = group.options.numbers("betas");
-    TAUT_CHECK(betas.size() == 2, ValueError, "Adam: expected 2 betas; got ", betas.size());
-    kernels::AdamArgs args;
-    args.lr = group.options.number("lr");
-    args.beta1 = betas[0];
-    args.beta2 = betas[1];
-    args.eps = group.options.number("eps");
-    args.weight_decay = group.options.number("weight_decay");
-    args.amsgrad = group.options.flag("amsgrad");
-    args.maximize = group.options.flag("maximize");
-    args.decoupled = group.options.flag("decoupled_weight_decay");
-    for (StepList& list : make_step_lists(*this, group)) {
-      list.fill(args);
-      list.count_steps(args);
-      args.exp_avgs = list.slot("exp_avg");
-      args.exp_avg_sqs = list.slot("exp_avg_sq");
-      args.max_exp_avg_sqs = args.amsgrad ? list.slot("max_exp_avg_sq") : nullptr;
-      ops::kernels_of(list.device()).optim.adam(args);
-      list.finish();
-    }
-  }
+namespace {
+
+void launch_adam(StepList& list, const Values& options) {
+  const std::vector<double>& betas = options.numbers("betas");
+  TAUT_CHECK(betas.size() == 2, ValueError, "Adam: expected 2 betas; got ", betas.size());
+  kernels::AdamArgs args;
+  args.lr = options.number("lr");
+  args.beta1 = betas[0];
+  args.beta2 = betas[1];
+  args.eps = options.number("eps");
+  args.weight_decay = options.number("weight_decay");
+  args.amsgrad = options.flag("amsgrad");
+  args.maximize = options.flag("maximize");
+  args.decoupled = options.flag("decoupled_weight_decay");
+  list.fill(args);
+  list.count_steps(args);
+  args.exp_avgs = list.slot("exp_avg");
+  args.exp_avg_sqs = list.slot("exp_avg_sq");
+  args.max_exp_avg_sqs = args.amsgrad ? list.slot("max_exp_avg_sq") : nullptr;
+  ops::kernels_of(list.device()).optim.adam(args);
 }
+
+}  // namespace
+
+StepRule adam_rule() { return {launch_adam}; }
+void Adam::step() { take_steps(*this, adam_rule()); }
 
 AdamW::AdamW(std::vector<ParamGroup> groups, const AdamWOptions& options)
     : Adam(std::move(groups), AdamOptions{.lr = options.lr,
@@ -143,28 +145,29 @@ RMSprop::RMSprop(std::vector<ParamGroup> groups, const RMSpropOptions& options)
 
 bool RMSprop::takes_control() const { return is_one_of<RMSprop>(*this); }
 
-void RMSprop::step() {
-  const NoGradGuard no_grad;
-  for (const ParamGroup& group : param_groups()) {
-    kernels::RmspropArgs args;
-    args.lr = group.options.number("lr");
-    args.alpha = group.options.number("alpha");
-    args.eps = group.options.number("eps");
-    args.weight_decay = group.options.number("weight_decay");
-    args.momentum = group.options.number("momentum");
-    args.centered = group.options.flag("centered");
-    args.maximize = group.options.flag("maximize");
-    for (StepList& list : make_step_lists(*this, group)) {
-      list.fill(args);
-      list.count_steps(args);
-      args.square_avgs = list.slot("square_avg");
-      args.grad_avgs = args.centered ? list.slot("grad_avg") : nullptr;
-      args.momentum_buffers = args.momentum > 0 ? list.slot("momentum_buffer") : nullptr;
-      ops::kernels_of(list.device()).optim.rmsprop(args);
-      list.finish();
-    }
-  }
+namespace {
+
+void launch_rmsprop(StepList& list, const Values& options) {
+  kernels::RmspropArgs args;
+  args.lr = options.number("lr");
+  args.alpha = options.number("alpha");
+  args.eps = options.number("eps");
+  args.weight_decay = options.number("weight_decay");
+  args.momentum = options.number("momentum");
+  args.centered = options.flag("centered");
+  args.maximize = options.flag("maximize");
+  list.fill(args);
+  list.count_steps(args);
+  args.square_avgs = list.slot("square_avg");
+  args.grad_avgs = args.centered ? list.slot("grad_avg") : nullptr;
+  args.momentum_buffers = args.momentum > 0 ? list.slot("momentum_buffer") : nullptr;
+  ops::kernels_of(list.device()).optim.rmsprop(args);
 }
+
+}  // namespace
+
+StepRule rmsprop_rule() { return {launch_rmsprop}; }
+void RMSprop::step() { take_steps(*this, rmsprop_rule()); }
 
 Adagrad::Adagrad(std::vector<ParamGroup> groups, const AdagradOptions& options)
     : Optimizer(std::move(groups),
@@ -183,24 +186,25 @@ Adagrad::Adagrad(std::vector<ParamGroup> groups, const AdagradOptions& options)
 
 bool Adagrad::takes_control() const { return is_one_of<Adagrad>(*this); }
 
-void Adagrad::step() {
-  const NoGradGuard no_grad;
-  for (const ParamGroup& group : param_groups()) {
-    kernels::AdagradArgs args;
-    args.lr = group.options.number("lr");
-    args.lr_decay = group.options.number("lr_decay");
-    args.eps = group.options.number("eps");
-    args.weight_decay = group.options.number("weight_decay");
-    args.maximize = group.options.flag("maximize");
-    const double start = group.options.number("initial_accumulator_value");
-    for (StepList& list : make_step_lists(*this, group)) {
-      list.fill(args);
-      list.count_steps(args);
-      args.state_sums = list.slot("sum", start);
-      ops::kernels_of(list.device()).optim.adagrad(args);
-      list.finish();
-    }
-  }
+namespace {
+
+void launch_adagrad(StepList& list, const Values& options) {
+  kernels::AdagradArgs args;
+  args.lr = options.number("lr");
+  args.lr_decay = options.number("lr_decay");
+  args.eps = options.number("eps");
+  args.weight_decay = options.number("weight_decay");
+  args.maximize = options.flag("maximize");
+  const double start = options.number("initial_accumulator_value");
+  list.fill(args);
+  list.count_steps(args);
+  args.state_sums = list.slot("sum", start);
+  ops::kernels_of(list.device()).optim.adagrad(args);
 }
+
+}  // namespace
+
+StepRule adagrad_rule() { return {launch_adagrad}; }
+void Adagrad::step() { take_steps(*this, adagrad_rule()); }
 
 }  // namespace taut::optim

@@ -1,39 +1,27 @@
 #include "src/optim/step_lists.h"
 
-#include "taut/autograd/grad_mode.h"
+#include "src/core/cuda/captured_launches.h"
+#include "src/core/cuda_runtime.h"
+#include "src/optim/step_access.h"
 #include "taut/core/cuda_graph.h"
 #include "taut/ops/ops.h"
 
 namespace taut::optim {
 
-/// What of an optimizer its steps see.
-struct StepAccess {
-  static const StepControl* control(const Optimizer& optimizer) { return optimizer.control_; }
-  static size_t place(const Optimizer& optimizer, const Tensor& param) {
-    return optimizer.position_of(param);
+Tensor StepAccess::skipped_steps(Optimizer& optimizer, Device device) {
+  const auto wanted = static_cast<int64_t>(optimizer.states_.size());
+  Tensor* found = nullptr;
+  for (Tensor& skipped : optimizer.skipped_steps_) {
+    if (skipped.device() == device) found = &skipped;
   }
-  static Values& state(Optimizer& optimizer, size_t place) {
-    return optimizer.states_[place].second;
+  if (found == nullptr) {
+    found = &optimizer.skipped_steps_.emplace_back(
+        zeros({wanted}, TensorOptions(kFloat32).device(device)));
+  } else if (found->numel() < wanted) {  // parameters were added
+    *found = cat({*found, zeros({wanted - found->numel()}, found->options())});
   }
-  static bool has_skipped_steps(const Optimizer& optimizer) {
-    return !optimizer.skipped_steps_.empty();
-  }
-  /// The counts of called off steps on a device, one for each parameter.
-  static Tensor skipped_steps(Optimizer& optimizer, Device device) {
-    const auto wanted = static_cast<int64_t>(optimizer.states_.size());
-    Tensor* found = nullptr;
-    for (Tensor& skipped : optimizer.skipped_steps_) {
-      if (skipped.device() == device) found = &skipped;
-    }
-    if (found == nullptr) {
-      found = &optimizer.skipped_steps_.emplace_back(
-          zeros({wanted}, TensorOptions(kFloat32).device(device)));
-    } else if (found->numel() < wanted) {  // parameters were added
-      *found = cat({*found, zeros({wanted - found->numel()}, found->options())});
-    }
-    return *found;
-  }
-};
+  return *found;
+}
 
 namespace {
 
@@ -51,38 +39,48 @@ void StepList::add(const Tensor& param, const Tensor& grad, size_t place) {
   grads_.push_back(contiguous(taut::to(grad.detach(), param.dtype())));
 }
 
-void StepList::fill(kernels::ParamList& list) {
+void StepList::gather() {
+  param_pointers_.reserve(params_.size());
+  grad_pointers_.reserve(params_.size());
+  sizes_.reserve(params_.size());
   for (size_t i = 0; i < params_.size(); ++i) {
     param_pointers_.push_back(params_[i].data_ptr());
     grad_pointers_.push_back(grads_[i].data_ptr());
     sizes_.push_back(params_[i].numel());
   }
+  const StepControl* control = StepAccess::control(*optimizer_);
+  if (control == nullptr) return;
+  grad_factor_ = on_device(control->grad_factor, device_);
+  found_inf_ = on_device(control->found_inf, device_);
+  if (grad_factor_.defined()) control_.grad_factor = grad_factor_.data_ptr<float>();
+  if (found_inf_.defined()) control_.found_inf = found_inf_.data_ptr<float>();
+}
+
+void StepList::fill(kernels::ParamList& list) {
+  if (param_pointers_.empty()) gather();
   list.params = param_pointers_.data();
   list.grads = grad_pointers_.data();
   list.sizes = sizes_.data();
   list.count = static_cast<int64_t>(sizes_.size());
   list.dtype = dtype_;
-  list.control = {};
-  const StepControl* control = StepAccess::control(*optimizer_);
-  if (control == nullptr) return;
-  grad_factor_ = on_device(control->grad_factor, device_);
-  found_inf_ = on_device(control->found_inf, device_);
-  if (grad_factor_.defined()) list.control.grad_factor = grad_factor_.data_ptr<float>();
-  if (found_inf_.defined()) list.control.found_inf = found_inf_.data_ptr<float>();
+  list.control = control_;
+  list.launches = launches_;
 }
 
 void* const* StepList::slot(const char* name, double start) {
+  if (stage_ == Stage::captured) return param_pointers_.data();
   std::vector<void*>& pointers = slots_.emplace_back();
-  pointers.reserve(params_.size());
-  for (size_t i = 0; i < params_.size(); ++i) {
+  pointers.reserve(originals_.size());
+  for (size_t i = 0; i < originals_.size(); ++i) {
+    const Tensor& param = originals_[i];
     Value* held = states_[i]->find(name);
     const Tensor* tensor = held == nullptr ? nullptr : std::get_if<Tensor>(held);
     Tensor usable;
     if (tensor == nullptr) {
-      usable = full(params_[i].shape(), start, params_[i].options());
+      usable = full(param.shape(), start, param.options());
     } else {
       // A state that came from elsewhere may lie otherwise.
-      usable = contiguous(taut::to(*tensor, params_[i].options()));
+      usable = contiguous(taut::to(*tensor, param.options()));
     }
     if (tensor == nullptr || !usable.is_same(*tensor)) states_[i]->set(name, usable);
     pointers.push_back(usable.data_ptr());
@@ -91,10 +89,17 @@ void* const* StepList::slot(const char* name, double start) {
 }
 
 void StepList::count_steps(kernels::ParamList& list) {
+  if (stage_ == Stage::captured) {
+    steps_.assign(states_.size(), 1);
+    list.steps = steps_.data();
+    return;
+  }
   TAUT_CHECK(
-      !device_.is_cuda() || !cuda::is_current_stream_capturing(), CudaError,
-      "optimizer.step: this optimizer counts its steps on the host, where a replay would not "
-      "find them: it cannot be captured into a graph");
+      stage_ == Stage::replayed || !device_.is_cuda() || !cuda::is_current_stream_capturing(),
+      CudaError,
+      "optimizer.step: this optimizer counts its steps on the host, where the replays of a "
+      "graph that is not taut's would not find them: it cannot be captured into a graph");
+  steps_.reserve(states_.size());
   for (Values* state : states_) {
     const int64_t step = state->contains("step") ? state->integer("step") + 1 : 1;
     state->set("step", step);
@@ -102,19 +107,26 @@ void StepList::count_steps(kernels::ParamList& list) {
   }
   list.steps = steps_.data();
   // Counts that are off stay so in steps without a scaler.
-  if (!found_inf_.defined() && !StepAccess::has_skipped_steps(*optimizer_)) return;
+  if (control_.found_inf == nullptr && !StepAccess::has_skipped_steps(*optimizer_)) return;
   skipped_steps_ = StepAccess::skipped_steps(*optimizer_, device_);
   list.control.skipped_steps = skipped_steps_.data_ptr<float>();
   list.control.places = places_.data();
 }
 
 bool StepList::is_called_off() const {
-  return found_inf_.defined() && found_inf_.item<float>() != 0.0f;
+  if (control_.found_inf == nullptr) return false;
+  if (stage_ != Stage::eager) {
+    cuda::refuse_capture(
+        "optimizer.step: a first step with momentum and dampening under a gradient scaler waits "
+        "for the GPU, which cannot be captured into a graph; make one step before the capture");
+  }
+  return found_inf_.item<float>() != 0.0f;
 }
 
 void StepList::finish() {
-  for (size_t i = 0; i < params_.size(); ++i) {
-    if (params_[i].storage() == originals_[i].storage()) {
+  for (size_t i = 0; i < originals_.size(); ++i) {
+    // A replay writes its copies back by itself.
+    if (stage_ == Stage::replayed || params_[i].storage() == originals_[i].storage()) {
       originals_[i].storage()->bump_version();
     } else {
       originals_[i].detach().copy_(params_[i]);
@@ -122,14 +134,47 @@ void StepList::finish() {
   }
 }
 
+void StepList::begin_capture(cuda::CapturedLaunches& launches) {
+  stage_ = Stage::captured;
+  launches_ = &launches;
+}
+
+void StepList::end_capture() {
+  params_.clear();
+  grads_.clear();
+  grad_factor_ = found_inf_ = Tensor();
+}
+
+void StepList::begin_replay(Optimizer& optimizer, const StepRule& rule) {
+  stage_ = Stage::replayed;
+  if (launches_ != nullptr) launches_->rewind();
+  if (param_pointers_.empty()) gather();
+  slots_.clear();
+  steps_.clear();
+  for (size_t i = 0; i < originals_.size(); ++i) {
+    const Tensor& param = originals_[i];
+    TAUT_CHECK(!param.is_contiguous() || param.data_ptr() == param_pointers_[i], CudaError,
+               "graph: a parameter of shape ", param.shape(),
+               " has been moved since its step was captured; capture the step anew");
+    states_[i] = &StepAccess::state(optimizer, static_cast<size_t>(places_[i]));
+    if (rule.key_of == nullptr) continue;
+    const int64_t key = rule.key_of(*states_[i]);
+    TAUT_CHECK(i == 0 || key == key_, CudaError,
+               "graph: parameters that were stepped together have states of different kinds now; "
+               "capture the step anew");
+    key_ = key;
+  }
+}
+
 std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& group,
-                                      int64_t (*key_of)(const Values& state)) {
+                                      const StepRule& rule) {
   std::vector<StepList> lists;
   for (const Tensor& param : group.params) {
     const Tensor grad = param.grad();
     if (!grad.defined()) continue;
     const size_t place = StepAccess::place(optimizer, param);
-    const int64_t key = key_of == nullptr ? 0 : key_of(StepAccess::state(optimizer, place));
+    const int64_t key =
+        rule.key_of == nullptr ? 0 : rule.key_of(StepAccess::state(optimizer, place));
     StepList* fitting = nullptr;
     for (StepList& list : lists) {
       if (list.fits(param, key)) fitting = &list;

@@ -8,9 +8,22 @@
 
 namespace taut::optim {
 
+class StepList;
+
+/// What an optimizer has of its own in a step.
+struct StepRule {
+  /// Calls the kernel for a list, with the options of its group.
+  void (*launch)(StepList& list, const Values& options);
+  /// What the parameters of a list must agree in, beside dtype and device. May be null.
+  int64_t (*key_of)(const Values& state) = nullptr;
+};
+
 /// The parameters of a group that have a gradient and share dtype, device and `key`, for one call
 /// of a kernel. A parameter that does not lie in one piece is worked on in a copy, which finish()
 /// writes back.
+///
+/// Of a step that is captured the list is kept, see src/optim/captured_step.h. At the capture it
+/// counts no step and makes no state: what the kernel gets then is replaced before it ever runs.
 class StepList {
  public:
   StepList(Optimizer& optimizer, DType dtype, Device device, int64_t key)
@@ -23,8 +36,6 @@ class StepList {
 
   Device device() const { return device_; }
   int64_t key() const { return key_; }
-  const std::vector<Values*>& states() const { return states_; }
-  const Tensors& params() const { return params_; }
   /// Fills the fields that all steps share.
   void fill(kernels::ParamList& list);
   /// Pointers to one state tensor of every parameter, made by `start` (zeros) where it is not
@@ -32,22 +43,37 @@ class StepList {
   void* const* slot(const char* name, double start = 0.0);
   /// Counts one more step of every parameter.
   void count_steps(kernels::ParamList& list);
-  /// Whether a gradient scaler calls the step off; waits for the device.
+  /// Whether a gradient scaler calls the step off; waits for the device. @throws CudaError for a
+  /// step that is captured or replayed.
   bool is_called_off() const;
   /// Writes copies back and raises the versions of the parameters.
   void finish();
 
+  /// The launches from here on are noted, and do not count.
+  void begin_capture(cuda::CapturedLaunches& launches);
+  /// Lets go of the tensors that the graph's memory holds; their addresses remain.
+  void end_capture();
+  /// Prepares for the host's part of one more step. @throws CudaError when a parameter's memory is
+  /// another than at the capture.
+  void begin_replay(Optimizer& optimizer, const StepRule& rule);
+
  private:
+  enum class Stage { eager, captured, replayed };
+  void gather();
+
   Optimizer* optimizer_;
   DType dtype_;
   Device device_;
   int64_t key_;
+  Stage stage_ = Stage::eager;
+  cuda::CapturedLaunches* launches_ = nullptr;
   Tensors originals_;
   Tensors params_;  // contiguous
   Tensors grads_;   // contiguous, of the parameters' dtype
   std::vector<Values*> states_;
   std::vector<int64_t> places_;  // of the parameters in the optimizer
   Tensor grad_factor_, found_inf_, skipped_steps_;
+  kernels::StepControl control_;
   std::vector<void*> param_pointers_;
   std::vector<const void*> grad_pointers_;
   std::vector<int64_t> sizes_;
@@ -55,9 +81,8 @@ class StepList {
   std::vector<std::vector<void*>> slots_;
 };
 
-/// Sorts the parameters of a group that have a gradient into lists. key_of says what else must
-/// agree.
-std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& group,
-                                      int64_t (*key_of)(const Values& state) = nullptr);
+/// Sorts the parameters of a group that have a gradient into lists.
+TAUT_API std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& group,
+                                               const StepRule& rule);
 
 }  // namespace taut::optim

@@ -147,7 +147,7 @@ TEST_F(SoftmaxTest, CrossEntropyMatchesTheFormula) {
     const int64_t rows = 1 + below(40), classes = 1 + below(round % 5 == 0 ? 3000 : 40);
     const bool is_weighted = round % 3 == 0, is_mean = round % 2 == 0;
     const double e = round % 4 < 2 ? 0.0 : 0.1;
-    ValueBuffer x(dtype, rows * classes), w(dtype, classes), losses(dtype, rows), g(dtype, rows);
+    ValueBuffer x(dtype, rows * classes), w(dtype, classes), losses(dtype, rows), g(compute, rows);
     ValueBuffer lse(compute, rows), sums(compute, 2), grad(dtype, rows * classes);
     x.fill(rng_, -4, 4);
     w.fill(rng_, 0.1, 2);

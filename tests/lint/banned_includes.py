@@ -18,7 +18,7 @@ HEAVY = {
 DEVICE = re.compile(
     r"(cstdint|cstddef|type_traits|limits|initializer_list|cfloat|cmath|climits|utility|cuda\w*\.h|cuda\w*\.hpp|mma\.h"
     r"|cooperative_groups(/\w+)?\.h|cub/(block|warp|device|iterator|util)\w*/\w+\.cuh|cuda/std/\w+|cuda/barrier"
-    r"|cuda/pipeline|curand_\w+\.h|src/core/cuda/launch_context\.h)$"
+    r"|cuda/pipeline|curand_\w+\.h|src/core/cuda/(launch_context|captured_launches)\.h)$"
 )
 
 # A third party and the places that may include it.

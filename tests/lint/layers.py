@@ -41,9 +41,9 @@ FLOORS = {
 DIRECT_ONLY = {"kernels/api", "kernels/cudnn", "kernels/family", "kernels/family header", "core/plain"}
 
 # autograd is cut in two: these lie above ops, and the rest (node, saved_tensor, record, hooks ...) below.
-ABOVE_OPS = {"engine", "copy_slices", "tensor_methods", "gradcheck", "functional", "function", "checkpoint", "forward_mode"}
+ABOVE_OPS = {"engine", "copy_slices", "tensor_methods", "gradcheck", "functional", "function", "checkpoint", "forward_mode", "graphed_step", "graph_signature"}
 # The headers of core that a kernel may see: values, never a Tensor, a Storage or an allocator.
-CORE_PLAIN = {"generator_state", "dtype", "dims", "half", "complex", "scalar", "device", "stream", "layout", "config", "launch_context"}
+CORE_PLAIN = {"generator_state", "dtype", "dims", "half", "complex", "scalar", "device", "stream", "layout", "config", "launch_context", "captured_launches"}
 # The parts of distributed that wrap a Module.
 DISTRIBUTED_MODULES = ("ddp", "sharded")
 # Made by the build: taut/base/config.h and build_info.h.

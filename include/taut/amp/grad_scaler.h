@@ -10,7 +10,8 @@
 //   scaler.step(optimizer);
 //   scaler.update();
 // The host learns nothing of the gradients, and so never waits for the device: the number, the
-// verdict on the gradients and the count of good steps are tensors there.
+// verdict on the gradients and the count of good steps are tensors there. A cuda::Graph captures
+// them whole: unscale_, step and update of the same steps, once scale() was called before.
 
 #include <map>
 #include <optional>
@@ -75,11 +76,14 @@ class TAUT_API GradScaler {
   enum class Stage { ready, unscaled, stepped };
   struct Progress {
     Stage stage = Stage::ready;
-    Tensors found_infs;  // 0-dim, float32, one for each device
+    Tensors found_infs;    // 0-dim, float32, one for each device
+    uint64_t capture = 0;  // of a graph, in which it was made; see Note [Scalers in graphs]
   };
 
   void start_on(Device device);
-  Progress& progress_of(const optim::Optimizer& optimizer) { return progress_[&optimizer]; }
+  // Gives the scale or the count of good steps another value.
+  void set(Tensor& held, const Tensor& value);
+  Progress& progress_of(const optim::Optimizer& optimizer);
   Progress& progress_before_step(const optim::Optimizer& optimizer);
   // Looks for what is not finite in the gradients, and multiplies them by the factor if there is
   // one.
@@ -92,6 +96,8 @@ class TAUT_API GradScaler {
   Tensor scale_;
   Tensor growth_tracker_;
   double loaded_growth_tracker_ = 0.0;
+  // Whether a graph reads and writes the two where they lie.
+  bool is_captured_ = false;
   std::map<const optim::Optimizer*, Progress> progress_;
 };
 

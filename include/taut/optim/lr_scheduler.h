@@ -20,7 +20,8 @@ class TAUT_API LRScheduler {
   LRScheduler& operator=(const LRScheduler&) = delete;
   virtual ~LRScheduler();
 
-  /// Goes on by one, and sets the learning rate of every group.
+  /// Goes on by one, and sets the learning rate of every group. While a cuda::Graph is captured
+  /// that is left to its replays.
   virtual void step();
   /// The learning rates that were set last, one for each group.
   std::vector<double> get_last_lr() const { return last_lr_; }
@@ -38,7 +39,10 @@ class TAUT_API LRScheduler {
   /// The rates for last_epoch(), from what the groups have now.
   virtual std::vector<double> get_lr() = 0;
   /// Sets the rates of the start; the constructor of each scheduler ends with it.
-  void start() { step(); }
+  void start() { advance(); }
+  /// For the start of step(): whether this thread captures a graph, whose replays will take the
+  /// step then.
+  bool is_left_to_replays();
 
   double group_lr(size_t group) const;
   void set_lr(const std::vector<double>& rates);
@@ -51,6 +55,9 @@ class TAUT_API LRScheduler {
 
  private:
   friend class SequentialLR;
+  void advance();
+  // For graphs that hold a step: null in there once the schedule is gone.
+  std::shared_ptr<LRScheduler*> self_;
 };
 
 /// A factor that depends on the epoch alone, times the rate of the start or the rate of now.

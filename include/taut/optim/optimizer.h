@@ -2,8 +2,11 @@
 // Optimizer: groups of parameters with their options, the state of each parameter, and the step.
 //   optim::AdamW optimizer(model.parameters(), {.lr = 3e-4});
 //   optimizer.zero_grad();  loss.backward();  optimizer.step();
-// All parameters of a group that have a gradient are updated by one call of a kernel.
+// All parameters of a group that have a gradient are updated by one call of a kernel. A step that
+// is captured into a cuda::Graph happens at each replay, which counts it and looks at the options
+// anew; the optimizer must be there then.
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -94,6 +97,8 @@ class TAUT_API Optimizer {
   const StepControl* control_ = nullptr;
   // The same counts, one tensor for each device.
   Tensors skipped_steps_;
+  // For graphs that hold a step: null in there once the optimizer is gone. Made at first need.
+  std::shared_ptr<Optimizer*> self_;
 };
 
 /// A group of all parameters.

@@ -4,6 +4,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <string>
+
 #include "taut/base/check.h"
 #include "taut/core/device.h"
 
@@ -53,6 +55,12 @@ inline bool is_captured(cudaStream_t stream) {
 /// @throws CudaError that names `what`, which makes the host wait for this thread's stream on
 /// `device`, while that is being captured into a graph.
 void check_can_wait(const char* what, Device device);
+
+/// Notes why this thread's capture fails, if it is capturing a Graph; the first reason stays.
+void note_capture_refusal(const std::string& reason);
+
+/// The graph whose callbacks this thread runs before a replay; null at other times.
+cudaGraphExec_t graph_to_replay();
 
 /// Throws the IndexError of a fault that a kernel reported, after a synchronisation.
 void throw_index_fault(Device device);

@@ -195,6 +195,7 @@ void Stream::synchronize() const {
 
 bool Stream::query() const {
   check_device(device_);
+  check_can_wait("stream.query", device_);
   const RuntimeGuard guard(device_);
   const cudaError_t status = cudaStreamQuery(static_cast<cudaStream_t>(handle_));
   if (status == cudaErrorNotReady) return false;

@@ -6,7 +6,10 @@
 // of a GeneratorState on the device to count from. A replay takes as much of the generator's stream
 // as the captured ops took in all, and first writes there where that begins.
 
+#include <atomic>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "src/core/cuda/context.h"
 #include "src/core/cuda/launch_context.h"
@@ -23,6 +26,10 @@ struct Graph::State {
   cudaGraphExec_t work = nullptr;
   GeneratorState* random_base = nullptr;  // on the device
   uint64_t random_blocks = 0;
+  // What the host does before a replay, and the nodes that it then gives arguments to.
+  std::vector<Callback<void()>> callbacks;
+  cudaGraph_t nodes = nullptr;
+  std::string refusal;  // what could not be captured
 };
 
 namespace {
@@ -30,12 +37,17 @@ namespace {
 // What this thread is capturing.
 struct Capture {
   const Graph* graph = nullptr;
+  uint64_t number = 0;
   cudaStream_t stream = nullptr;
   uint64_t pool_before = 0;
   GeneratorState* random_base = nullptr;
   uint64_t random_blocks = 0;
+  std::vector<Callback<void()>>* callbacks = nullptr;
+  std::string* refusal = nullptr;
 };
 thread_local Capture capture_now;
+thread_local cudaGraphExec_t replayed_now = nullptr;
+std::atomic<uint64_t> captures{0};
 
 void check_graph(const char* what, cudaError_t status) {
   TAUT_CHECK(status == cudaSuccess, CudaError, "graph: ", what, ": ", cudaGetErrorString(status));
@@ -43,23 +55,54 @@ void check_graph(const char* what, cudaError_t status) {
 
 }  // namespace
 
+uint64_t current_capture() { return capture_now.number; }
+
+std::string capture_refusal() {
+  if (capture_now.graph == nullptr) return {};
+  if (!capture_now.refusal->empty()) return *capture_now.refusal;
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  const bool is_sound = cudaStreamIsCapturing(capture_now.stream, &status) == cudaSuccess &&
+                        status == cudaStreamCaptureStatusActive;
+  return is_sound ? "" : "graph: the driver refused to capture a call";
+}
+
+void note_capture_refusal(const std::string& reason) {
+  if (capture_now.graph != nullptr && capture_now.refusal->empty()) *capture_now.refusal = reason;
+}
+
 std::optional<CapturedRandom> capture_random(Device device, const Generator& generator,
                                              uint64_t blocks) {
   if (TAUT_LIKELY(capture_now.graph == nullptr)) return {};
   if (!device.is_cuda() || !is_captured(stream_on(device.index()))) return {};
-  TAUT_CHECK(&generator == &default_generator(), ValueError,
-             "graph: captured ops draw from the default generator; got another one");
+  if (&generator != &default_generator()) {
+    const char* reason = "graph: captured ops draw from the default generator; got another one";
+    note_capture_refusal(reason);
+    detail::raise<ValueError>(reason);
+  }
   return CapturedRandom{capture_now.random_base, std::exchange(capture_now.random_blocks,
                                                                capture_now.random_blocks + blocks)};
 }
 
+void refuse_capture(const std::string& reason) {
+  note_capture_refusal(reason);
+  detail::raise<CudaError>(reason);
+}
+
 void check_can_wait(const char* what, Device device) {
   if (TAUT_LIKELY(!is_captured(stream_on(device.index())))) return;
-  detail::raise<CudaError>(
-      what,
-      ": cannot be captured into a graph, since the host would have to wait for the GPU or "
-      "to give it bytes that change; do it before or after the capture");
+  refuse_capture(
+      concat(what,
+             ": cannot be captured into a graph, since the host would have to wait for the GPU or "
+             "to give it bytes that change; do it before or after the capture"));
 }
+
+void on_replay(Callback<void()> callback) {
+  TAUT_CHECK(capture_now.graph != nullptr, ValueError,
+             "on_replay: this thread is not capturing a graph");
+  capture_now.callbacks->push_back(std::move(callback));
+}
+
+cudaGraphExec_t graph_to_replay() { return replayed_now; }
 
 bool is_current_stream_capturing() {
   return is_available() && is_captured(stream_on(current_device()));
@@ -110,9 +153,12 @@ void Graph::capture_begin() {
   if (status != cudaSuccess) reset();
   check_graph("the stream cannot be captured", status);
   capture_now = {.graph = this,
+                 .number = captures.fetch_add(1) + 1,
                  .stream = stream,
                  .pool_before = set_memory_pool(state_->pool),
-                 .random_base = state_->random_base};
+                 .random_base = state_->random_base,
+                 .callbacks = &state_->callbacks,
+                 .refusal = &state_->refusal};
 }
 
 namespace {
@@ -131,10 +177,8 @@ void Graph::capture_end() {
              "graph: capture_end() without capture_begin() on this thread");
   const RuntimeGuard guard(state_->device);
   state_->random_blocks = capture_now.random_blocks;
-  cudaGraph_t graph = nullptr;
-  cudaError_t status = end_capture(&graph);
-  if (status == cudaSuccess) status = cudaGraphInstantiate(&state_->work, graph, 0);
-  if (graph != nullptr) cudaGraphDestroy(graph);
+  cudaError_t status = end_capture(&state_->nodes);
+  if (status == cudaSuccess) status = cudaGraphInstantiate(&state_->work, state_->nodes, 0);
   if (status == cudaSuccess) return;
   cudaGetLastError();  // or the next launch would find it
   state_->work = nullptr;
@@ -151,10 +195,25 @@ void Graph::abandon() noexcept {
   reset();
 }
 
+namespace {
+
+// See Note [Arguments of replays].
+void run_callbacks(cudaGraphExec_t work, const std::vector<Callback<void()>>& callbacks) {
+  struct Scope {
+    explicit Scope(cudaGraphExec_t graph) { replayed_now = graph; }
+    ~Scope() { replayed_now = nullptr; }
+  };
+  const Scope scope(work);
+  for (const Callback<void()>& callback : callbacks) callback();
+}
+
+}  // namespace
+
 void Graph::replay() {
   TAUT_CHECK(has_capture(), ValueError, "graph: there is no capture to replay");
   check_can_wait("graph.replay", state_->device);
   const RuntimeGuard guard(state_->device);
+  if (!state_->callbacks.empty()) run_callbacks(state_->work, state_->callbacks);
   const cudaStream_t stream = stream_on(state_->device.index());
   if (state_->random_blocks > 0) {
     const GeneratorState base = default_generator().reserve(state_->random_blocks);
@@ -175,6 +234,7 @@ void Graph::reset() noexcept {
     cudaDeviceSynchronize();
     cudaGraphExecDestroy(state->work);
   }
+  if (state->nodes != nullptr) cudaGraphDestroy(state->nodes);
   cudaFree(state->random_base);
   cudaGetLastError();
   cudaSetDevice(device);

@@ -55,6 +55,16 @@ void release(void*, size_t, void* context) noexcept {
   block->owner->free(block);
 }
 
+// For the current stream and pool of this thread.
+MemoryBlock* take(CachingAllocator& allocator, int device, size_t bytes) {
+  try {
+    return allocator.allocate(bytes, stream_on(device), current_pool);
+  } catch (const OutOfMemoryError& error) {
+    note_capture_refusal(error.what());  // without a graph there may be enough
+    throw;
+  }
+}
+
 MemoryBlock* block_of(const Storage& storage) {
   return storage->block().release == &release ? static_cast<MemoryBlock*>(storage->block().context)
                                               : nullptr;
@@ -107,7 +117,7 @@ Block allocate(Device device, size_t bytes) {
   CachingAllocator& allocator = allocator_of(device);
   Block block{.data = nullptr, .bytes = bytes, .release = &release, .context = nullptr};
   if (bytes == 0) return block;
-  MemoryBlock* taken = allocator.allocate(bytes, stream_on(device.index()), current_pool);
+  MemoryBlock* taken = take(allocator, device.index(), bytes);
   block.data = taken->address;
   block.context = taken;
   return block;
@@ -204,7 +214,7 @@ void release_memory_pool(Device device, uint64_t pool) { allocator_of(device).re
 Scratch::Scratch(size_t bytes) {
   if (bytes == 0) return;
   const int device = launch_device();
-  MemoryBlock* block = allocator_of(device).allocate(bytes, stream_on(device), current_pool);
+  MemoryBlock* block = take(allocator_of(device), device, bytes);
   data_ = block->address;
   block_ = block;
 }

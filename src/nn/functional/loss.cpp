@@ -193,7 +193,7 @@ void cross_entropy_backward(BackwardContext& context) {
     context.set(0, composed_gradient(context, logits, targets, weight, sums));
     return;
   }
-  const Tensor grad = contiguous(to(context.grad(), logits.dtype()));
+  const Tensor grad = contiguous(to(context.grad(), compute_dtype(logits.dtype())));
   Tensor grad_logits = empty_like(logits);
   kernels::CrossEntropyBackwardArgs args;
   args.logits = logits.data_ptr();
@@ -215,8 +215,10 @@ void cross_entropy_backward(BackwardContext& context) {
   context.set(0, grad_logits);
 }
 
+// `loss_dtype`: of what comes out when the losses are reduced.
 Tensor fused_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight,
-                           int64_t ignore_index, Reduction reduction, double label_smoothing) {
+                           int64_t ignore_index, Reduction reduction, double label_smoothing,
+                           DType loss_dtype) {
   const Tensor logits = contiguous(as_rows(input));
   Tensor targets, class_weight;
   {
@@ -252,7 +254,7 @@ Tensor fused_cross_entropy(const Tensor& input, const Tensor& target, const Tens
     const NoGradGuard no_grad;
     const Tensor total = select(sums, 0, 0);
     output =
-        to(clone(reduction == Reduction::sum ? total : total / select(sums, 0, 1)), logits.dtype());
+        to(clone(reduction == Reduction::sum ? total : total / select(sums, 0, 1)), loss_dtype);
   }
   return autograd::record("cross_entropy", {logits, targets}, output,
                           {logits, targets, class_weight, log_sum_exp, sums},
@@ -283,11 +285,22 @@ Tensor soft_cross_entropy(const Tensor& input, const Tensor& target, const Tenso
   return sum(losses) / static_cast<double>(std::max<int64_t>(losses.numel(), 1));
 }
 
+// Whether the kernels, which compute 16-bit logits in float32, need no copy of them in float32 to
+// give autocast's loss. Logits are the largest tensor of a language model.
+bool is_float32_inside(const Tensor& input, const Tensor& target, const Tensor& weight,
+                       Reduction reduction) {
+  return input.defined() && is_reduced_floating_point(input.dtype()) && target.defined() &&
+         !target.is_floating_point() && !weight.defined() && reduction != Reduction::none &&
+         is_autocast_enabled(input.device().type());
+}
+
 }  // namespace
 
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight,
                      int64_t ignore_index, Reduction reduction, double label_smoothing) {
-  if (ops::is_autocast()) {
+  const bool float32_inside =
+      ops::is_autocast() && is_float32_inside(input, target, weight, reduction);
+  if (ops::is_autocast() && !float32_inside) {
     return ops::in_float32([](const auto&... x) { return cross_entropy(x...); }, input, target,
                            weight, ignore_index, reduction, label_smoothing);
   }
@@ -297,7 +310,9 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
     return soft_cross_entropy(input, target, weight, reduction, label_smoothing);
   }
   check_classes("cross_entropy", input, target, weight);
-  return fused_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing);
+  const DType loss_dtype = float32_inside ? kFloat32 : input.dtype();
+  return fused_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing,
+                             loss_dtype);
 }
 
 Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
