@@ -34,6 +34,10 @@ struct ParamList {
   const int64_t* sizes = nullptr;
   int64_t count = 0;
   DType dtype = kFloat32;
+  /// 16-bit floats that get the new params too, rounded, and whose dtype the gradients have. Null:
+  /// there are none, and the gradients are of `dtype`. With them `dtype` is float32.
+  void* const* low_params = nullptr;
+  DType low_dtype = kFloat32;
   const int64_t* steps = nullptr;  // of those that count them: from 1 on, with this one
   StepControl control = {};
   // Of a step that is captured or replayed: where its launches are noted, or get these arguments.
@@ -126,6 +130,7 @@ struct SumSquaresArgs {
 
 /// Floating dtypes.
 struct OptimKernels {
+  bool takes_low_params = false;
   void (*sgd)(const SgdArgs&) = nullptr;
   void (*adam)(const AdamArgs&) = nullptr;
   void (*rmsprop)(const RmspropArgs&) = nullptr;

@@ -16,9 +16,11 @@ constexpr int kSumThreads = 1024;
 template <class T>
 constexpr int kPacks = sizeof(T) == 2 ? 1 : 2;
 
+constexpr int kLowParam = kMaxLists - 1;
+
 // The update of kUnroll packs of kPack elements, kThreads packs apart, as far as they lie before
-// `end`.
-template <int kPack, int kUnroll, class T, class Update, int kCapacity>
+// `end`. G: of the gradients and, where it is not T, of the parameters that are written beside.
+template <int kPack, int kUnroll, class T, class G, class Update, int kCapacity>
 __device__ inline void update_packs(const TensorTable<kCapacity>& table, const ListChunk& chunk,
                                     int64_t first, int64_t end, const Update& update,
                                     Compute<T> grad_factor, const Compute<T>* scalars) {
@@ -30,9 +32,13 @@ __device__ inline void update_packs(const TensorTable<kCapacity>& table, const L
   for (int u = 0; u < kUnroll; ++u) {
 #pragma unroll
     for (int k = 0; k < kLists; ++k) {
-      const T* from = static_cast<const T*>(table.data[k][chunk.tensor]) + chunk.begin;
+      const int64_t at = chunk.begin + first + u * kStep;
       if ((update.reads >> k & 1u) != 0 && first + u * kStep < end) {
-        load_widened<kPack>(from + first + u * kStep, x[u][k]);
+        if (k == 1) {
+          load_widened<kPack>(static_cast<const G*>(table.data[k][chunk.tensor]) + at, x[u][k]);
+        } else {
+          load_widened<kPack>(static_cast<const T*>(table.data[k][chunk.tensor]) + at, x[u][k]);
+        }
       } else {
 #pragma unroll
         for (int e = 0; e < kPack; ++e) x[u][k][e] = A(0);
@@ -57,6 +63,10 @@ __device__ inline void update_packs(const TensorTable<kCapacity>& table, const L
       if ((update.writes >> k & 1u) == 0) continue;
       T* to = static_cast<T*>(table.data[k][chunk.tensor]) + chunk.begin;
       store_narrowed<kPack>(to + first + u * kStep, x[u][k]);
+    }
+    if constexpr (!std::is_same_v<G, T>) {
+      G* to = static_cast<G*>(table.data[kLowParam][chunk.tensor]) + chunk.begin;
+      store_narrowed<kPack>(to + first + u * kStep, x[u][0]);
     }
   }
 }
@@ -92,7 +102,7 @@ __device__ inline void count_real_steps(const TensorTable<kCapacity>& table, con
   for (int i = 0; i < kMaxScalars; ++i) scalars[i] = shared[i];
 }
 
-template <class T, class Update, int kCapacity>
+template <class T, class G, class Update, int kCapacity>
 __global__ void __launch_bounds__(kThreads, 3)
     update_kernel(const __grid_constant__ TensorTable<kCapacity> table,
                   const __grid_constant__ Update update, const DeviceControl control) {
@@ -119,10 +129,10 @@ __global__ void __launch_bounds__(kThreads, 3)
   const int64_t whole = table.aligned[chunk.tensor] ? chunk.size / kPack * kPack : 0;
   for (int64_t i = int64_t{threadIdx.x} * kPack; i < whole;
        i += int64_t{kThreads} * kPack * kPacks<T>) {
-    update_packs<kPack, kPacks<T>, T>(table, chunk, i, whole, update, grad_factor, scalars);
+    update_packs<kPack, kPacks<T>, T, G>(table, chunk, i, whole, update, grad_factor, scalars);
   }
   for (int64_t i = whole + threadIdx.x; i < chunk.size; i += kThreads) {
-    update_packs<1, 1, T>(table, chunk, i, chunk.size, update, grad_factor, scalars);
+    update_packs<1, 1, T, G>(table, chunk, i, chunk.size, update, grad_factor, scalars);
   }
 }
 
@@ -149,10 +159,10 @@ struct ScalarSource {
 
 // Launches the update of a table, or hands it to the launch of a captured graph: see Note
 // [Arguments of replays].
-template <class T, class Update, int kCapacity>
+template <class T, class G, class Update, int kCapacity>
 void launch_table(taut::cuda::CapturedLaunches* launches, const TensorTable<kCapacity>& table,
                   uint32_t chunks, const Update& update, const DeviceControl& control) {
-  constexpr auto kernel = &update_kernel<T, Update, kCapacity>;
+  constexpr auto kernel = &update_kernel<T, G, Update, kCapacity>;
   if (launches != nullptr && launches->is_replaying()) {
     const void* arguments[] = {&table, &update, &control};
     launches->set_next(reinterpret_cast<const void*>(kernel), chunks, kThreads,
@@ -163,19 +173,35 @@ void launch_table(taut::cuda::CapturedLaunches* launches, const TensorTable<kCap
   if (launches != nullptr) launches->add();
 }
 
-template <class T, class Update, int kLists>
-void launch_update(const ParamList& list, const void* const* const (&lists)[kLists],
-                   const Update& update) {
-  static_assert(kLists == Update::kLists);
+template <class T, class G, int kLists, class Update>
+void launch_lists(const ParamList& list, const void* const* const (&lists)[kLists],
+                  const Update& update) {
   const ScalarSource<Update> source{list, update};
   const DeviceControl control{list.control.grad_factor, list.control.found_inf,
                               list.control.skipped_steps};
   for_list(
       list.sizes, list.count, lists,
       [&](const auto& table, uint32_t chunks, int64_t) {
-        launch_table<T>(list.launches, table, chunks, update, control);
+        launch_table<T, G>(list.launches, table, chunks, update, control);
       },
       &ScalarSource<Update>::scalar, &source);
+}
+
+template <class T, class Update, int kLists>
+void launch_update(const ParamList& list, const void* const* const (&lists)[kLists],
+                   const Update& update) {
+  static_assert(kLists == Update::kLists);
+  if (list.low_params == nullptr) return launch_lists<T, T>(list, lists, update);
+  if constexpr (std::is_same_v<T, float>) {
+    const void* const* with_low[kMaxLists] = {};
+    for (int k = 0; k < kLists; ++k) with_low[k] = lists[k];
+    with_low[kLowParam] = list.low_params;
+    if (list.low_dtype == kBFloat16) {
+      launch_lists<float, __nv_bfloat16>(list, with_low, update);
+    } else {
+      launch_lists<float, __half>(list, with_low, update);
+    }
+  }
 }
 
 void sgd(const SgdArgs& args) {
@@ -283,7 +309,8 @@ void sum_squares(const SumSquaresArgs& args) {
 }  // namespace
 
 OptimKernels optim_kernels_cuda() {
-  return {.sgd = sgd,
+  return {.takes_low_params = true,
+          .sgd = sgd,
           .adam = adam,
           .rmsprop = rmsprop,
           .adagrad = adagrad,

@@ -13,13 +13,14 @@
 
 namespace taut::kernels::cuda {
 
-constexpr int kMaxLists = 5;  // a parameter, its gradient and three tensors of state
+/// A parameter, its gradient and three tensors of state; last the parameter in a 16-bit float.
+constexpr int kMaxLists = 6;
 constexpr int kMaxScalars = 2;
 constexpr int64_t kChunk = 8192;
 
 /// Tensors of one launch: kernels take 32,764 bytes of arguments since CUDA 12.1, 4 KiB before.
 #if CUDART_VERSION >= 12010
-constexpr int kManyTensors = 440;
+constexpr int kManyTensors = 400;
 #else
 constexpr int kManyTensors = 48;
 #endif

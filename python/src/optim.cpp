@@ -307,53 +307,59 @@ using Pair = std::pair<double, double>;
 void bind_optimizers(py::module_& m) {
   py::class_<optim::SGD, Optimizer, py::smart_holder>(m, "SGD").def(
       py::init([](const py::object& params, double lr, double momentum, double dampening,
-                  double weight_decay, bool nesterov, bool maximize, const py::kwargs&) {
+                  double weight_decay, bool nesterov, bool maximize, bool master_weights,
+                  const py::kwargs&) {
         return std::make_unique<optim::SGD>(
-            groups_of(params),
-            optim::SGDOptions{lr, momentum, dampening, weight_decay, nesterov, maximize});
+            groups_of(params), optim::SGDOptions{lr, momentum, dampening, weight_decay, nesterov,
+                                                 maximize, master_weights});
       }),
       "params"_a, "lr"_a = 1e-3, "momentum"_a = 0.0, "dampening"_a = 0.0, "weight_decay"_a = 0.0,
-      "nesterov"_a = false, "maximize"_a = false);
+      "nesterov"_a = false, "maximize"_a = false, "master_weights"_a = false);
   py::class_<optim::Adam, Optimizer, py::smart_holder>(m, "Adam").def(
       py::init([](const py::object& params, double lr, Pair betas, double eps, double weight_decay,
-                  bool amsgrad, bool maximize, bool decoupled_weight_decay, const py::kwargs&) {
+                  bool amsgrad, bool maximize, bool decoupled_weight_decay, bool master_weights,
+                  const py::kwargs&) {
         return std::make_unique<optim::Adam>(
             groups_of(params), optim::AdamOptions{lr, betas, eps, weight_decay, amsgrad, maximize,
-                                                  decoupled_weight_decay});
+                                                  decoupled_weight_decay, master_weights});
       }),
       "params"_a, "lr"_a = 1e-3, "betas"_a = Pair(0.9, 0.999), "eps"_a = 1e-8,
       "weight_decay"_a = 0.0, "amsgrad"_a = false, "maximize"_a = false,
-      "decoupled_weight_decay"_a = false);
+      "decoupled_weight_decay"_a = false, "master_weights"_a = false);
   py::class_<optim::AdamW, optim::Adam, py::smart_holder>(m, "AdamW")
       .def(py::init([](const py::object& params, double lr, Pair betas, double eps,
-                       double weight_decay, bool amsgrad, bool maximize, const py::kwargs&) {
+                       double weight_decay, bool amsgrad, bool maximize, bool master_weights,
+                       const py::kwargs&) {
              return std::make_unique<optim::AdamW>(
-                 groups_of(params),
-                 optim::AdamWOptions{lr, betas, eps, weight_decay, amsgrad, maximize});
+                 groups_of(params), optim::AdamWOptions{lr, betas, eps, weight_decay, amsgrad,
+                                                        maximize, master_weights});
            }),
            "params"_a, "lr"_a = 1e-3, "betas"_a = Pair(0.9, 0.999), "eps"_a = 1e-8,
-           "weight_decay"_a = 1e-2, "amsgrad"_a = false, "maximize"_a = false);
+           "weight_decay"_a = 1e-2, "amsgrad"_a = false, "maximize"_a = false,
+           "master_weights"_a = false);
   py::class_<optim::RMSprop, Optimizer, py::smart_holder>(m, "RMSprop")
       .def(py::init([](const py::object& params, double lr, double alpha, double eps,
                        double weight_decay, double momentum, bool centered, bool maximize,
-                       const py::kwargs&) {
+                       bool master_weights, const py::kwargs&) {
              return std::make_unique<optim::RMSprop>(
-                 groups_of(params),
-                 optim::RMSpropOptions{lr, alpha, eps, weight_decay, momentum, centered, maximize});
+                 groups_of(params), optim::RMSpropOptions{lr, alpha, eps, weight_decay, momentum,
+                                                          centered, maximize, master_weights});
            }),
            "params"_a, "lr"_a = 1e-2, "alpha"_a = 0.99, "eps"_a = 1e-8, "weight_decay"_a = 0.0,
-           "momentum"_a = 0.0, "centered"_a = false, "maximize"_a = false);
+           "momentum"_a = 0.0, "centered"_a = false, "maximize"_a = false,
+           "master_weights"_a = false);
   py::class_<optim::Adagrad, Optimizer, py::smart_holder>(m, "Adagrad")
       .def(py::init([](const py::object& params, double lr, double lr_decay, double weight_decay,
                        double initial_accumulator_value, double eps, bool maximize,
-                       const py::kwargs&) {
+                       bool master_weights, const py::kwargs&) {
              return std::make_unique<optim::Adagrad>(
                  groups_of(params),
                  optim::AdagradOptions{lr, lr_decay, weight_decay, initial_accumulator_value, eps,
-                                       maximize});
+                                       maximize, master_weights});
            }),
            "params"_a, "lr"_a = 1e-2, "lr_decay"_a = 0.0, "weight_decay"_a = 0.0,
-           "initial_accumulator_value"_a = 0.0, "eps"_a = 1e-10, "maximize"_a = false);
+           "initial_accumulator_value"_a = 0.0, "eps"_a = 1e-10, "maximize"_a = false,
+           "master_weights"_a = false);
 }
 
 // Schedules --------------------------------------------------------------------------------------

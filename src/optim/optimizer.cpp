@@ -149,6 +149,8 @@ void Optimizer::load_state_dict(const OptimizerState& state) {
     TAUT_CHECK(position != position_of.end(), ValueError, "load_state_dict: there is no parameter ",
                id);
     const Tensor& param = states_[position->second].first;
+    // See Note [Master weights].
+    const DType dtype = values.contains("master_param") ? kFloat32 : param.dtype();
     for (const auto& [key, value] : values) {
       const Tensor* tensor = std::get_if<Tensor>(&value);
       if (tensor == nullptr) {
@@ -160,8 +162,8 @@ void Optimizer::load_state_dict(const OptimizerState& state) {
         TAUT_CHECK(tensor->shape() == param.shape() || tensor->numel() == 1, ValueError,
                    "load_state_dict: ", key, " of parameter ", id, " has shape ", tensor->shape(),
                    "; expected ", param.shape());
-        const TensorOptions options =
-            param.is_floating_point() ? param.options() : TensorOptions(param.device());
+        const TensorOptions options = param.is_floating_point() ? param.options().dtype(dtype)
+                                                                : TensorOptions(param.device());
         loaded[position->second].set(key, taut::to(tensor->detach(), options, /*copy=*/true));
       }
     }

@@ -27,7 +27,8 @@ Values values_of(const AdamOptions& options) {
           {"weight_decay", options.weight_decay},
           {"amsgrad", options.amsgrad},
           {"maximize", options.maximize},
-          {"decoupled_weight_decay", options.decoupled_weight_decay}};
+          {"decoupled_weight_decay", options.decoupled_weight_decay},
+          {"master_weights", options.master_weights}};
 }
 
 // A class derived from one of these may have a step of its own.
@@ -46,7 +47,8 @@ SGD::SGD(std::vector<ParamGroup> groups, const SGDOptions& options)
                                     {"dampening", options.dampening},
                                     {"weight_decay", options.weight_decay},
                                     {"nesterov", options.nesterov},
-                                    {"maximize", options.maximize}}) {
+                                    {"maximize", options.maximize},
+                                    {"master_weights", options.master_weights}}) {
   check_not_negative("SGD", "lr", options.lr);
   check_not_negative("SGD", "momentum", options.momentum);
   check_not_negative("SGD", "weight_decay", options.weight_decay);
@@ -126,7 +128,8 @@ AdamW::AdamW(std::vector<ParamGroup> groups, const AdamWOptions& options)
                                           .weight_decay = options.weight_decay,
                                           .amsgrad = options.amsgrad,
                                           .maximize = options.maximize,
-                                          .decoupled_weight_decay = true}) {}
+                                          .decoupled_weight_decay = true,
+                                          .master_weights = options.master_weights}) {}
 
 RMSprop::RMSprop(std::vector<ParamGroup> groups, const RMSpropOptions& options)
     : Optimizer(std::move(groups), {{"lr", options.lr},
@@ -135,7 +138,8 @@ RMSprop::RMSprop(std::vector<ParamGroup> groups, const RMSpropOptions& options)
                                     {"eps", options.eps},
                                     {"centered", options.centered},
                                     {"weight_decay", options.weight_decay},
-                                    {"maximize", options.maximize}}) {
+                                    {"maximize", options.maximize},
+                                    {"master_weights", options.master_weights}}) {
   check_not_negative("RMSprop", "lr", options.lr);
   check_not_negative("RMSprop", "eps", options.eps);
   check_not_negative("RMSprop", "momentum", options.momentum);
@@ -176,7 +180,8 @@ Adagrad::Adagrad(std::vector<ParamGroup> groups, const AdagradOptions& options)
                  {"eps", options.eps},
                  {"weight_decay", options.weight_decay},
                  {"initial_accumulator_value", options.initial_accumulator_value},
-                 {"maximize", options.maximize}}) {
+                 {"maximize", options.maximize},
+                 {"master_weights", options.master_weights}}) {
   check_not_negative("Adagrad", "lr", options.lr);
   check_not_negative("Adagrad", "lr_decay", options.lr_decay);
   check_not_negative("Adagrad", "weight_decay", options.weight_decay);

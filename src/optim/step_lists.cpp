@@ -2,6 +2,7 @@
 
 #include "src/core/cuda/captured_launches.h"
 #include "src/core/cuda_runtime.h"
+#include "src/ops/dispatch.h"
 #include "src/optim/step_access.h"
 #include "taut/core/cuda_graph.h"
 #include "taut/ops/ops.h"
@@ -31,12 +32,21 @@ Tensor on_device(const Tensor& number, Device device) {
 
 }  // namespace
 
+StepList::StepList(Optimizer& optimizer, const Tensor& param, int64_t key, bool has_masters)
+    : optimizer_(&optimizer),
+      dtype_(param.dtype()),
+      has_masters_(has_masters && is_reduced_floating_point(param.dtype())),
+      writes_low_(has_masters_ && ops::kernels_of(param).optim.takes_low_params),
+      device_(param.device()),
+      key_(key) {}
+
 void StepList::add(const Tensor& param, const Tensor& grad, size_t place) {
   places_.push_back(static_cast<int64_t>(place));
   states_.push_back(&StepAccess::state(*optimizer_, place));
   originals_.push_back(param);
   params_.push_back(contiguous(param.detach()));
-  grads_.push_back(contiguous(taut::to(grad.detach(), param.dtype())));
+  const DType wanted = has_masters_ && !writes_low_ ? kFloat32 : dtype_;
+  grads_.push_back(contiguous(taut::to(grad.detach(), wanted)));
 }
 
 void StepList::gather() {
@@ -58,16 +68,34 @@ void StepList::gather() {
 
 void StepList::fill(kernels::ParamList& list) {
   if (param_pointers_.empty()) gather();
-  list.params = param_pointers_.data();
+  list.params = has_masters_ ? masters() : param_pointers_.data();
   list.grads = grad_pointers_.data();
   list.sizes = sizes_.data();
   list.count = static_cast<int64_t>(sizes_.size());
-  list.dtype = dtype_;
+  list.dtype = has_masters_ ? kFloat32 : dtype_;
+  if (writes_low_) {
+    list.low_params = param_pointers_.data();
+    list.low_dtype = dtype_;
+  }
   list.control = control_;
   list.launches = launches_;
 }
 
 void* const* StepList::slot(const char* name, double start) {
+  return state_tensors(name, [&](const Tensor& param) {
+    const DType dtype = has_masters_ ? kFloat32 : dtype_;
+    return full(param.shape(), start, param.options().dtype(dtype));
+  });
+}
+
+void* const* StepList::masters() {
+  return state_tensors("master_param", [](const Tensor& param) {
+    return contiguous(taut::to(param.detach(), kFloat32));
+  });
+}
+
+template <class Make>
+void* const* StepList::state_tensors(const char* name, const Make& make) {
   if (stage_ == Stage::captured) return param_pointers_.data();
   std::vector<void*>& pointers = slots_.emplace_back();
   pointers.reserve(originals_.size());
@@ -77,10 +105,11 @@ void* const* StepList::slot(const char* name, double start) {
     const Tensor* tensor = held == nullptr ? nullptr : std::get_if<Tensor>(held);
     Tensor usable;
     if (tensor == nullptr) {
-      usable = full(param.shape(), start, param.options());
+      usable = make(param);
     } else {
       // A state that came from elsewhere may lie otherwise.
-      usable = contiguous(taut::to(*tensor, param.options()));
+      const DType dtype = has_masters_ ? kFloat32 : dtype_;
+      usable = contiguous(taut::to(*tensor, param.options().dtype(dtype)));
     }
     if (tensor == nullptr || !usable.is_same(*tensor)) states_[i]->set(name, usable);
     pointers.push_back(usable.data_ptr());
@@ -125,6 +154,11 @@ bool StepList::is_called_off() const {
 
 void StepList::finish() {
   for (size_t i = 0; i < originals_.size(); ++i) {
+    if (has_masters_ && !writes_low_) {
+      const Value* master = states_[i]->find("master_param");
+      originals_[i].detach().copy_(std::get<Tensor>(*master));
+      continue;
+    }
     // A replay writes its copies back by itself.
     if (stage_ == Stage::replayed || params_[i].storage() == originals_[i].storage()) {
       originals_[i].storage()->bump_version();
@@ -169,6 +203,8 @@ void StepList::begin_replay(Optimizer& optimizer, const StepRule& rule) {
 std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& group,
                                       const StepRule& rule) {
   std::vector<StepList> lists;
+  const bool has_masters =
+      group.options.contains("master_weights") && group.options.flag("master_weights");
   for (const Tensor& param : group.params) {
     const Tensor grad = param.grad();
     if (!grad.defined()) continue;
@@ -180,7 +216,7 @@ std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& gr
       if (list.fits(param, key)) fitting = &list;
     }
     if (fitting == nullptr) {
-      fitting = &lists.emplace_back(optimizer, param.dtype(), param.device(), key);
+      fitting = &lists.emplace_back(optimizer, param, key, has_masters);
     }
     fitting->add(param, grad, place);
   }

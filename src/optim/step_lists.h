@@ -22,12 +22,14 @@ struct StepRule {
 /// of a kernel. A parameter that does not lie in one piece is worked on in a copy, which finish()
 /// writes back.
 ///
+/// Where the group has "master_weights", 16-bit parameters are stepped in float32: the masters and
+/// the other state are float32, and the parameter gets the rounded result.
+///
 /// Of a step that is captured the list is kept, see src/optim/captured_step.h. At the capture it
 /// counts no step and makes no state: what the kernel gets then is replaced before it ever runs.
 class StepList {
  public:
-  StepList(Optimizer& optimizer, DType dtype, Device device, int64_t key)
-      : optimizer_(&optimizer), dtype_(dtype), device_(device), key_(key) {}
+  StepList(Optimizer& optimizer, const Tensor& param, int64_t key, bool has_masters);
 
   bool fits(const Tensor& param, int64_t key) const {
     return param.dtype() == dtype_ && param.device() == device_ && key == key_;
@@ -60,16 +62,23 @@ class StepList {
  private:
   enum class Stage { eager, captured, replayed };
   void gather();
+  /// The float32 values of the parameters, made of them where they are not there.
+  void* const* masters();
+  /// One state tensor of every parameter, made by `make(parameter)` where it is not there.
+  template <class Make>
+  void* const* state_tensors(const char* name, const Make& make);
 
   Optimizer* optimizer_;
   DType dtype_;
+  bool has_masters_;
+  bool writes_low_;  // the kernels write the parameters beside the masters
   Device device_;
   int64_t key_;
   Stage stage_ = Stage::eager;
   cuda::CapturedLaunches* launches_ = nullptr;
   Tensors originals_;
   Tensors params_;  // contiguous
-  Tensors grads_;   // contiguous, of the parameters' dtype
+  Tensors grads_;   // contiguous, of the parameters' dtype or, where the kernels want it, float32
   std::vector<Values*> states_;
   std::vector<int64_t> places_;  // of the parameters in the optimizer
   Tensor grad_factor_, found_inf_, skipped_steps_;

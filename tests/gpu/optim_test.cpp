@@ -69,6 +69,46 @@ class CudaOptim : public GpuTest {
   }
 };
 
+// 16-bit parameters with masters in float32, whose rounded values the kernel writes beside them.
+TEST_F(CudaOptim, MasterWeightsAreTheCpus) {
+  const std::vector<int64_t> sizes = {1, 7, 8, 255, 4096, 9001, 20000};
+  for (const DType dtype : {kBFloat16, kFloat16}) {
+    for (const bool is_adam : {true, false}) {
+      const auto make = [&](Tensors params) -> std::unique_ptr<Optimizer> {
+        if (is_adam) {
+          return std::make_unique<AdamW>(
+              std::move(params), AdamWOptions{.lr = 1e-3, .amsgrad = true, .master_weights = true});
+        }
+        return std::make_unique<SGD>(
+            std::move(params), SGDOptions{.lr = 1e-3, .momentum = 0.9, .master_weights = true});
+      };
+      Tensors cpu, gpu;
+      for (const int64_t n : sizes) {
+        cpu.push_back(randn({n}).to(dtype).requires_grad_());
+        gpu.push_back(cpu.back().detach().cuda().requires_grad_());
+      }
+      const auto on_cpu = make(cpu), on_gpu = make(gpu);
+      for (int step = 0; step < 5; ++step) {
+        for (size_t i = 0; i < sizes.size(); ++i) {
+          const Tensor grad = randn({sizes[i]}).to(dtype);
+          cpu[i].set_grad(grad);
+          gpu[i].set_grad(grad.cuda());
+        }
+        on_cpu->step();
+        on_gpu->step();
+      }
+      const auto expected = on_cpu->state_dict().state, found = on_gpu->state_dict().state;
+      for (size_t i = 0; i < sizes.size(); ++i) {
+        const std::string what =
+            concat(is_adam ? "AdamW " : "SGD ", dtype, " of ", sizes[i], ", seed ", kSeed);
+        const Tensor master = std::get<Tensor>(*found[i].second.find("master_param"));
+        expect_close(master, std::get<Tensor>(*expected[i].second.find("master_param")), what);
+        expect_equal(gpu[i].detach(), master.to(dtype).cpu(), what);
+      }
+    }
+  }
+}
+
 TEST_F(CudaOptim, StepsAsTheCpuDoes) {
   for (const OptimizerCase& row : kCases) {
     for (DType dtype : kFloatingDTypes) {

@@ -6,6 +6,13 @@
 
 namespace taut::optim {
 
+// Note [Master weights]
+// The small changes of a step are lost in a 16-bit float. With master_weights an optimizer keeps
+// the value of each 16-bit parameter in float32 ("master_param" of its state), and all other state
+// with it, and gives the parameter the rounded value after each step. Gradients are read in their
+// own dtype. Parameters that are float32 already have no master. Micikevicius et al., Mixed
+// Precision Training, 2018.
+
 struct SGDOptions {
   double lr = 1e-3;
   double momentum = 0.0;
@@ -13,6 +20,7 @@ struct SGDOptions {
   double weight_decay = 0.0;
   bool nesterov = false;
   bool maximize = false;
+  bool master_weights = false;  // see Note [Master weights]
 };
 
 /// Stochastic gradient descent, with momentum (Sutskever et al., 2013).
@@ -34,6 +42,7 @@ struct AdamOptions {
   bool amsgrad = false;
   bool maximize = false;
   bool decoupled_weight_decay = false;  // as in AdamW
+  bool master_weights = false;          // see Note [Master weights]
 };
 
 /// Kingma and Ba, Adam, 2014; amsgrad: Reddi et al., 2018.
@@ -54,6 +63,7 @@ struct AdamWOptions {
   double weight_decay = 1e-2;
   bool amsgrad = false;
   bool maximize = false;
+  bool master_weights = false;  // see Note [Master weights]
 };
 
 /// Adam whose weight decay does not pass through the moments. Loshchilov and Hutter, 2017.
@@ -72,6 +82,7 @@ struct RMSpropOptions {
   double momentum = 0.0;
   bool centered = false;
   bool maximize = false;
+  bool master_weights = false;  // see Note [Master weights]
 };
 
 /// Hinton, Neural Networks for Machine Learning, lecture 6e, 2012; centered: Graves, 2013.
@@ -92,6 +103,7 @@ struct AdagradOptions {
   double initial_accumulator_value = 0.0;
   double eps = 1e-10;
   bool maximize = false;
+  bool master_weights = false;  // see Note [Master weights]
 };
 
 /// Duchi, Hazan and Singer, Adaptive Subgradient Methods, 2011.
