@@ -1,0 +1,314 @@
+#include "taut/extension/custom_op.h"
+
+#include <algorithm>
+
+#include "src/extension/op_registry.h"
+#include "src/ops/autocast.h"
+#include "taut/autograd/backward.h"
+#include "taut/autograd/grad_mode.h"
+#include "taut/autograd/record.h"
+#include "taut/base/check.h"
+#include "taut/ops/view.h"
+
+namespace taut {
+
+using autograd::FunctionContext;
+using detail::RegisteredOp;
+
+// ---- a call
+// --------------------------------------------------------------------------------------
+
+const Scalar& CustomCall::attribute(std::string_view name) const {
+  const CustomAttributes& attributes = op_->definition.attributes;
+  for (size_t i = 0; i < attributes.size(); ++i) {
+    if (attributes[i].name == name) return (*values_)[i];
+  }
+  detail::raise<ValueError>(op_->definition.name, ": it has no attribute '", name, "'");
+}
+
+FunctionContext& CustomCall::context() const {
+  TAUT_CHECK(context_ != nullptr, AutogradError, op_->definition.name,
+             ": this can be asked in forward and backward only, not in check and composed");
+  return *context_;
+}
+
+void CustomCall::save_for_backward(Tensors tensors) {
+  context();
+  to_save_ = std::move(tensors);
+}
+void CustomCall::mark_non_differentiable(Tensors outputs) {
+  context().mark_non_differentiable(std::move(outputs));
+}
+bool CustomCall::needs_input_grad(size_t input) const { return context().needs_input_grad(input); }
+Tensors CustomCall::saved_tensors() const { return context().saved_tensors(0, saved_count_); }
+
+// ---- running an op
+// -------------------------------------------------------------------------------
+
+struct CustomOpRunner {
+  using Values = CustomCall::Values;
+  using Version = RegisteredOp::Version;
+
+  static void check_inputs(const RegisteredOp& op, const Tensors& inputs) {
+    const CustomOpDefinition& definition = op.definition;
+    TAUT_CHECK(inputs.size() == definition.inputs.size(), ValueError, definition.name, ": it has ",
+               definition.inputs.size(), " inputs; got ", inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      TAUT_CHECK(inputs[i].defined() || definition.inputs[i].ends_with('?'), ValueError,
+                 definition.name, ": ", definition.inputs[i], " is undefined; expected a tensor");
+    }
+  }
+
+  static Device device_of(const RegisteredOp& op, const Tensors& inputs) {
+    const Tensor* first = nullptr;
+    for (const Tensor& input : inputs) {
+      if (!input.defined()) continue;
+      if (first == nullptr) first = &input;
+      TAUT_CHECK(input.device() == first->device(), DeviceError, op.definition.name,
+                 ": expected all inputs on one device; got ", first->device(), " and ",
+                 input.device());
+    }
+    TAUT_CHECK(first != nullptr, ValueError, op.definition.name, ": every input is undefined");
+    return first->device();
+  }
+
+  // A bool for a bool, an integer for an integer, any number for a float.
+  static Scalar converted(const RegisteredOp& op, const CustomAttribute& given,
+                          const Scalar& standard) {
+    const Scalar& value = given.value;
+    if (standard.is_floating_point() && !value.is_boolean()) return Scalar(value.to_double());
+    const char* const kinds[] = {"a number", "an integer", "a bool"};
+    TAUT_CHECK(value.kind() == standard.kind(), ValueError, op.definition.name, ": ", given.name,
+               " is ", value, "; expected ", kinds[static_cast<size_t>(standard.kind())]);
+    return value;
+  }
+
+  static std::string attribute_names(const RegisteredOp& op) {
+    std::string text;
+    for (const CustomAttribute& attribute : op.definition.attributes) {
+      text += (text.empty() ? "" : ", ") + attribute.name;
+    }
+    return text.empty() ? "none" : text;
+  }
+
+  static Values values_of(const RegisteredOp& op, const CustomAttributes& given) {
+    auto values = std::make_shared<std::vector<Scalar>>();
+    for (const CustomAttribute& attribute : op.definition.attributes) {
+      values->push_back(attribute.value);
+    }
+    for (const CustomAttribute& attribute : given) {
+      size_t i = 0;
+      while (i < values->size() && op.definition.attributes[i].name != attribute.name) ++i;
+      TAUT_CHECK(i < values->size(), ValueError, op.definition.name, ": it has no attribute '",
+                 attribute.name, "'; it has: ", attribute_names(op));
+      (*values)[i] = converted(op, attribute, op.definition.attributes[i].value);
+    }
+    return values;
+  }
+
+  static void cast(AutocastPolicy policy, Tensors& inputs) {
+    Tensors defined;
+    for (const Tensor& input : inputs) {
+      if (input.defined()) defined.push_back(input);
+    }
+    const DType widest =
+        policy == AutocastPolicy::widest_dtype ? ops::widest_dtype(defined) : kFloat32;
+    for (Tensor& input : inputs) {
+      if (!input.defined()) continue;
+      switch (policy) {
+        case AutocastPolicy::as_they_are: break;
+        case AutocastPolicy::lower_dtype: input = ops::lowered(input); break;
+        case AutocastPolicy::float32: input = ops::raised(input); break;
+        case AutocastPolicy::widest_dtype: input = ops::widened(input, widest); break;
+      }
+    }
+  }
+
+  static Tensors run(const RegisteredOp& op, Tensors inputs, const CustomAttributes& given) {
+    check_inputs(op, inputs);
+    const AutocastPolicy policy = op.definition.autocast;
+    if (policy == AutocastPolicy::as_they_are || !ops::is_autocast()) {
+      return run_cast(op, inputs, values_of(op, given));
+    }
+    const ops::AutocastPause pause;
+    cast(policy, inputs);
+    return run_cast(op, inputs, values_of(op, given));
+  }
+
+  static Tensors run_cast(const RegisteredOp& op, const Tensors& inputs, Values values) {
+    const Device device = device_of(op, inputs);
+    CustomCall plain(op, values);
+    if (op.definition.check) op.definition.check(plain, inputs);
+    const Version* version = op.version(device.type());
+    if (version != nullptr) return run_version(op, *version, inputs, std::move(values));
+    TAUT_CHECK(static_cast<bool>(op.definition.composed), NotImplementedError, op.definition.name,
+               ": it has no version for ", device, " and none composed of other ops");
+    return op.definition.composed(plain, inputs);
+  }
+
+  static Tensors run_version(const RegisteredOp& op, const Version& version, const Tensors& inputs,
+                             const Values& values) {
+    // Forward tells how many tensors it saved before backward can be asked for them.
+    const auto saved_count = std::make_shared<size_t>(0);
+    const CustomOpDefinition& definition = op.definition;
+    return autograd::apply_function(
+        definition.name.c_str(), inputs,
+        [&](FunctionContext& context) {
+          CustomCall call(op, values, &context);
+          Tensors outputs = forward(version, call, inputs);
+          *saved_count = call.to_save_.size();
+          if (definition.differentiable_backward) check_saved(call, inputs, outputs);
+          Tensors to_save = std::move(call.to_save_);
+          if (needs_composed(op, version)) {
+            to_save.insert(to_save.end(), inputs.begin(), inputs.end());
+          }
+          context.save_for_backward(std::move(to_save));
+          return outputs;
+        },
+        [&op, &version, values, saved_count](FunctionContext& context, const Tensors& grads) {
+          CustomCall call(op, values, &context, *saved_count);
+          return backward(op, version, call, grads);
+        });
+  }
+
+  static const CustomFunction& backward_of(const RegisteredOp& op, const Version& version) {
+    const CustomFunction& own = version.implementation.backward;
+    return own ? own : op.definition.backward;
+  }
+
+  // Whether a backward may call composed, which needs the inputs.
+  static bool needs_composed(const RegisteredOp& op, const Version& version) {
+    const bool is_enough = backward_of(op, version) && op.definition.differentiable_backward;
+    return op.definition.composed && !is_enough;
+  }
+
+  static Tensors forward(const Version& version, CustomCall& call, const Tensors& inputs) {
+    std::vector<uint32_t> before;
+    for (const Tensor& input : inputs) {
+      before.push_back(input.defined() ? input.storage()->version() : 0);
+    }
+    Tensors outputs = version.implementation.forward(call, inputs);
+    const CustomOpDefinition& definition = call.op_->definition;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      TAUT_CHECK(!inputs[i].defined() || inputs[i].storage()->version() == before[i], ValueError,
+                 definition.name, ": forward wrote to ", definition.inputs[i],
+                 " in place; an op returns new tensors");
+    }
+    TAUT_CHECK(!outputs.empty(), ValueError, definition.name, ": forward returned no tensor");
+    return outputs;
+  }
+
+  // A tensor of forward's own has no history: a second derivative through it would be lost.
+  static void check_saved(const CustomCall& call, const Tensors& inputs, const Tensors& outputs) {
+    const auto contains = [](const Tensors& list, const Tensor& tensor) {
+      return std::any_of(list.begin(), list.end(),
+                         [&](const Tensor& entry) { return entry.is_same(tensor); });
+    };
+    for (const Tensor& tensor : call.to_save_) {
+      TAUT_CHECK(contains(inputs, tensor) || contains(outputs, tensor), AutogradError,
+                 call.op_->definition.name,
+                 ": forward saved a tensor that is neither input nor output, through which a "
+                 "differentiable backward would lose its derivative; return it as an output");
+    }
+  }
+
+  static Tensors backward(const RegisteredOp& op, const Version& version, CustomCall& call,
+                          const Tensors& grads) {
+    const CustomOpDefinition& definition = op.definition;
+    const CustomFunction& own = backward_of(op, version);
+    // Grad mode is on while the walk itself is recorded, with create_graph.
+    const bool is_recorded = is_grad_enabled();
+    if (own && (!is_recorded || definition.differentiable_backward)) return own(call, grads);
+    if (definition.composed) return composed_backward(op, call, grads, is_recorded);
+    TAUT_CHECK(!static_cast<bool>(own), NotImplementedError, definition.name,
+               ": it has no second derivative: its backward is not said to be differentiable, and "
+               "it has no composed version");
+    detail::raise<NotImplementedError>(definition.name, ": it has no derivative on ",
+                                       grads[0].device(),
+                                       ": neither a backward nor a composed version");
+  }
+
+  // The derivative of the composed version. It gets aliases, since an input that was given twice,
+  // or made of another, must not count what goes to the other.
+  static Tensors composed_backward(const RegisteredOp& op, const CustomCall& call,
+                                   const Tensors& grads, bool create_graph) {
+    const EnableGradGuard enable_grad;
+    const size_t count = op.definition.inputs.size();
+    Tensors inputs = call.context_->saved_tensors(call.saved_count_, count);
+    Tensors wanted;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < count; ++i) {
+      if (!call.needs_input_grad(i)) continue;
+      inputs[i] = alias(inputs[i]);
+      wanted.push_back(inputs[i]);
+      places.push_back(i);
+    }
+    CustomCall plain(op, call.values_);
+    const Tensors outputs = op.definition.composed(plain, inputs);
+    TAUT_CHECK(outputs.size() == grads.size(), AutogradError, op.definition.name,
+               ": its composed version returned ", outputs.size(), " tensors; expected ",
+               grads.size(), " as from forward");
+    Tensors roots;
+    Tensors root_grads;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (!outputs[i].defined() || !autograd::requires_grad(outputs[i])) continue;
+      roots.push_back(outputs[i]);
+      root_grads.push_back(grads[i]);
+    }
+    Tensors results(count);
+    if (roots.empty()) return results;
+    const Tensors found = autograd::grad(roots, wanted, root_grads, /*retain_graph=*/create_graph,
+                                         create_graph, /*allow_unused=*/true);
+    for (size_t i = 0; i < places.size(); ++i) results[places[i]] = found[i];
+    return results;
+  }
+};
+
+// ---- the handle
+// ----------------------------------------------------------------------------------
+
+namespace {
+
+std::string text_of(const std::source_location& place) {
+  return concat(place.file_name(), ":", place.line());
+}
+
+}  // namespace
+
+CustomOp::CustomOp(CustomOpDefinition definition, std::source_location place)
+    : CustomOp(std::move(definition), text_of(place)) {}
+
+CustomOp::CustomOp(CustomOpDefinition definition, std::string place) {
+  try {
+    op_ = &detail::register_op(std::move(definition), std::move(place));
+  } catch (const Error&) {
+    detail::PluginLoad* load = detail::PluginLoad::current();
+    if (load == nullptr) throw;
+    load->fail(std::current_exception());
+  }
+}
+
+CustomOp CustomOp::find(std::string_view name) { return CustomOp(&detail::find_op(name)); }
+std::vector<std::string> CustomOp::names() { return detail::op_names(); }
+
+RegisteredOp& CustomOp::op() const {
+  TAUT_CHECK(op_ != nullptr, ValueError, "custom op: it was not registered");
+  return *op_;
+}
+
+const CustomOpDefinition& CustomOp::definition() const { return op().definition; }
+
+void CustomOp::implement(DeviceType device, CustomImplementation implementation,
+                         std::source_location place) const {
+  implement(device, std::move(implementation), text_of(place));
+}
+void CustomOp::implement(DeviceType device, CustomImplementation implementation,
+                         std::string place) const {
+  detail::add_version(op(), device, std::move(implementation), std::move(place));
+}
+
+Tensors CustomOp::operator()(TensorList inputs, const CustomAttributes& attributes) const {
+  return CustomOpRunner::run(op(), Tensors(inputs.begin(), inputs.end()), attributes);
+}
+
+}  // namespace taut
