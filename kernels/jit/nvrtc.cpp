@@ -27,6 +27,8 @@ const char* const kPrelude =
     "typedef unsigned short uint16_t;\n"
     "typedef unsigned int uint32_t;\n"
     "typedef unsigned long long uint64_t;\n"
+    "#define INFINITY __int_as_float(0x7f800000)\n"
+    "#define NAN __int_as_float(0x7fffffff)\n"
     "namespace taut_detail {\n"
     "template <class> __global__ void signature() {}\n"
     "}\n";

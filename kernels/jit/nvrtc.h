@@ -18,7 +18,8 @@ std::vector<int> nvrtc_architectures();
 /// Runs the compiler. @throws CudaError with its log.
 CompiledCode run_nvrtc(const CompileRequest& request);
 
-/// What every source begins with: the integers of <cstdint>, and what signatures are read from.
+/// What every source begins with: the integers of <cstdint>, INFINITY and NAN, and what signatures
+/// are read from.
 extern const char* const kPrelude;
 
 }  // namespace taut::kernels::jit

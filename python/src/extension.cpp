@@ -20,8 +20,7 @@ using namespace py::literals;
 namespace taut::python {
 namespace {
 
-// ---- kernels
-// -------------------------------------------------------------------------------------
+// ---- kernels ----------------------------------------------------------------------------------
 
 cuda::LaunchSize launch_size(const py::handle& size) {
   int64_t sizes[3] = {1, 1, 1};
@@ -105,8 +104,7 @@ void bind_kernel(py::module_& module) {
       .def("__repr__", [](const Kernel& self) { return "<taut.cuda.Kernel " + self.name() + ">"; });
 }
 
-// ---- custom ops
-// ----------------------------------------------------------------------------------
+// ---- custom ops -------------------------------------------------------------------------------
 
 using OptionalTensors = std::vector<std::optional<Tensor>>;
 

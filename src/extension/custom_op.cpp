@@ -15,8 +15,7 @@ namespace taut {
 using autograd::FunctionContext;
 using detail::RegisteredOp;
 
-// ---- a call
-// --------------------------------------------------------------------------------------
+// ---- a call -----------------------------------------------------------------------------------
 
 const Scalar& CustomCall::attribute(std::string_view name) const {
   const CustomAttributes& attributes = op_->definition.attributes;
@@ -42,8 +41,7 @@ void CustomCall::mark_non_differentiable(Tensors outputs) {
 bool CustomCall::needs_input_grad(size_t input) const { return context().needs_input_grad(input); }
 Tensors CustomCall::saved_tensors() const { return context().saved_tensors(0, saved_count_); }
 
-// ---- running an op
-// -------------------------------------------------------------------------------
+// ---- running an op ----------------------------------------------------------------------------
 
 struct CustomOpRunner {
   using Values = CustomCall::Values;
@@ -264,8 +262,7 @@ struct CustomOpRunner {
   }
 };
 
-// ---- the handle
-// ----------------------------------------------------------------------------------
+// ---- the handle -------------------------------------------------------------------------------
 
 namespace {
 

@@ -27,8 +27,7 @@ void append(std::string& message, const Place& place) {
       concat(place.kernel.name, ": argument ", place.index, " (", place.parameter().type, ")");
 }
 
-// ---- tensors
-// -------------------------------------------------------------------------------------
+// ---- tensors ----------------------------------------------------------------------------------
 
 bool is_taken(const NumberType& pointee, DType dtype) {
   switch (pointee.kind) {
@@ -72,8 +71,7 @@ void bind_tensor(const Place& place, const Tensor& tensor, BoundArguments& bound
   if (!parameter.is_const) bound.add_written(tensor);
 }
 
-// ---- numbers
-// -------------------------------------------------------------------------------------
+// ---- numbers ----------------------------------------------------------------------------------
 
 [[noreturn]] void raise_out_of_range(const Place& place, const Scalar& number) {
   detail::raise<ValueError>(place, ": ", number, " does not fit");
@@ -139,8 +137,7 @@ void bind_bytes(const Place& place, const std::string& bytes, BoundArguments& bo
   bound.add_reference(bytes.data());
 }
 
-// ---- sizes of a launch
-// ---------------------------------------------------------------------------
+// ---- sizes of a launch ------------------------------------------------------------------------
 
 constexpr LaunchSize kMostBlocks = {0x7fffffff, 65535, 65535};
 constexpr LaunchSize kMostThreads = {1024, 1024, 64};

@@ -13,7 +13,7 @@
 namespace taut::cuda {
 
 /// The values of a launch, as the driver takes them, and the tensors that it writes.
-class BoundArguments {
+class TAUT_API BoundArguments {
  public:
   /// Room for `count` values; more would move those that the driver was told of.
   explicit BoundArguments(size_t count);

@@ -51,7 +51,7 @@ class TAUT_API CustomCall {
   /// All of them, in the order of the definition.
   const std::vector<Scalar>& attributes() const { return *values_; }
 
-  // In forward -----------------------------------------------------------------------------------
+  // ---- In forward -----------------------------------------------------------------------------
 
   /// Keeps tensors for backward, checked for later in-place writes: inputs, outputs, and, unless
   /// backward is said to be differentiable, others.
@@ -59,12 +59,12 @@ class TAUT_API CustomCall {
   /// Outputs through which no gradient flows; integers and bools are such by themselves.
   void mark_non_differentiable(Tensors outputs);
 
-  // In forward and backward ----------------------------------------------------------------------
+  // ---- In forward and backward ----------------------------------------------------------------
 
   /// Whether the gradient of an input is wanted.
   bool needs_input_grad(size_t input) const;
 
-  // In backward ----------------------------------------------------------------------------------
+  // ---- In backward ----------------------------------------------------------------------------
 
   /// What forward saved. @throws AutogradError when one was overwritten since.
   Tensors saved_tensors() const;
@@ -92,8 +92,8 @@ using CustomCheck = Callback<void(CustomCall&, const Tensors&)>;
 
 /// What an op does on one type of device. Forward runs off the tape and returns new tensors.
 struct CustomImplementation {
-  CustomFunction forward;
-  CustomFunction backward;
+  CustomFunction forward = {};
+  CustomFunction backward = {};
 };
 
 /// What autocast does to the inputs of an op; see autocast_mode.h.
