@@ -98,12 +98,12 @@ def cuda_backward(ctx, grad):
     grad_query = grad_key = grad_value = None
     if grad.numel() == 0:
         return taut.zeros_like(query), taut.zeros_like(key), taut.zeros_like(value)
-    if ctx.needs_input_grad(0):
+    if ctx.needs_input_grad[0]:
         grad_query = taut.empty_like(query)
         kernel("attention_backward_queries", query.dtype)(
             (tiles(queries), batch * heads), THREADS, (*given, grad_query, *sizes), memory_of(query.dtype)[1]
         )
-    if ctx.needs_input_grad(1) or ctx.needs_input_grad(2):
+    if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
         grad_key, grad_value = taut.empty_like(key), taut.empty_like(value)
         kernel("attention_backward_keys", query.dtype)(
             (tiles(keys), batch * heads), THREADS, (*given, grad_key, grad_value, *sizes), memory_of(query.dtype)[1]

@@ -56,7 +56,7 @@ struct Functions {
   Status (*cubin)(Program, char*);
   Status (*ptx_size)(Program, size_t*);
   Status (*ptx)(Program, char*);
-  std::string include_folder;  // where cuda_fp16.h is; empty when it was not found
+  std::vector<std::string> include_folders;  // none when the toolkit's headers were not found
 };
 
 bool is_file(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
@@ -74,8 +74,9 @@ std::string library_folder(const void* function) {
   return folder_of(path);
 }
 
-// The headers that belong to the library, or else those that the environment names.
-std::string find_include_folder(const void* function) {
+// The headers that belong to the library, or else those that the environment names; libcu++ has a
+// folder of its own from CUDA 13 on.
+std::vector<std::string> find_include_folders(const void* function) {
   std::vector<std::string> candidates;
   const std::string library = library_folder(function);
   if (!library.empty()) {
@@ -87,7 +88,9 @@ std::string find_include_folder(const void* function) {
   }
   candidates.push_back("/usr/local/cuda/include");
   for (const std::string& folder : candidates) {
-    if (is_file(folder + "/cuda_fp16.h")) return folder;
+    if (!is_file(folder + "/cuda_fp16.h")) continue;
+    if (is_file(folder + "/cccl/cuda/std/cstdint")) return {folder, folder + "/cccl"};
+    return {folder};
   }
   return {};
 }
@@ -111,7 +114,7 @@ Functions find_functions() {
   library.find(f.cubin, "nvrtcGetCUBIN");
   library.find(f.ptx_size, "nvrtcGetPTXSize");
   library.find(f.ptx, "nvrtcGetPTX");
-  f.include_folder = find_include_folder(reinterpret_cast<const void*>(f.version));
+  f.include_folders = find_include_folders(reinterpret_cast<const void*>(f.version));
   return f;
 }
 
@@ -165,8 +168,8 @@ std::vector<std::string> all_options(const CompileRequest& request) {
   if (!has_option(request.options, "--std", "-std")) options.push_back("--std=c++20");
   options.insert(options.end(), request.options.begin(), request.options.end());
   // Last, so that folders of the user's own come before it.
-  if (!nvrtc().include_folder.empty()) {
-    options.push_back("--include-path=" + nvrtc().include_folder);
+  for (const std::string& folder : nvrtc().include_folders) {
+    options.push_back("--include-path=" + folder);
   }
   return options;
 }

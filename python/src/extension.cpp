@@ -76,6 +76,9 @@ void bind_kernel(py::module_& module) {
           "__call__",
           [](const Kernel& self, const py::object& grid, const py::object& block,
              const py::iterable& args, int64_t shared_memory) {
+            if (is_tensor(args.ptr())) {
+              throw py::type_error("args is a tuple of arguments; got a tensor");
+            }
             std::vector<cuda::KernelArgument> arguments;
             for (const py::handle& argument : args) arguments.push_back(kernel_argument(argument));
             const cuda::LaunchSize grid_size = launch_size(grid);
@@ -138,12 +141,23 @@ struct CallHandle {
   }
 };
 
+/// Python's handle of a call for a scope; a ctx that outlives it finds nothing.
+class ScopedHandle {
+ public:
+  explicit ScopedHandle(CustomCall& call) : object_(py::cast(CallHandle{&call})) {}
+  ScopedHandle(const ScopedHandle&) = delete;
+  ScopedHandle& operator=(const ScopedHandle&) = delete;
+  ~ScopedHandle() { object_.cast<CallHandle&>().call = nullptr; }
+  const py::object& object() const { return object_; }
+
+ private:
+  py::object object_;
+};
+
 // A function of python/taut/_custom_op.py: (handle, tensors, values) -> tuple of tensors and None.
 py::object call_python(const PyRef& function, CustomCall& call, const Tensors& tensors) {
-  const py::object handle = py::cast(CallHandle{&call});
-  const py::object result = function.get()(handle, tuple_of(tensors), tuple_of(call.attributes()));
-  handle.cast<CallHandle&>().call = nullptr;
-  return result;
+  const ScopedHandle handle(call);
+  return function.get()(handle.object(), tuple_of(tensors), tuple_of(call.attributes()));
 }
 
 CustomFunction function_of(const py::object& callable) {
@@ -216,8 +230,13 @@ void bind_custom_ops(py::module_& module) {
            [](CallHandle& self, const Tensors& outputs) {
              self.get().mark_non_differentiable(outputs);
            })
-      .def("needs_input_grad",
-           [](CallHandle& self, size_t input) { return self.get().needs_input_grad(input); });
+      .def("needs_input_grad", [](CallHandle& self, size_t inputs) {
+        py::tuple result(inputs);
+        for (size_t i = 0; i < inputs; ++i) {
+          result[i] = py::bool_(self.get().needs_input_grad(i));
+        }
+        return result;
+      });
 
   py::class_<CustomOp>(module, "_CustomOp")
       .def(

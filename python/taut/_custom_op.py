@@ -12,8 +12,9 @@ __all__ = ["CustomOp", "CustomOpContext", "load_library"]
 class CustomOpContext:
     """What the functions of a CustomOp see of a call."""
 
-    def __init__(self, call, attributes):
+    def __init__(self, call, attributes, inputs):
         self._call = call
+        self._inputs = inputs
         self.attributes = attributes
 
     def save_for_backward(self, *tensors):
@@ -29,9 +30,10 @@ class CustomOpContext:
         """Outputs through which no gradient flows; integers and bools are such by themselves."""
         self._call.mark_non_differentiable(outputs)
 
-    def needs_input_grad(self, input):
-        """Whether the gradient of an input, by its place, is wanted."""
-        return self._call.needs_input_grad(input)
+    @property
+    def needs_input_grad(self):
+        """For each input whether its gradient is wanted."""
+        return self._call.needs_input_grad(self._inputs)
 
 
 def _sequence(result, what):
@@ -75,8 +77,9 @@ class CustomOp:
         self, name, inputs, *, attributes=None, check=None, cpu=None, cuda=None, composed=None, backward=None,
         differentiable_backward=False, autocast=None,
     ):
-        self._names = tuple(attributes or ())
         inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+        self._inputs = tuple(input.rstrip("?") for input in inputs)
+        self._names = tuple(attributes or ())
         self._op = _C._CustomOp(
             name, inputs, attributes or {}, self._plain(check, "check", returns=False),
             self._plain(composed, "composed"), self._backward(backward), differentiable_backward, autocast, _place_of_caller(),
@@ -92,12 +95,12 @@ class CustomOp:
         op = _C._CustomOp.find(name)
         self = cls.__new__(cls)
         self._op = op
+        self._inputs = tuple(input.rstrip("?") for input in op.inputs)
         self._names = tuple(op.attributes)
         self._complete()
         return self
 
     def _complete(self):
-        self._inputs = tuple(name.rstrip("?") for name in self._op.inputs)
         self._needed = tuple(not name.endswith("?") for name in self._op.inputs)
         self.__name__ = self._op.name.rpartition("::")[2]
 
@@ -151,21 +154,21 @@ class CustomOp:
         return run
 
     def _forward(self, function):
-        names = self._names
+        names, inputs = self._names, len(self._inputs)
 
         def run(call, tensors, values):
             attributes = dict(zip(names, values))
-            return _sequence(function(CustomOpContext(call, attributes), *tensors, **attributes), "forward")
+            return _sequence(function(CustomOpContext(call, attributes, inputs), *tensors, **attributes), "forward")
 
         return run
 
     def _backward(self, function):
         if function is None:
             return None
-        names = self._names
+        names, inputs = self._names, len(self._inputs)
 
         def run(call, grads, values):
-            return _sequence(function(CustomOpContext(call, dict(zip(names, values))), *grads), "backward")
+            return _sequence(function(CustomOpContext(call, dict(zip(names, values)), inputs), *grads), "backward")
 
         return run
 

@@ -225,6 +225,11 @@ class JitCompile : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!has_compiler()) GTEST_SKIP() << "no NVRTC";
+    try {
+      compiled({"#include <cuda_fp16.h>\n__global__ void f() {}", "f", {"-I."}, "sm_90"});
+    } catch (const CudaError&) {
+      GTEST_SKIP() << "NVRTC without the headers of the toolkit";
+    }
   }
   const Folder folder_;
   const Environment environment_{"TAUT_CACHE_DIR", folder_.path().c_str()};
@@ -275,6 +280,11 @@ TEST_F(JitCompile, TakesOptions) {
   const char* source = "__global__ void f(int x) { static_assert(LIMIT == 3); }";
   EXPECT_EQ(compiled({source, "f", {"-DLIMIT=3"}, "sm_90"}).pointer, "void (*)(int)");
   EXPECT_THROW(compiled({source, "f", {"-DLIMIT=4"}, "sm_90"}), CudaError);
+  const char* standard =
+      "#include <cuda/std/array>\n#include <cuda/std/cstdint>\n"
+      "__global__ void f(cuda::std::array<int64_t, 2> x) {}";
+  EXPECT_NE(compiled({standard, "f", {}, "sm_90"}).pointer.find("array<long long, "),
+            std::string::npos);
   const char* old = "__global__ void f() { static_assert(__cplusplus == 201703L); }";
   compiled({old, "f", {"--std=c++17"}, "sm_90"});
 }

@@ -41,7 +41,7 @@ def test_its_own_backward_is_used():
     calls = []
 
     def backward(ctx, grad):
-        calls.append(ctx.needs_input_grad(0))
+        calls.append(ctx.needs_input_grad[0])
         return cube_backward(ctx, grad)
 
     op = taut.CustomOp(new_name(), ["x"], cpu=cube_saving, backward=backward, differentiable_backward=True)
@@ -172,6 +172,24 @@ def test_errors_of_functions_come_through():
         op(doubles(1)).backward()
     with pytest.raises(ZeroDivisionError, match="mine"):
         taut.CustomOp(new_name(), ["x"], cpu=broken)(taut.zeros(1))
+
+
+def test_a_context_serves_its_call_alone():
+    kept = []
+
+    def forward(ctx, x):
+        kept.append(ctx)
+        if x.numel() == 0:
+            raise KeyError("empty")
+        return x * 1
+
+    op = taut.CustomOp(new_name(), ["x"], cpu=forward)
+    op(taut.zeros(1))
+    with pytest.raises(KeyError):
+        op(taut.zeros(0))
+    for ctx in kept:
+        with pytest.raises(ValueError, match="inside forward and backward only"):
+            ctx.save_for_backward(taut.zeros(1))
 
 
 def test_saved_tensors_are_guarded():

@@ -53,6 +53,8 @@ def test_making_one_compiles_nothing():
         kernel(1, 32, (1, None))
     with pytest.raises(TypeError, match="got a str"):
         kernel(1, 32, ("x",))
+    with pytest.raises(TypeError, match="args is a tuple of arguments; got a tensor"):
+        kernel(1, 32, taut.zeros(3))
     with pytest.raises(TypeError, match="one to three of them"):
         kernel((1, 1, 1, 1), 32, ())
     with pytest.raises(TypeError, match="hold ints; got 1.5"):
