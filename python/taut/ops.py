@@ -35,13 +35,18 @@ class Namespace:
         return f"<taut.ops.{self._name}: {', '.join(dir(self)) or 'no ops'}>"
 
 
+def _namespaces():
+    return {name.partition("::")[0] for name in names()}
+
+
 def __getattr__(name):
-    if name.startswith("__"):
-        raise AttributeError(name)
+    known = _namespaces()
+    if name not in known:
+        raise AttributeError(f"taut.ops has no '{name}'; ops are registered in: {', '.join(sorted(known)) or 'no namespace'}")
     namespace = Namespace(name)
     globals()[name] = namespace
     return namespace
 
 
 def __dir__():
-    return sorted({name.partition("::")[0] for name in names()} | set(__all__))
+    return sorted(_namespaces() | set(__all__))

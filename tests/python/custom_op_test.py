@@ -228,6 +228,8 @@ def test_names():
             taut.CustomOp(bad, ["x"])
     with pytest.raises(AttributeError, match="no 'python_test::absent'"):
         taut.ops.python_test.absent
+    with pytest.raises(AttributeError, match="taut.ops has no 'absent'; ops are registered in: .*python_test"):
+        taut.ops.absent
     with pytest.raises(ValueError, match="no 'python_test::absent'"):
         taut.CustomOp.find("python_test::absent")
 
