@@ -89,15 +89,15 @@ def cuda_forward(ctx, query, key, value, *, is_causal, scale):
 
 def cuda_backward(ctx, grad):
     query, key, value, output, log_sums = ctx.saved_tensors
+    if grad.numel() == 0:
+        return taut.zeros_like(query), taut.zeros_like(key), taut.zeros_like(value)
     grad = aligned(grad)
     batch, heads, queries, _ = query.shape
     keys = key.shape[2]
     delta = (grad.float() * output.float()).sum(-1)
-    sizes = (queries, keys, ctx.attributes["scale"], ctx.attributes["is_causal"])
     given = (query, key, value, grad, log_sums, delta)
+    sizes = (queries, keys, ctx.attributes["scale"], ctx.attributes["is_causal"])
     grad_query = grad_key = grad_value = None
-    if grad.numel() == 0:
-        return taut.zeros_like(query), taut.zeros_like(key), taut.zeros_like(value)
     if ctx.needs_input_grad[0]:
         grad_query = taut.empty_like(query)
         kernel("attention_backward_queries", query.dtype)(

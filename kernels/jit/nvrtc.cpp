@@ -239,6 +239,7 @@ CompiledCode run_nvrtc(const CompileRequest& request) {
   }
   const std::vector<std::string> options = all_options(request);
   std::vector<const char*> texts;
+  texts.reserve(options.size());
   for (const std::string& option : options) texts.push_back(option.c_str());
   const Status status =
       nvrtc().compile(program.get(), static_cast<int>(texts.size()), texts.data());

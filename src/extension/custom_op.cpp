@@ -126,19 +126,20 @@ struct CustomOpRunner {
     check_inputs(op, inputs);
     const AutocastPolicy policy = op.definition.autocast;
     if (policy == AutocastPolicy::as_they_are || !ops::is_autocast()) {
-      return run_cast(op, inputs, values_of(op, given));
+      return run_on_device(op, inputs, values_of(op, given));
     }
     const ops::AutocastPause pause;
     cast(policy, inputs);
-    return run_cast(op, inputs, values_of(op, given));
+    return run_on_device(op, inputs, values_of(op, given));
   }
 
-  static Tensors run_cast(const RegisteredOp& op, const Tensors& inputs, Values values) {
+  static Tensors run_on_device(const RegisteredOp& op, const Tensors& inputs,
+                               const Values& values) {
     const Device device = device_of(op, inputs);
     CustomCall plain(op, values);
     if (op.definition.check) op.definition.check(plain, inputs);
     const Version* version = op.version(device.type());
-    if (version != nullptr) return run_version(op, *version, inputs, std::move(values));
+    if (version != nullptr) return run_version(op, *version, inputs, values);
     TAUT_CHECK(static_cast<bool>(op.definition.composed), NotImplementedError, op.definition.name,
                ": it has no version for ", device, " and none composed of other ops");
     return op.definition.composed(plain, inputs);
@@ -266,13 +267,11 @@ struct CustomOpRunner {
 
 namespace {
 
-std::string text_of(const std::source_location& place) {
-  return concat(place.file_name(), ":", place.line());
-}
+std::string text_of(CodePlace place) { return concat(place.file, ":", place.line); }
 
 }  // namespace
 
-CustomOp::CustomOp(CustomOpDefinition definition, std::source_location place)
+CustomOp::CustomOp(CustomOpDefinition definition, CodePlace place)
     : CustomOp(std::move(definition), text_of(place)) {}
 
 CustomOp::CustomOp(CustomOpDefinition definition, std::string place) {
@@ -296,7 +295,7 @@ RegisteredOp& CustomOp::op() const {
 const CustomOpDefinition& CustomOp::definition() const { return op().definition; }
 
 void CustomOp::implement(DeviceType device, CustomImplementation implementation,
-                         std::source_location place) const {
+                         CodePlace place) const {
   implement(device, std::move(implementation), text_of(place));
 }
 void CustomOp::implement(DeviceType device, CustomImplementation implementation,

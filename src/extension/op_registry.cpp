@@ -133,7 +133,7 @@ void add_version(RegisteredOp& op, DeviceType device, CustomImplementation imple
                       Device(device).is_cpu() ? "cpu" : "cuda", " already, from ", before->place,
                       "; another at ", version->place);
   }
-  version.release();  // the slot's, as long as the op
+  static_cast<void>(version.release());  // the slot's, as long as the op
 }
 
 PluginLoad::PluginLoad() : previous_(std::exchange(current_load, this)) {}

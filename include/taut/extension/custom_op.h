@@ -16,7 +16,6 @@
 // so.
 
 #include <memory>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +31,17 @@ namespace taut {
 namespace detail {
 struct RegisteredOp;
 }
+
+/// The line of a source where something is called: a default argument `CodePlace::here()` is that
+/// of the caller.
+struct CodePlace {
+  const char* file;
+  int line;
+  static constexpr CodePlace here(const char* file = __builtin_FILE(),
+                                  int line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
 
 /// A number or a switch that a call gives beside its tensors: {"scale", 0.5}.
 struct CustomAttribute {
@@ -127,8 +137,7 @@ class TAUT_API CustomOp {
  public:
   /// Registers the op. @throws ValueError for a bad name, a name that is taken (with the place of
   /// the other registration) or a definition that cannot run anywhere.
-  explicit CustomOp(CustomOpDefinition definition,
-                    std::source_location place = std::source_location::current());
+  explicit CustomOp(CustomOpDefinition definition, CodePlace place = CodePlace::here());
   /// The same from another language, whose place is a text.
   CustomOp(CustomOpDefinition definition, std::string place);
 
@@ -140,7 +149,7 @@ class TAUT_API CustomOp {
   /// Adds what the op does on a type of device; for ops whose versions are made in several places.
   /// @throws ValueError when it has one already.
   void implement(DeviceType device, CustomImplementation implementation,
-                 std::source_location place = std::source_location::current()) const;
+                 CodePlace place = CodePlace::here()) const;
   void implement(DeviceType device, CustomImplementation implementation, std::string place) const;
 
   /// Runs it on one tensor for each input, all on one device.
