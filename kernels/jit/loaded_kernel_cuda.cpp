@@ -13,9 +13,6 @@ namespace taut::kernels::jit {
 namespace {
 
 constexpr int kMaxDevices = 64;
-// What every kernel may have; more must be asked for.
-constexpr uint32_t kPlainSharedMemory = 48 << 10;
-
 using GetParameterInfo = CUresult (*)(CUkernel, size_t, size_t*, size_t*);
 
 // Functions of the driver, found by way of the runtime, so that nothing links to libcuda.
@@ -26,6 +23,7 @@ struct Driver {
   decltype(&::cuKernelSetAttribute) set_attribute;
   decltype(&::cuLaunchKernel) launch;
   decltype(&::cuGetErrorString) error_string;
+  decltype(&::cuDeviceGet) get_device;
   decltype(&::cuDeviceGetAttribute) device_attribute;
   GetParameterInfo parameter_info;  // null before 12.4
 };
@@ -53,6 +51,7 @@ const Driver& driver() {
     find(result.set_attribute, "cuKernelSetAttribute");
     find(result.launch, "cuLaunchKernel");
     find(result.error_string, "cuGetErrorString");
+    find(result.get_device, "cuDeviceGet");
     find(result.device_attribute, "cuDeviceGetAttribute");
     find(result.parameter_info, "cuKernelGetParamInfo", 12040, false);
     return result;
@@ -77,9 +76,17 @@ void enter_device(int device) {
   entered |= bit;
 }
 
+// What the driver calls the device.
+CUdevice handle_of(int device) {
+  CUdevice handle = 0;
+  const CUresult status = driver().get_device(&handle, device);
+  TAUT_CHECK(status == CUDA_SUCCESS, CudaError, "cuDeviceGet: ", text_of(status));
+  return handle;
+}
+
 int device_value(CUdevice_attribute attribute, int device) {
   int value = 0;
-  const CUresult status = driver().device_attribute(&value, attribute, device);
+  const CUresult status = driver().device_attribute(&value, attribute, handle_of(device));
   TAUT_CHECK(status == CUDA_SUCCESS, CudaError, "cuDeviceGetAttribute: ", text_of(status));
   return value;
 }
@@ -141,13 +148,15 @@ std::vector<size_t> parameter_sizes(const LoadedKernel& kernel) {
 
 namespace {
 
+// Without being told a kernel has 48 KiB, less what is static.
 void allow_shared_memory(LoadedKernel& kernel, int device, uint32_t bytes) {
   std::atomic<uint32_t>& allowed = kernel.shared_memory[device];
   if (TAUT_LIKELY(bytes <= allowed.load(std::memory_order_acquire))) return;
   const std::lock_guard lock(kernel.mutex);
   if (bytes <= allowed.load(std::memory_order_relaxed)) return;
-  const CUresult status = driver().set_attribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                                 static_cast<int>(bytes), kernel.handle, device);
+  const CUresult status =
+      driver().set_attribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                             static_cast<int>(bytes), kernel.handle, handle_of(device));
   TAUT_CHECK(status == CUDA_SUCCESS, CudaError, kernel.name, ": shared_memory is ", bytes,
              " bytes; a block of this GPU has at most ",
              device_value(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device),
@@ -158,7 +167,8 @@ void allow_shared_memory(LoadedKernel& kernel, int device, uint32_t bytes) {
 [[noreturn]] void raise_failed_launch(const LoadedKernel& kernel, int device,
                                       const LaunchShape& shape, CUresult status) {
   int threads = 0;
-  driver().get_attribute(&threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, kernel.handle, device);
+  driver().get_attribute(&threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, kernel.handle,
+                         handle_of(device));
   const auto& [grid, block, shared_memory] = shape;
   taut::detail::raise<CudaError>(
       kernel.name, ": it could not be launched: ", text_of(status), "; got grid (", grid[0], ", ",
@@ -172,9 +182,7 @@ void allow_shared_memory(LoadedKernel& kernel, int device, uint32_t bytes) {
 void launch(LoadedKernel& kernel, const LaunchShape& shape, void** parameters) {
   const int device = taut::cuda::launch_device();
   enter_device(device);
-  if (shape.shared_memory > kPlainSharedMemory) {
-    allow_shared_memory(kernel, device, shape.shared_memory);
-  }
+  allow_shared_memory(kernel, device, shape.shared_memory);
   const CUresult status = driver().launch(
       reinterpret_cast<CUfunction>(kernel.handle), shape.grid[0], shape.grid[1], shape.grid[2],
       shape.block[0], shape.block[1], shape.block[2], shape.shared_memory,

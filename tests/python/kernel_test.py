@@ -103,9 +103,9 @@ def test_launches():
     scale = taut.cuda.Kernel(SOURCE, "scale")
     for n in (1, 1000, 100_000):
         x, y = taut.randn(n, device="cuda"), taut.zeros(n, device="cuda")
-        version = y._version
+        versions = x._version, y._version
         scale((n + 255) // 256, 256, (x, y, 2, n))
-        assert taut.equal(y, x * 2) and y._version == version + 1 and x._version == 0
+        assert taut.equal(y, x * 2) and (x._version, y._version) == (versions[0], versions[1] + 1)
     for type_name, dtype in (("float", taut.float32), ("__half", taut.float16), ("int", taut.int32), ("long long", taut.int64)):
         x = taut.arange(100, device="cuda").to(dtype)
         before = x.clone()
@@ -136,6 +136,8 @@ def test_structs_and_shared_memory():
 def test_arguments_are_checked():
     scale = taut.cuda.Kernel(SOURCE, "scale")
     x, y = taut.ones(4, 4, device="cuda"), taut.zeros(4, 4, device="cuda")
+    leaf = taut.ones(4, 4, device="cuda", requires_grad=True)
+    version = y._version
     for arguments, kind, words in (
         ((x, y, 1.0), ValueError, "it has 4 parameters; got 3"),
         ((x.double(), y, 1.0, 16), taut.DTypeError, r"argument 0 \(float const\*\)"),
@@ -144,16 +146,18 @@ def test_arguments_are_checked():
         ((x, y, 1.0, 1.5), taut.DTypeError, "an integer is wanted"),
         ((x, y, y, 16), ValueError, "no pointer"),
         ((x, 5, 1.0, 16), ValueError, "a tensor is wanted"),
-        ((x.requires_grad_(), y, 1.0, 16), taut.AutogradError, "no derivative"),
+        ((leaf, y, 1.0, 16), taut.AutogradError, "no derivative"),
+        ((x, leaf, 1.0, 16), taut.AutogradError, "leaf that requires grad"),
+        ((x, leaf * 1, 1.0, 16), taut.AutogradError, "no derivative"),
     ):
         with pytest.raises(kind, match=words):
             scale(1, 16, arguments)
-    assert y._version == 0 and not y.any()
+    assert y._version == version and not y.any()
     with taut.no_grad():
-        scale(1, 16, (x, y, 3.0, 16))
+        scale(1, 16, (leaf, y, 3.0, 16))
     assert (y == 3).all()
     strided = taut.cuda.Kernel(SOURCE, "scale", strided=True)
-    strided(1, 16, (x.detach(), y.t(), 2.0, 16))
+    strided(1, 16, (x, y.t(), 2.0, 16))
     assert (y == 2).all()
 
 
