@@ -289,6 +289,8 @@ def plain_class(name, item):
     return text
 
 
+# Modules whose names are known only when a program runs.
+OPEN_MODULES = {"taut.ops"}
 # Modules of Python whose classes are made in C++, and where.
 C_HALVES = {"taut.amp": "taut._C._amp", "taut.cuda": "taut._C._cuda"}
 
@@ -307,6 +309,8 @@ def stub_of_python(module_name):
         names = [alias.name for alias in statement.names if alias.asname is None and not alias.name.startswith("_")]
         if names:
             text += f"from {origin} import {', '.join(f'{name} as {name}' for name in names)}\n"
+    if module_name in OPEN_MODULES:
+        text += "def __getattr__(name: str) -> Any: ...\n"
     for name in public(vars(module)):
         item = vars(module)[name]
         if is_op(item):

@@ -78,13 +78,12 @@ class CustomOp:
         differentiable_backward=False, autocast=None,
     ):
         inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
-        self._inputs = tuple(input.rstrip("?") for input in inputs)
-        self._names = tuple(attributes or ())
+        self._form = form = _Form(inputs, attributes or {})
         self._op = _C._CustomOp(
-            name, inputs, attributes or {}, self._plain(check, "check", returns=False),
-            self._plain(composed, "composed"), self._backward(backward), differentiable_backward, autocast, _place_of_caller(),
+            name, inputs, attributes or {}, form.check(check), form.composed(composed), form.backward(backward),
+            differentiable_backward, autocast, _place_of_caller(),
         )
-        self._complete()
+        self.__name__ = name.rpartition("::")[2]
         for device, forward in (("cpu", cpu), ("cuda", cuda)):
             if forward is not None:
                 self.implement(device, forward)
@@ -92,17 +91,11 @@ class CustomOp:
     @classmethod
     def find(cls, name):
         """The op of a name, whether Python or C++ registered it; ValueError when there is none."""
-        op = _C._CustomOp.find(name)
         self = cls.__new__(cls)
-        self._op = op
-        self._inputs = tuple(input.rstrip("?") for input in op.inputs)
-        self._names = tuple(op.attributes)
-        self._complete()
+        self._op = _C._CustomOp.find(name)
+        self._form = _Form(self._op.inputs, self._op.attributes)
+        self.__name__ = name.rpartition("::")[2]
         return self
-
-    def _complete(self):
-        self._needed = tuple(not name.endswith("?") for name in self._op.inputs)
-        self.__name__ = self._op.name.rpartition("::")[2]
 
     @property
     def name(self):
@@ -116,61 +109,65 @@ class CustomOp:
         """
         if forward is None:
             return lambda function: self.implement(device, function, backward=backward)
-        self._op.implement(device, self._forward(forward), self._backward(backward), _place_of_caller())
+        self._op.implement(device, self._form.forward(forward), self._form.backward(backward), _place_of_caller())
         return forward
 
-    def __call__(self, *inputs, **attributes):
-        """One tensor, or a tuple where there are several."""
-        if len(inputs) < len(self._inputs):
-            inputs = self._complete_inputs(inputs, attributes)
-        outputs = self._op(inputs, attributes)
+    def __call__(self, /, *inputs, **keywords):
+        """Runs it on tensors, by place or by name, with attributes by name: one tensor, or a tuple of several."""
+        if len(inputs) < len(self._form.inputs):
+            inputs = self._form.completed(self.name, inputs, keywords)
+        outputs = self._op(inputs, keywords)
         return outputs[0] if len(outputs) == 1 else outputs
-
-    def _complete_inputs(self, inputs, keywords):
-        """Inputs that were given by keyword, or not at all."""
-        inputs = list(inputs)
-        for name, needed in zip(self._inputs[len(inputs):], self._needed[len(inputs):]):
-            if needed and name not in keywords:
-                raise TypeError(f"{self.name}() misses its input '{name}'")
-            inputs.append(keywords.pop(name, None))
-        return inputs
 
     def __repr__(self):
         parts = list(self._op.inputs) + [f"{name}={value}" for name, value in self._op.attributes.items()]
         return f"<taut.CustomOp {self.name}({', '.join(parts)})>"
 
-    # Python's functions as the C++ half calls them: (call, tensors, values of the attributes). They hold no reference to
-    # the op, which holds them.
 
-    def _plain(self, function, what, returns=True):
-        if function is None:
-            return None
-        names, where = self._names, what
+class _Form:
+    """The names of an op's inputs and attributes, and its functions as the C++ half calls them.
 
-        def run(_, tensors, values):
-            result = function(*tensors, **dict(zip(names, values)))
-            return _sequence(result, where) if returns else None
+    What it makes of a function takes (call, tensors, values of the attributes), and holds no reference to the op, which
+    holds it.
+    """
 
-        return run
+    def __init__(self, inputs, attributes):
+        self.inputs = tuple(name.rstrip("?") for name in inputs)
+        self._optional = tuple(name.endswith("?") for name in inputs)
+        self._attributes = tuple(attributes)
 
-    def _forward(self, function):
-        names, inputs = self._names, len(self._inputs)
+    def completed(self, op, inputs, keywords):
+        """The inputs by place, with those that were given by name, taken out of the keywords, or not at all."""
+        inputs = list(inputs)
+        for i in range(len(inputs), len(self.inputs)):
+            if self.inputs[i] not in keywords and not self._optional[i]:
+                raise TypeError(f"{op}() misses its input '{self.inputs[i]}'")
+            inputs.append(keywords.pop(self.inputs[i], None))
+        return inputs
 
+    def check(self, function):
+        return function and (lambda _, tensors, values: function(*tensors, **self._named(values)))
+
+    def composed(self, function):
+        return function and (lambda _, tensors, values: _sequence(function(*tensors, **self._named(values)), "composed"))
+
+    def forward(self, function):
         def run(call, tensors, values):
-            attributes = dict(zip(names, values))
-            return _sequence(function(CustomOpContext(call, attributes, inputs), *tensors, **attributes), "forward")
+            attributes = self._named(values)
+            return _sequence(function(self._context(call, attributes), *tensors, **attributes), "forward")
 
         return run
 
-    def _backward(self, function):
-        if function is None:
-            return None
-        names, inputs = self._names, len(self._inputs)
+    def backward(self, function):
+        return function and (
+            lambda call, grads, values: _sequence(function(self._context(call, self._named(values)), *grads), "backward")
+        )
 
-        def run(call, grads, values):
-            return _sequence(function(CustomOpContext(call, dict(zip(names, values)), inputs), *grads), "backward")
+    def _named(self, values):
+        return dict(zip(self._attributes, values))
 
-        return run
+    def _context(self, call, attributes):
+        return CustomOpContext(call, attributes, len(self.inputs))
 
 
 def load_library(path):

@@ -106,5 +106,10 @@ def test_kernels_compile(example):
         assert example.kernel("attention_backward_queries", dtype).compile("sm_90") == common + [written] + sizes
 
 
+def test_runs_as_a_program(example, capsys):
+    example.main()
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_has_the_scale_of_its_width(example):
     assert taut.ops.example.attention.name == "example::attention" and example.attention.__kwdefaults__["scale"] == 1 / math.sqrt(64)
