@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/extension/call_arguments.h"
 #include "src/extension/op_registry.h"
 #include "src/ops/autocast.h"
 #include "taut/autograd/backward.h"
@@ -13,6 +14,10 @@
 namespace taut {
 
 using autograd::FunctionContext;
+using detail::attribute_values;
+using detail::cast_inputs;
+using detail::check_inputs;
+using detail::common_device;
 using detail::RegisteredOp;
 
 // ---- a call -----------------------------------------------------------------------------------
@@ -47,95 +52,20 @@ struct CustomOpRunner {
   using Values = CustomCall::Values;
   using Version = RegisteredOp::Version;
 
-  static void check_inputs(const RegisteredOp& op, const Tensors& inputs) {
-    const CustomOpDefinition& definition = op.definition;
-    TAUT_CHECK(inputs.size() == definition.inputs.size(), ValueError, definition.name, ": it has ",
-               definition.inputs.size(), " inputs; got ", inputs.size());
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      TAUT_CHECK(inputs[i].defined() || definition.inputs[i].ends_with('?'), ValueError,
-                 definition.name, ": ", definition.inputs[i], " is undefined; expected a tensor");
-    }
-  }
-
-  static Device device_of(const RegisteredOp& op, const Tensors& inputs) {
-    const Tensor* first = nullptr;
-    for (const Tensor& input : inputs) {
-      if (!input.defined()) continue;
-      if (first == nullptr) first = &input;
-      TAUT_CHECK(input.device() == first->device(), DeviceError, op.definition.name,
-                 ": expected all inputs on one device; got ", first->device(), " and ",
-                 input.device());
-    }
-    TAUT_CHECK(first != nullptr, ValueError, op.definition.name, ": every input is undefined");
-    return first->device();
-  }
-
-  // A bool for a bool, an integer for an integer, any number for a float.
-  static Scalar converted(const RegisteredOp& op, const CustomAttribute& given,
-                          const Scalar& standard) {
-    const Scalar& value = given.value;
-    if (standard.is_floating_point() && !value.is_boolean()) return Scalar(value.to_double());
-    const char* const kinds[] = {"a number", "an integer", "a bool"};
-    TAUT_CHECK(value.kind() == standard.kind(), ValueError, op.definition.name, ": ", given.name,
-               " is ", value, "; expected ", kinds[static_cast<size_t>(standard.kind())]);
-    return value;
-  }
-
-  static std::string attribute_names(const RegisteredOp& op) {
-    std::string text;
-    for (const CustomAttribute& attribute : op.definition.attributes) {
-      text += (text.empty() ? "" : ", ") + attribute.name;
-    }
-    return text.empty() ? "none" : text;
-  }
-
-  static Values values_of(const RegisteredOp& op, const CustomAttributes& given) {
-    auto values = std::make_shared<std::vector<Scalar>>();
-    for (const CustomAttribute& attribute : op.definition.attributes) {
-      values->push_back(attribute.value);
-    }
-    for (const CustomAttribute& attribute : given) {
-      size_t i = 0;
-      while (i < values->size() && op.definition.attributes[i].name != attribute.name) ++i;
-      TAUT_CHECK(i < values->size(), ValueError, op.definition.name, ": it has no attribute '",
-                 attribute.name, "'; it has: ", attribute_names(op));
-      (*values)[i] = converted(op, attribute, op.definition.attributes[i].value);
-    }
-    return values;
-  }
-
-  static void cast(AutocastPolicy policy, Tensors& inputs) {
-    Tensors defined;
-    for (const Tensor& input : inputs) {
-      if (input.defined()) defined.push_back(input);
-    }
-    const DType widest =
-        policy == AutocastPolicy::widest_dtype ? ops::widest_dtype(defined) : kFloat32;
-    for (Tensor& input : inputs) {
-      if (!input.defined()) continue;
-      switch (policy) {
-        case AutocastPolicy::as_they_are: break;
-        case AutocastPolicy::lower_dtype: input = ops::lowered(input); break;
-        case AutocastPolicy::float32: input = ops::raised(input); break;
-        case AutocastPolicy::widest_dtype: input = ops::widened(input, widest); break;
-      }
-    }
-  }
-
   static Tensors run(const RegisteredOp& op, Tensors inputs, const CustomAttributes& given) {
-    check_inputs(op, inputs);
+    check_inputs(op.definition, inputs);
     const AutocastPolicy policy = op.definition.autocast;
     if (policy == AutocastPolicy::as_they_are || !ops::is_autocast()) {
-      return run_on_device(op, inputs, values_of(op, given));
+      return run_on_device(op, inputs, attribute_values(op.definition, given));
     }
     const ops::AutocastPause pause;
-    cast(policy, inputs);
-    return run_on_device(op, inputs, values_of(op, given));
+    cast_inputs(policy, inputs);
+    return run_on_device(op, inputs, attribute_values(op.definition, given));
   }
 
   static Tensors run_on_device(const RegisteredOp& op, const Tensors& inputs,
                                const Values& values) {
-    const Device device = device_of(op, inputs);
+    const Device device = common_device(op.definition, inputs);
     CustomCall plain(op, values);
     if (op.definition.check) op.definition.check(plain, inputs);
     const Version* version = op.version(device.type());
