@@ -1,4 +1,5 @@
-"""examples/custom_attention: the op against Taut's own attention, on the CPU and, where there is one, on a GPU."""
+"""examples/custom_attention: the op, in Python and as a plugin, against Taut's own attention on the CPU and, where there is
+one, on a GPU."""
 
 import importlib.util
 import math
@@ -10,6 +11,7 @@ import taut
 import taut.nn.functional as F
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "custom_attention"
+PLUGIN = Path(taut.__file__).parents[2] / "examples" / "custom_attention.so"  # of the build that this package belongs to
 devices = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not taut.cuda.is_available(), reason="no GPU"))]
 
 
@@ -19,6 +21,17 @@ def example():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module", params=["python", "plugin"])
+def attention(request, example):
+    """The op in both languages."""
+    if request.param == "python":
+        return example.op
+    if not PLUGIN.exists():
+        pytest.skip(f"{PLUGIN} is not built")
+    taut.load_library(PLUGIN)
+    return taut.ops.attention_plugin.attention
 
 
 def inputs(queries, keys, dtype=taut.float32, device="cpu", batch=2, heads=3, width=64):
@@ -36,9 +49,9 @@ def result_and_gradients(function, tensors, **options):
 @pytest.mark.parametrize("dtype", [taut.float32, taut.float16, taut.bfloat16], ids=str)
 @pytest.mark.parametrize("queries, keys", [(1, 1), (64, 64), (65, 63), (130, 200), (200, 70)])
 @pytest.mark.parametrize("is_causal", [False, True])
-def test_is_attention(example, device, dtype, queries, keys, is_causal):
+def test_is_attention(attention, device, dtype, queries, keys, is_causal):
     tensors = inputs(queries, keys, dtype, device)
-    ours = result_and_gradients(example.attention, tensors, is_causal=is_causal)
+    ours = result_and_gradients(attention, tensors, is_causal=is_causal)
     exact = [x.detach().double().cpu().requires_grad_() for x in tensors]
     expected = result_and_gradients(F.scaled_dot_product_attention, exact, is_causal=is_causal)
     tolerance = {taut.float32: 2e-5, taut.float16: 1e-2, taut.bfloat16: 6e-2}[dtype]
@@ -48,7 +61,7 @@ def test_is_attention(example, device, dtype, queries, keys, is_causal):
 
 
 @pytest.mark.parametrize("device", devices)
-def test_second_derivatives(example, device):
+def test_second_derivatives(attention, device):
     tensors = inputs(3, 4, taut.float32, device, batch=1, heads=1)
 
     def penalty(function, xs):
@@ -56,30 +69,31 @@ def test_second_derivatives(example, device):
         return taut.autograd.grad(grad.square().sum(), xs)
 
     exact = [x.detach().double().cpu().requires_grad_() for x in tensors]
-    for got, wanted in zip(penalty(example.attention, tensors), penalty(F.scaled_dot_product_attention, exact)):
+    for got, wanted in zip(penalty(attention, tensors), penalty(F.scaled_dot_product_attention, exact)):
         assert taut.allclose(got.double().cpu(), wanted, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("device", devices)
-def test_layouts_and_scale(example, device):
+def test_layouts_and_scale(attention, device):
     query, key, value = inputs(20, 20, device=device)
     turned = [x.detach().transpose(1, 2).contiguous().transpose(1, 2) for x in (query, key, value)]
     assert not turned[0].is_contiguous()
-    y = example.attention(*turned, scale=0.3)
+    y = attention(*turned, scale=0.3)
     assert taut.allclose(y, F.scaled_dot_product_attention(query, key, value, scale=0.3), rtol=1e-4, atol=1e-5)
     shifted = taut.cat([taut.zeros(1, device=device), query.detach().reshape(-1)])[1:].view(query.shape)
-    y = example.attention(shifted, key, value)
+    y = attention(shifted, key, value)
     assert taut.allclose(y, F.scaled_dot_product_attention(query, key, value), rtol=1e-4, atol=1e-5)
 
 
-def test_follows_autocast(example):
+def test_follows_autocast(attention):
     query, key, value = inputs(5, 5)
     with taut.autocast("cpu", dtype=taut.bfloat16):
-        assert example.attention(query, key, value).dtype is taut.bfloat16
+        assert attention(query, key, value).dtype is taut.bfloat16
 
 
-def test_refuses_what_it_is_not_for(example):
+def test_refuses_what_it_is_not_for(attention):
     query, key, value = inputs(5, 5)
+    assert attention(query, key, value).shape == (2, 3, 5, 64)
     for arguments, kind in (
         ((query[0], key, value), taut.ShapeError),
         ((query, key, value[:, :1]), taut.ShapeError),
@@ -88,8 +102,8 @@ def test_refuses_what_it_is_not_for(example):
         ((query, key, value.double()), taut.DTypeError),
         (tuple(x.detach().long() for x in (query, key, value)), taut.DTypeError),
     ):
-        with pytest.raises(kind, match="example::attention"):
-            example.attention(*arguments)
+        with pytest.raises(kind, match=attention.name):
+            attention(*arguments)
 
 
 def test_kernels_compile(example):
@@ -112,4 +126,5 @@ def test_runs_as_a_program(example, capsys):
 
 
 def test_has_the_scale_of_its_width(example):
-    assert taut.ops.example.attention.name == "example::attention" and example.attention.__kwdefaults__["scale"] == 1 / math.sqrt(64)
+    assert taut.ops.example.attention.name == "example::attention"
+    assert example.attention.__kwdefaults__["scale"] == 1 / math.sqrt(64)
