@@ -43,7 +43,12 @@ void CustomCall::save_for_backward(Tensors tensors) {
 void CustomCall::mark_non_differentiable(Tensors outputs) {
   context().mark_non_differentiable(std::move(outputs));
 }
-bool CustomCall::needs_input_grad(size_t input) const { return context().needs_input_grad(input); }
+bool CustomCall::needs_input_grad(size_t input) const {
+  const size_t count = op_->definition.inputs.size();
+  TAUT_CHECK(input < count, IndexError, op_->definition.name, ": there is no input ", input,
+             "; it has ", count);
+  return context().needs_input_grad(input);
+}
 Tensors CustomCall::saved_tensors() const { return context().saved_tensors(0, saved_count_); }
 
 // ---- running an op ----------------------------------------------------------------------------

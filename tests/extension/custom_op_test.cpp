@@ -186,6 +186,7 @@ TEST(CustomOp, HasSeveralOutputs) {
                      .backward = [](CustomCall& call, const Tensors& grads) {
                        EXPECT_EQ(grads.size(), 4u);
                        EXPECT_TRUE(call.needs_input_grad(0));
+                       EXPECT_THROW(call.needs_input_grad(1), IndexError);
                        return Tensors{grads[0] * 2 + grads[3] * 3};
                      }});
   const Tensor x = doubles({0.5, -2});

@@ -201,6 +201,15 @@ def test_saved_tensors_are_guarded():
         y.backward()
 
 
+def test_checkpoints_compute_it_again():
+    from taut.utils.checkpoint import checkpoint
+
+    op = taut.CustomOp(new_name(), ["x"], cpu=cube_saving, backward=cube_backward, composed=cube)
+    x = doubles(1, 2)
+    checkpoint(lambda x: op(x).exp(), x, use_reentrant=False).sum().backward()
+    assert taut.allclose(x.grad, 3 * x.detach() ** 2 * cube(x.detach()).exp())
+
+
 def test_autocast():
     same = dict(cpu=lambda ctx, x: x * 1, backward=lambda ctx, grad: grad)
     x = taut.ones(2, requires_grad=True)
