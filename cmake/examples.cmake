@@ -15,4 +15,10 @@ foreach(source IN LISTS taut_example_sources)
   endif()
   list(APPEND taut_example_targets example_${name})
 endforeach()
+# A plugin, with a project of its own.
+add_subdirectory("${PROJECT_SOURCE_DIR}/examples/custom_attention" "${PROJECT_BINARY_DIR}/examples/custom_attention")
+set_target_properties(custom_attention PROPERTIES
+  JOB_POOL_LINK taut_link LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+target_link_libraries(custom_attention PRIVATE taut_build_flags)
+list(APPEND taut_example_targets custom_attention)
 add_custom_target(examples DEPENDS ${taut_example_targets})

@@ -128,8 +128,9 @@ TENSOR_HEAD = '''class Tensor:
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
 '''
 EXPORTS = {
-    ".": "amp autograd config cuda io linalg nn optim random special utils",
+    ".": "amp autograd config cuda io linalg nn ops optim random special utils",
     "._autocast": "autocast get_autocast_dtype is_autocast_enabled",
+    "._custom_op": "CustomOp load_library",
     "._modes": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
     "._serialization": "load save",
     "._settings": "finfo get_printoptions iinfo set_printoptions",
@@ -288,6 +289,8 @@ def plain_class(name, item):
     return text
 
 
+# Modules whose names are known only when a program runs.
+OPEN_MODULES = {"taut.ops"}
 # Modules of Python whose classes are made in C++, and where.
 C_HALVES = {"taut.amp": "taut._C._amp", "taut.cuda": "taut._C._cuda"}
 
@@ -306,6 +309,8 @@ def stub_of_python(module_name):
         names = [alias.name for alias in statement.names if alias.asname is None and not alias.name.startswith("_")]
         if names:
             text += f"from {origin} import {', '.join(f'{name} as {name}' for name in names)}\n"
+    if module_name in OPEN_MODULES:
+        text += "def __getattr__(name: str) -> Any: ...\n"
     for name in public(vars(module)):
         item = vars(module)[name]
         if is_op(item):
@@ -368,8 +373,8 @@ def stub_of_classes(module):
 
 
 PYTHON_MODULES = [
-    "_autocast", "_graphed", "_modes", "_settings", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
-    "cuda", "io", "nn.parameter", "nn.utils", "special", "random", "utils.__init__", "utils.checkpoint", "utils.data.__init__",
+    "_autocast", "_custom_op", "_graphed", "_modes", "_settings", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
+    "cuda", "io", "ops", "nn.parameter", "nn.utils", "special", "random", "utils.__init__", "utils.checkpoint", "utils.data.__init__",
     "utils.data.collate", "utils.data.dataloader", "utils.data.dataset", "utils.data.sampler", "_serialization",
 ]
 

@@ -4,7 +4,7 @@ from . import _C
 from ._graphed import GraphedStep, make_graphed
 
 __all__ = [
-    "CUDAGraph", "Event", "ExternalStream", "GraphedStep", "Stream", "current_device", "current_stream", "default_stream", "device", "device_count",
+    "CUDAGraph", "Event", "ExternalStream", "GraphedStep", "Kernel", "Stream", "current_device", "current_stream", "default_stream", "device", "device_count",
     "empty_cache", "get_device_capability", "get_device_name", "get_device_properties", "get_sync_debug_mode",
     "graph", "is_available", "is_built", "is_current_stream_capturing", "make_graphed", "manual_seed", "manual_seed_all", "max_memory_allocated", "max_memory_reserved",
     "mem_get_info", "memory_allocated", "memory_reserved", "memory_snapshot", "memory_stats", "memory_summary",
@@ -16,6 +16,7 @@ _cuda = _C._cuda
 Stream = _cuda.Stream
 Event = _cuda.Event
 CUDAGraph = _cuda.CUDAGraph
+Kernel = _cuda.Kernel
 
 
 def is_available():

@@ -121,13 +121,14 @@ struct FunctionRunner {
     context.dirty_.clear();
   }
 
-  static Tensors saved(const FunctionContext& context) {
+  static Tensors saved(const FunctionContext& context, size_t first, size_t count) {
     TAUT_CHECK(context.node_ != nullptr, AutogradError,
                "function: saved_tensors is there in backward only");
     TAUT_CHECK(!context.node_->was_released(), AutogradError, "backward: the saved tensors of ",
                context.node_->name(), " were freed by an earlier backward; pass retain_graph=True");
+    const std::span<SavedTensor> all = context.node_->saved();
     Tensors result;
-    for (const SavedTensor& tensor : context.node_->saved()) {
+    for (const SavedTensor& tensor : all.subspan(first, std::min(count, all.size() - first))) {
       result.push_back(tensor.unpack(*context.node_));
     }
     return result;
@@ -138,7 +139,12 @@ Ref<FunctionContext> FunctionContext::make() {
   return Ref<FunctionContext>::adopt(new FunctionContext);
 }
 
-Tensors FunctionContext::saved_tensors() const { return FunctionRunner::saved(*this); }
+Tensors FunctionContext::saved_tensors() const {
+  return FunctionRunner::saved(*this, 0, std::dynamic_extent);
+}
+Tensors FunctionContext::saved_tensors(size_t first, size_t count) const {
+  return FunctionRunner::saved(*this, first, count);
+}
 
 Tensors apply_function(const char* name, TensorList inputs, const FunctionForward& forward,
                        FunctionBackward backward) {

@@ -41,7 +41,7 @@ build_all() {
   grep -E '^--   (CUDA|cuDNN|Python) ' "$build-configure.log"
   local bindings=taut_python
   grep -q 'Python  *no$' "$build-configure.log" && bindings=
-  cmake --build "$build" --target taut $bindings taut_test_gpu taut_test_ops taut_test_core example_digits example_gpt \
+  cmake --build "$build" --target taut $bindings taut_test_gpu taut_test_extension taut_test_ops taut_test_core example_digits example_gpt custom_attention \
     $(cd benchmarks && for source in gpu/*.cpp; do n=${source%.cpp}; echo "benchmark_${n//\//_}"; done) >"$build.log" 2>&1 ||
     { grep -E 'error|FAILED' -A5 "$build.log" | head -n 60; return 1; }
 }
@@ -96,11 +96,13 @@ bench() {
   for program in "$build"/benchmarks/gpu_*; do "$program" || return 1; done
   if python3 -c 'import torch' 2>/dev/null && [ -e "$build/python/taut" ]; then
     PYTHONPATH="$PWD/$build/python" python3 benchmarks/gpu/compare.py || return 1
+    PYTHONPATH="$PWD/$build/python" python3 examples/custom_attention/benchmark.py || return 1
   fi
 }
 python_tests() {
   PYTHONPATH="$PWD/$build/python" TAUT_TEST_DEVICE=cuda PYTHONDONTWRITEBYTECODE=1 timeout 400 "$python" -m pytest -q --maxfail=60 \
-    tests/python/ops/reference_test.py tests/python/ops/devices_test.py tests/python/cuda_test.py
+    tests/python/ops/reference_test.py tests/python/ops/devices_test.py tests/python/cuda_test.py \
+    tests/python/kernel_test.py tests/python/custom_op_test.py tests/python/custom_attention_test.py
 }
 
 large_tests() {

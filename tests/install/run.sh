@@ -2,10 +2,10 @@
 # Installs the build tree into a new prefix and builds the project of this folder against it, once with CMake's
 # find_package and once with pkg-config; then moves the prefix and builds again, for an installed tree holds no fixed path.
 #
-#   run.sh <build tree> <C++ compiler> <cmake>
+#   run.sh <build tree> <C++ compiler> <cmake> [<Python that has the build tree's package>]
 set -euo pipefail
 source_dir=$(cd "$(dirname "$0")" && pwd)
-build_tree=$1 compiler=$2 cmake=$3
+build_tree=$1 compiler=$2 cmake=$3 python=${4-}
 scratch=$build_tree/install-test
 rm -rf "$scratch"
 mkdir -p "$scratch"
@@ -18,6 +18,9 @@ with_cmake() {
   "$cmake" --build "$scratch/$1-cmake" >>"$scratch/$1-cmake.log" || { cat "$scratch/$1-cmake.log"; return 1; }
   echo "find_package, $1 prefix:"
   "$scratch/$1-cmake/uses_taut"
+  "$scratch/$1-cmake/uses_plugin" "$scratch/$1-cmake/libplugin.so"
+  # The package uses the build tree's libtaut: a plugin goes with any copy of the same version.
+  [ -z "$python" ] || PYTHONPATH=$build_tree/python "$python" "$source_dir/uses_plugin.py" "$scratch/$1-cmake/libplugin.so"
 }
 
 with_pkg_config() {

@@ -18,6 +18,7 @@ FLOORS = {
     "autograd/graph": ["core"],
     "kernels/api": ["base", "core/plain", "ops/lists"],
     "kernels/cudnn": ["kernels/api", "base", "core/plain"],  # plans and their cache, for the families that ask cuDNN
+    "kernels/jit": ["kernels/api", "base", "core/plain"],  # code compiled at run time, of users and of fused ops
     "kernels/family": ["kernels/cudnn", "kernels/api", "base", "core/plain", "ops/lists"],
     "kernels/table": ["kernels/family", "kernels/api", "base", "core/plain"],
     # A functor is written once for kernels and for ops, which differentiates it with T = Tensor.
@@ -25,6 +26,8 @@ FLOORS = {
     "autograd": ["ops", "autograd/graph"],
     "nn": ["ops", "autograd"],
     "optim": ["ops", "autograd", "kernels/api"],
+    # Kernels, ops and plugins of users.
+    "extension": ["ops", "autograd", "kernels/jit"],
     # A gradient scaler runs the optimizer's step, and tells it on the device whether to.
     "amp": ["ops", "autograd", "optim"],
     # A dataset shuffles, stacks and selects rows.
@@ -38,7 +41,7 @@ FLOORS = {
     "ai": ["base"],
     "ai/guided": ["train", "ai"],
 }
-DIRECT_ONLY = {"kernels/api", "kernels/cudnn", "kernels/family", "kernels/family header", "core/plain"}
+DIRECT_ONLY = {"kernels/api", "kernels/cudnn", "kernels/jit", "kernels/family", "kernels/family header", "core/plain"}
 
 # autograd is cut in two: these lie above ops, and the rest (node, saved_tensor, record, hooks ...) below.
 ABOVE_OPS = {"engine", "copy_slices", "tensor_methods", "gradcheck", "functional", "function", "checkpoint", "forward_mode", "graphed_step", "graph_signature"}
@@ -58,7 +61,7 @@ def floor_of(path):
     if parts[0] == "kernels":
         if len(parts) == 2:
             return "kernels/table"
-        if parts[1] in ("api", "cudnn"):
+        if parts[1] in ("api", "cudnn", "jit"):
             return "kernels/" + parts[1]
         return "kernels/family"
     if parts[:2] == ("include", "taut"):

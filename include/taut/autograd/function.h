@@ -36,6 +36,8 @@ class TAUT_API FunctionContext final : public RefCounted {
   void save_for_backward(Tensors tensors) { to_save_ = std::move(tensors); }
   /// @throws AutogradError when one was overwritten since, or the graph was freed.
   Tensors saved_tensors() const;
+  /// `count` of them from `first` on; the others may have been overwritten.
+  Tensors saved_tensors(size_t first, size_t count) const;
   /// Outputs through which no gradient flows.
   void mark_non_differentiable(Tensors outputs) { non_differentiable_ = std::move(outputs); }
   /// Inputs that forward wrote in place; they must be returned as outputs.

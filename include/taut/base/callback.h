@@ -34,9 +34,9 @@ class Callback<R(Args...)> {
   Callback(std::nullptr_t) {}
   template <class F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, Callback> &&
-             std::is_invocable_r_v<R, std::remove_cvref_t<F>&, Args...>)
+             std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
   Callback(F&& function)
-      : holder_(Ref<Holder>::adopt(new Typed<std::remove_cvref_t<F>>(std::forward<F>(function)))) {}
+      : holder_(Ref<Holder>::adopt(new Typed<std::decay_t<F>>(std::forward<F>(function)))) {}
 
   explicit operator bool() const { return static_cast<bool>(holder_); }
   R operator()(Args... args) const { return holder_->call(std::forward<Args>(args)...); }

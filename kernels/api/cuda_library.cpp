@@ -1,8 +1,8 @@
+#include "kernels/api/cuda_library.h"
+
 #include <dlfcn.h>
 
 #include <string>
-
-#include "kernels/api/cuda_library.h"
 
 namespace taut::kernels::cuda {
 
