@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Training steps of GPT-2 124M in Taut and in PyTorch: tokens a second and the most memory held.
 
-    PYTHONPATH=build/gpu/python python3 benchmarks/gpu/gpt2.py [--batch 16] [--compile] [--profile]
+    PYTHONPATH=build/gpu/python python3 benchmarks/gpu/gpt2.py [amp] [bf16] [--batch 16] [--compile] [--profile]
 
-The same eager code for both, in bfloat16 by autocast with float32 weights: AdamW, gradients clipped, tokens at random.
+The same eager code for both: AdamW, gradients clipped, tokens at random. "amp": float32 weights, bfloat16 by autocast.
+"bf16": weights in bfloat16, kept in float32 by Taut's optimizer (master_weights), by PyTorch's not at all.
 """
 
 import argparse
@@ -62,18 +63,25 @@ def make_model(library):
     return Gpt2().to("cuda")
 
 
-def make_step(library, batch, compiled):
+def make_step(library, mode, batch, compiled):
     F = library.nn.functional
     model = make_model(library)
-    run = torch.compile(model) if compiled and library is torch else model
     options = {"fused": True} if library is torch else {}
+    if mode == "bf16":
+        model = model.to(library.bfloat16)
+        options |= {} if library is torch else {"master_weights": True}
+    run = torch.compile(model) if compiled else model
     optimizer = library.optim.AdamW(model.parameters(), lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1, **options)
     tokens = library.randint(0, 50257, (batch, CONTEXT + 1), device="cuda")
     x, y = tokens[:, :-1].contiguous(), tokens[:, 1:].flatten()
 
+    def logits():
+        with library.autocast("cuda", library.bfloat16, enabled=mode == "amp"):
+            return run(x).flatten(0, 1)
+
     def step():
         with library.autocast("cuda", library.bfloat16):
-            loss = F.cross_entropy(run(x).flatten(0, 1), y)
+            loss = F.cross_entropy(logits(), y)
         loss.backward()
         library.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -83,34 +91,36 @@ def make_step(library, batch, compiled):
     return step
 
 
-def measure(library, batch, steps, compiled):
+def measure(library, mode, options, compiled=False):
+    library.cuda.empty_cache()
+    library.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
-    step = make_step(library, batch, compiled)
+    step = make_step(library, mode, options.batch, compiled)
     losses = [step().item()]
     first = time.perf_counter() - start
-    for _ in range(3):
-        losses.append(step().item())
-    library.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(steps):
-        loss = step()
-    queued = time.perf_counter() - start
-    losses.append(loss.item())
-    seconds = (time.perf_counter() - start) / steps
-    rate = batch * CONTEXT / seconds
+    seconds, queued = [], []
+    for _ in range(options.turns):
+        start = time.perf_counter()
+        for _ in range(10):
+            loss = step()
+        queued.append((time.perf_counter() - start) / 10)
+        losses.append(loss.item())
+        seconds.append((time.perf_counter() - start) / 10)
+    best = min(seconds)
+    rate = options.batch * CONTEXT / best
     peak = library.cuda.max_memory_allocated() / 2**30
-    name = library.__name__ + (" compiled" if compiled and library is torch else "")
     print(
-        f"{name}: {rate:,.0f} tokens/s, {1e3 * seconds:.2f} ms a step (host {1e3 * queued / steps:.2f}), {peak:.2f} GiB, "
-        f"{rate * FLOPS_PER_TOKEN / 1e12:.0f} TFLOP/s, first step {first:.2f} s; losses {losses[0]:.4f} {losses[3]:.4f} {losses[-1]:.4f}",
+        f"{library.__name__}{' compiled' if compiled else ''} {mode}: {rate:,.0f} tokens/s, {1e3 * best:.2f} ms a step "
+        f"(host {1e3 * min(queued):.2f}), {peak:.2f} GiB, {rate * FLOPS_PER_TOKEN / 1e12:.0f} TFLOP/s, first step {first:.2f} s; "
+        f"ms by turns of 10: {' '.join(f'{1e3 * each:.1f}' for each in seconds)}; losses {' '.join(f'{each:.3f}' for each in losses)}",
         flush=True,
     )
 
 
-def profile(batch):
+def profile(options):
     """The kernels of a step of Taut, by time, as PyTorch's profiler sees them."""
-    step = make_step(taut, batch, False)
-    for _ in range(3):
+    step = make_step(taut, options.modes[0], options.batch, False)
+    for _ in range(30):
         step()
     torch.zeros(1, device="cuda")
     taut.cuda.synchronize()
@@ -122,22 +132,21 @@ def profile(batch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("modes", nargs="*", default=["amp", "bf16"], help="amp, bf16")
     parser.add_argument("--batch", type=int, default=16, help="sequences in a batch (16)")
-    parser.add_argument("--steps", type=int, default=20, help="steps to time (20)")
+    parser.add_argument("--turns", type=int, default=6, help="how often to time 10 steps (6)")
     parser.add_argument("--compile", action="store_true", help="PyTorch by torch.compile too")
     parser.add_argument("--profile", action="store_true", help="tell Taut's kernels and leave PyTorch out")
     options = parser.parse_args()
     print(f"{taut.cuda.get_device_name()}, PyTorch {torch.__version__}, batch {options.batch} x {CONTEXT}")
     if options.profile:
-        profile(options.batch)
+        profile(options)
         return
-    measure(taut, options.batch, options.steps, False)
-    taut.cuda.empty_cache()
-    measure(torch, options.batch, options.steps, False)
-    if options.compile:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        measure(torch, options.batch, options.steps, True)
+    for mode in options.modes:
+        measure(taut, mode, options)
+        measure(torch, mode, options)
+        if options.compile:
+            measure(torch, mode, options, compiled=True)
 
 
 if __name__ == "__main__":

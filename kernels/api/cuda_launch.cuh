@@ -35,9 +35,7 @@ inline void check(const char* op, cudaError_t status) {
   TAUT_CHECK(status == cudaSuccess, CudaError, op, ": ", cudaGetErrorString(status));
 }
 
-/// @throws CudaError that names the op when one of its kernels since the last check could not be
-/// launched.
-void check_launch(const char* op);
+using taut::cuda::check_launch;
 
 /// Multiprocessors of the current device: what a grid that fills the chip is counted in.
 inline int multiprocessors() {
@@ -71,7 +69,10 @@ struct LaunchShape {
 };
 
 /// Puts a kernel on the stream; check_launch() tells whether that went well.
-void launch_kernel_with(const void* kernel, const LaunchShape& shape, void** arguments);
+inline void launch_kernel_with(const void* kernel, const LaunchShape& shape, void** arguments) {
+  taut::cuda::launch(kernel, {shape.grid.x, shape.grid.y, shape.grid.z},
+                     {shape.block.x, shape.block.y, shape.block.z}, shape.shared_bytes, arguments);
+}
 
 template <class... Parameters>
 void launch_kernel(void (*kernel)(Parameters...), const LaunchShape& shape,

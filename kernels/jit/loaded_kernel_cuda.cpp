@@ -15,7 +15,6 @@ namespace {
 constexpr int kMaxDevices = 64;
 using GetParameterInfo = CUresult (*)(CUkernel, size_t, size_t*, size_t*);
 
-// Functions of the driver, found by way of the runtime, so that nothing links to libcuda.
 struct Driver {
   decltype(&::cuLibraryLoadData) load;
   decltype(&::cuLibraryGetKernel) get_kernel;
@@ -29,17 +28,8 @@ struct Driver {
 };
 
 template <class Function>
-void find(Function& function, const char* name, unsigned version = 12000, bool is_needed = true) {
-  void* found = nullptr;
-  cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-  const cudaError_t status =
-      cudaGetDriverEntryPointByVersion(name, &found, version, cudaEnableDefault, &result);
-  const bool is_found =
-      status == cudaSuccess && result == cudaDriverEntryPointSuccess && found != nullptr;
-  TAUT_CHECK(is_found || !is_needed, CudaError, "kernel: the driver has no ", name,
-             "; it is older than CUDA 12");
-  if (!is_found) cudaGetLastError();
-  function = is_found ? reinterpret_cast<Function>(found) : nullptr;
+void find(Function& function, const char* name) {
+  function = reinterpret_cast<Function>(taut::cuda::driver_function(name));
 }
 
 const Driver& driver() {
@@ -53,7 +43,8 @@ const Driver& driver() {
     find(result.error_string, "cuGetErrorString");
     find(result.get_device, "cuDeviceGet");
     find(result.device_attribute, "cuDeviceGetAttribute");
-    find(result.parameter_info, "cuKernelGetParamInfo", 12040, false);
+    result.parameter_info = reinterpret_cast<GetParameterInfo>(
+        taut::cuda::find_driver_function("cuKernelGetParamInfo", 12040));
     return result;
   }();
   return functions;

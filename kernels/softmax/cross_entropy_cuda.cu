@@ -34,6 +34,14 @@ __device__ inline Compute<T> weight_of(const T* weight, int64_t c) {
   return weight == nullptr ? Compute<T>(1) : widen(weight[c]);
 }
 
+// Where there are many rows, more and smaller teams: then some load while others are at a barrier.
+TeamPlan plan_losses(int64_t rows, int64_t classes) {
+  const int64_t threads = (classes + kClassesPerThread - 1) / kClassesPerThread;
+  constexpr int64_t kSmaller = 256;
+  const bool are_many = rows >= int64_t{8} * multiprocessors();
+  return plan_teams(rows, are_many && threads > kSmaller ? kSmaller : threads);
+}
+
 // kBatch<kPack> elements of a row that start at `at` and step by packs of the team's other lanes;
 // `filler` past the end.
 template <int kPack, class T>
@@ -149,8 +157,7 @@ void launch_cross_entropy(const CrossEntropyArgs& args) {
                      static_cast<A>(args.label_smoothing),
                      FaultReport("cross_entropy")};
   if (args.rows > 0) {
-    const TeamPlan plan =
-        plan_teams(args.rows, (args.classes + kClassesPerThread - 1) / kClassesPerThread);
+    const TeamPlan plan = plan_losses(args.rows, args.classes);
     const auto kernel = has_packs<T>(args.classes, args.logits, nullptr)
                             ? &cross_entropy_kernel<T, kPackCount<T>>
                             : &cross_entropy_kernel<T, 1>;
@@ -259,8 +266,7 @@ void launch_cross_entropy_backward(const CrossEntropyBackwardArgs& args) {
                             args.classes,
                             args.ignore_index,
                             static_cast<A>(args.label_smoothing)};
-  const TeamPlan plan =
-      plan_teams(args.rows, (args.classes + kClassesPerThread - 1) / kClassesPerThread);
+  const TeamPlan plan = plan_losses(args.rows, args.classes);
   const auto kernel = has_packs<T>(args.classes, args.logits, args.grad_logits)
                           ? &cross_entropy_gradient_kernel<T, kPackCount<T>>
                           : &cross_entropy_gradient_kernel<T, 1>;

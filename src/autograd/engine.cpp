@@ -292,8 +292,8 @@ class Walk {
         const Edge& edge = node.edges()[i];
         needed_[i] = edge && wanted(edge) ? 1 : 0;
       }
-      BackwardContext context(node, grads_, results_,
-                              reinterpret_cast<const bool*>(needed_.data()));
+      BackwardContext context(node, grads_, results_, reinterpret_cast<const bool*>(needed_.data()),
+                              !keep_graph_);
       node.backward()(context);
       if (TAUT_UNLIKELY(AnomalyMode::checks_nan())) {
         for (size_t i = 0; i < inputs; ++i) check_finite(node, results_[i], i);

@@ -115,4 +115,8 @@ Tensor BackwardContext::saved(int i) const {
   return node_.saved()[static_cast<size_t>(i)].unpack(node_);
 }
 
+Tensor BackwardContext::reusable(int i) const {
+  return is_last_ ? node_.saved()[static_cast<size_t>(i)].unshared() : Tensor();
+}
+
 }  // namespace taut::autograd

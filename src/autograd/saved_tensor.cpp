@@ -68,6 +68,17 @@ void SavedTensor::pack_if_hooked(const Tensor& tensor) {
   if (is_output_ || !tensor.is_leaf() || !tensor.requires_grad()) tensor_ = Tensor();
 }
 
+Tensor SavedTensor::unshared() const {
+  if (!tensor_.defined() || unpack_hook_ || tensor_.is_leaf()) return Tensor();
+  const TensorImpl& impl = *tensor_.impl();
+  const bool is_view = tensor_.is_view();
+  const bool is_only_view =
+      is_view && impl.view_base->use_count() == 1 && !impl.view_base->view_base;
+  if (impl.use_count() != 1 || (is_view && !is_only_view)) return Tensor();
+  if (tensor_.storage()->use_count() != (is_view ? 2 : 1)) return Tensor();
+  return alias_without_history(tensor_);
+}
+
 Tensor SavedTensor::unpack(Node& owner) const {
   if (unpack_hook_) {
     Tensor tensor = unpack_hook_();

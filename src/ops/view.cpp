@@ -1,6 +1,8 @@
 #include "taut/ops/view.h"
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
@@ -62,6 +64,33 @@ Tensor slice_at(const Tensor& input, int dim, int64_t start, int64_t end, int64_
   const Tensor output = make_view(input, input.layout().slice(dim, start, end, step));
   return record("slice", {input}, output, {}, slice_backward,
                 SliceAttributes{input.shape(), dim, start, end, step});
+}
+
+// Pieces up to which the gradients are put together: what one op has for outputs.
+constexpr size_t kMostOutputs = 1024;
+
+// Views as the outputs of one op, whose gradients are put together in one pass.
+void record_pieces(const char* name, const Tensor& input, const Tensors& pieces,
+                   autograd::BackwardFn backward, int dim) {
+  if (pieces.empty()) return;
+  const autograd::TensorRef inputs[] = {input};
+  const std::vector<autograd::TensorRef> outputs(pieces.begin(), pieces.end());
+  autograd::record_all(name, inputs, outputs, {}, backward, PiecesAttributes{dim});
+}
+
+// Pieces of these sizes, one behind the other.
+Tensors split_at(const char* name, const Tensor& input, int dim, std::span<const int64_t> sizes) {
+  const bool is_one_op = sizes.size() <= kMostOutputs;
+  Tensors pieces;
+  int64_t start = 0;
+  for (const int64_t size : sizes) {
+    const int64_t end = start + size;
+    pieces.push_back(is_one_op ? make_view(input, input.layout().slice(dim, start, end, 1))
+                               : slice_at(input, dim, start, end, 1));
+    start = end;
+  }
+  if (is_one_op) record_pieces(name, input, pieces, split_backward, dim);
+  return pieces;
 }
 
 }  // namespace
@@ -323,13 +352,8 @@ Tensors split_with_sizes(const Tensor& input, const std::vector<int64_t>& split_
   }
   TAUT_CHECK(total == input.shape()[at], ShapeError, "split: sizes add up to ", total,
              "; expected ", input.shape()[at], ", the size of dim ", dim);
-  Tensors result;
-  int64_t start = 0;
-  for (int64_t size : split_sizes) {
-    result.push_back(slice_at(input, at, start, start + size, 1));
-    start += size;
-  }
-  return result;
+  check_pieces("split", static_cast<int64_t>(split_sizes.size()));
+  return split_at("split", input, at, split_sizes);
 }
 
 Tensors split(const Tensor& input, const std::vector<int64_t>& split_sizes, int64_t dim) {
@@ -345,12 +369,9 @@ Tensors split(const Tensor& input, int64_t split_size, int64_t dim) {
   if (size == 0) return {slice_at(input, at, 0, 0, 1)};
   const int64_t pieces = (size - 1) / split_size + 1;
   check_pieces("split", pieces);
-  Tensors result;
-  for (int64_t i = 0; i < pieces; ++i) {
-    const int64_t start = i * split_size;
-    result.push_back(slice_at(input, at, start, start + std::min(split_size, size - start), 1));
-  }
-  return result;
+  std::vector<int64_t> sizes(static_cast<size_t>(pieces), split_size);
+  sizes.back() = size - (pieces - 1) * split_size;
+  return split_at("split", input, at, sizes);
 }
 
 Tensors chunk(const Tensor& input, int64_t chunks, int64_t dim) {
@@ -360,9 +381,7 @@ Tensors chunk(const Tensor& input, int64_t chunks, int64_t dim) {
   const int64_t size = input.shape()[at];
   if (size == 0) {
     check_pieces("chunk", chunks);
-    Tensors result;
-    for (int64_t i = 0; i < chunks; ++i) result.push_back(slice_at(input, at, 0, 0, 1));
-    return result;
+    return split_at("chunk", input, at, std::vector<int64_t>(static_cast<size_t>(chunks), 0));
   }
   return split(input, (size - 1) / chunks + 1, dim);
 }
@@ -373,14 +392,11 @@ Tensors tensor_split(const Tensor& input, int64_t sections, int64_t dim) {
   TAUT_CHECK(sections > 0, ValueError, "tensor_split: sections must be positive; got ", sections);
   check_pieces("tensor_split", sections);
   const int64_t size = input.shape()[at];
-  Tensors result;
-  int64_t start = 0;
+  std::vector<int64_t> sizes;
   for (int64_t i = 0; i < sections; ++i) {
-    const int64_t length = size / sections + (i < size % sections ? 1 : 0);
-    result.push_back(slice_at(input, at, start, start + length, 1));
-    start += length;
+    sizes.push_back(size / sections + (i < size % sections ? 1 : 0));
   }
-  return result;
+  return split_at("tensor_split", input, at, sizes);
 }
 
 Tensors tensor_split(const Tensor& input, const std::vector<int64_t>& indices, int64_t dim) {
@@ -402,9 +418,15 @@ Tensors unbind(const Tensor& input, int64_t dim) {
   TAUT_CHECK(input.dim() > 0, ShapeError, "unbind: a tensor without dims cannot be unbound");
   const int at = normalize_dim("unbind", dim, input.dim());
   check_pieces("unbind", input.shape()[at]);
-  Tensors result;
-  for (int64_t i = 0; i < input.shape()[at]; ++i) result.push_back(select(input, at, i));
-  return result;
+  const int64_t count = input.shape()[at];
+  const bool is_one_op = count <= static_cast<int64_t>(kMostOutputs);
+  Tensors pieces;
+  for (int64_t i = 0; i < count; ++i) {
+    pieces.push_back(is_one_op ? make_view(input, input.layout().select(at, i))
+                               : select(input, at, i));
+  }
+  if (is_one_op) record_pieces("unbind", input, pieces, unbind_backward, at);
+  return pieces;
 }
 
 namespace {

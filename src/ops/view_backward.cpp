@@ -70,6 +70,24 @@ void slice_backward(BackwardContext& context) {
               }));
 }
 
+namespace {
+
+Tensors all_grads(const BackwardContext& context) {
+  Tensors grads;
+  for (int i = 0; i < context.outputs(); ++i) grads.push_back(context.grad_or_zeros(i));
+  return grads;
+}
+
+}  // namespace
+
+void split_backward(BackwardContext& context) {
+  context.set(0, cat(all_grads(context), context.attributes<PiecesAttributes>().dim));
+}
+
+void unbind_backward(BackwardContext& context) {
+  context.set(0, stack(all_grads(context), context.attributes<PiecesAttributes>().dim));
+}
+
 void select_backward(BackwardContext& context) {
   const auto& at = context.attributes<SelectAttributes>();
   context.set(0, embed(context.grad(), at.shape,

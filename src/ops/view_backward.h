@@ -17,6 +17,9 @@ struct SliceAttributes {
   int dim;
   int64_t start, end, step;
 };
+struct PiecesAttributes {
+  int dim;
+};
 struct SelectAttributes {
   Dims shape;
   int dim;
@@ -42,6 +45,8 @@ void permute_backward(autograd::BackwardContext& context);
 void transpose_backward(autograd::BackwardContext& context);
 void expand_backward(autograd::BackwardContext& context);
 void slice_backward(autograd::BackwardContext& context);
+void split_backward(autograd::BackwardContext& context);
+void unbind_backward(autograd::BackwardContext& context);
 void select_backward(autograd::BackwardContext& context);
 void diagonal_backward(autograd::BackwardContext& context);
 void unfold_backward(autograd::BackwardContext& context);

@@ -66,7 +66,8 @@ TEST_P(MasterWeights, StepAsFloat32Ones) {
       wide.set_grad(grad.to(kFloat32));
       with_masters->step();
       reference->step();
-      EXPECT_TRUE(is_equal(low.detach(), wide.detach().to(dtype))) << concat(dtype) << " step " << step;
+      EXPECT_TRUE(is_equal(low.detach(), wide.detach().to(dtype)))
+          << concat(dtype) << " step " << step;
       EXPECT_TRUE(is_equal(across.detach(), low.detach())) << concat(dtype) << " step " << step;
     }
   }

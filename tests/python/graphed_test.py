@@ -173,8 +173,9 @@ def test_a_captured_step_trains_as_the_step(name):
 def test_make_graphed_trains_as_the_step(name, place):
     sizes = ([32] * 3 + [20]) * 5
     plain, graphed = Training(OPTIMIZERS[name]), Training(OPTIMIZERS[name])
+    plain_data = [(x.cuda(), y.cuda()) for x, y in batches(sizes)]
     taut.manual_seed(6)
-    expected = [plain.step(x.cuda(), y.cuda()).item() for x, y in batches(sizes)]
+    expected = [plain.step(x, y).item() for x, y in plain_data]
     put = {"cpu": lambda t: t, "pinned": lambda t: t.pin_memory(), "cuda": lambda t: t.cuda()}[place]
     step = taut.cuda.make_graphed(graphed.step)
     data = [(put(x), put(y)) for x, y in batches(sizes)]

@@ -120,8 +120,8 @@ TAUT_API Edge gradient_edge(const Tensor& tensor);
 class TAUT_API BackwardContext {
  public:
   BackwardContext(Node& node, std::span<Tensor> grads, std::span<Tensor> results,
-                  const bool* needed = nullptr)
-      : node_(node), grads_(grads), results_(results), needed_(needed) {}
+                  const bool* needed = nullptr, bool is_last = false)
+      : node_(node), grads_(grads), results_(results), needed_(needed), is_last_(is_last) {}
 
   const char* name() const { return node_.name(); }
   int outputs() const { return static_cast<int>(grads_.size()); }
@@ -144,6 +144,9 @@ class TAUT_API BackwardContext {
   int saved_count() const { return static_cast<int>(node_.saved().size()); }
   /// A saved tensor. @throws AutogradError when it was overwritten since, or the graph was freed.
   Tensor saved(int i) const;
+  /// The memory of saved(i) for results to be written to, as a tensor without history. Undefined
+  /// unless nobody else shows it and this is the last walk through the node.
+  Tensor reusable(int i) const;
   template <class Attributes>
   const Attributes& attributes() const {
     return *static_cast<const Attributes*>(node_.attributes());
@@ -155,6 +158,7 @@ class TAUT_API BackwardContext {
   std::span<Tensor> grads_;
   std::span<Tensor> results_;
   const bool* needed_;
+  bool is_last_;
 };
 
 }  // namespace taut::autograd

@@ -34,6 +34,9 @@ class TAUT_API SavedTensor {
   /// The tensor as it was saved, attached to `owner` if it is an output of it.
   /// @throws AutogradError that names the op and both versions if its storage was written since.
   Tensor unpack(Node& owner) const;
+  /// Its elements as a tensor without history, where no other tensor shows them; undefined
+  /// otherwise.
+  Tensor unshared() const;
   void reset();
 
  private:

@@ -19,6 +19,25 @@ void* launch_stream();
 /// The index of the device that is current on this thread.
 int launch_device();
 
+/// Blocks of a grid, or threads of a block.
+struct LaunchSize {
+  unsigned x = 1, y = 1, z = 1;
+};
+
+/// Puts a kernel on the stream; check_launch() tells whether that went well. From Hopper on it may
+/// begin while the kernel before it ends: see Note [Overlapped launches].
+void launch(const void* kernel, const LaunchSize& grid, const LaunchSize& block,
+            size_t shared_bytes, void** arguments);
+/// @throws CudaError that names the op when one of its kernels since the last check could not be
+/// launched.
+void check_launch(const char* op);
+
+/// A function of the driver, found by way of the runtime, so that nothing links to libcuda.
+/// @throws CudaError when the driver is older than CUDA 12, the oldest that Taut is built with.
+void* driver_function(const char* name);
+/// One that drivers have since `version` (12040 for 12.4); null in an older one.
+void* find_driver_function(const char* name, unsigned version);
+
 /// Uninitialised device memory for the work of one op, aligned to 512 bytes. It goes back to the
 /// allocator at the end of the scope; whatever is launched on the stream later may use it again.
 class Scratch {

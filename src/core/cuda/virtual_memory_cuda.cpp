@@ -3,7 +3,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "src/core/cuda/driver.h"
+#include "src/core/cuda/context.h"
+#include "src/core/cuda/launch_context.h"
 #include "src/core/cuda/virtual_memory.h"
 #include "taut/core/cuda.h"
 
@@ -20,16 +21,21 @@ struct Driver {
   decltype(&::cuMemSetAccess) set_access;
 };
 
+template <class Function>
+void find(Function& function, const char* name) {
+  function = reinterpret_cast<Function>(driver_function(name));
+}
+
 const Driver& driver() {
   static const Driver functions = [] {
     Driver result{};
-    find_in_driver(result.address_reserve, "cuMemAddressReserve");
-    find_in_driver(result.address_free, "cuMemAddressFree");
-    find_in_driver(result.create, "cuMemCreate");
-    find_in_driver(result.release, "cuMemRelease");
-    find_in_driver(result.map, "cuMemMap");
-    find_in_driver(result.unmap, "cuMemUnmap");
-    find_in_driver(result.set_access, "cuMemSetAccess");
+    find(result.address_reserve, "cuMemAddressReserve");
+    find(result.address_free, "cuMemAddressFree");
+    find(result.create, "cuMemCreate");
+    find(result.release, "cuMemRelease");
+    find(result.map, "cuMemMap");
+    find(result.unmap, "cuMemUnmap");
+    find(result.set_access, "cuMemSetAccess");
     return result;
   }();
   return functions;

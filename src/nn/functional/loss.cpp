@@ -184,6 +184,9 @@ Tensor composed_gradient(const BackwardContext& context, const Tensor& logits,
 void cross_entropy_backward(BackwardContext& context) {
   if (!context.needs(0)) return;
   const auto& at = context.attributes<CrossEntropyAttributes>();
+  // Before there is another reference to them. Logits are the largest tensor of a language model:
+  // where nobody will see them again the gradient takes their place.
+  Tensor grad_logits = is_grad_enabled() ? Tensor() : context.reusable(0);
   const Tensor logits = context.saved(0);
   const Tensor targets = context.saved(1);
   const Tensor weight = context.saved(2);
@@ -194,7 +197,7 @@ void cross_entropy_backward(BackwardContext& context) {
     return;
   }
   const Tensor grad = contiguous(to(context.grad(), compute_dtype(logits.dtype())));
-  Tensor grad_logits = empty_like(logits);
+  if (!grad_logits.defined()) grad_logits = empty_like(logits);
   kernels::CrossEntropyBackwardArgs args;
   args.logits = logits.data_ptr();
   args.targets = targets.data_ptr<int64_t>();

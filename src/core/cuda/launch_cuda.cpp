@@ -12,10 +12,10 @@
 #include <unordered_map>
 #include <utility>
 
-#include "kernels/api/cuda_launch.cuh"
-#include "src/core/cuda/driver.h"
+#include "src/core/cuda/context.h"
+#include "src/core/cuda/launch_context.h"
 
-namespace taut::kernels::cuda {
+namespace taut::cuda {
 namespace {
 
 struct Kernel {
@@ -35,44 +35,54 @@ Kernel look_up(const void* kernel) {
 
 const Kernel& find_kernel(const void* kernel) {
   using Kernels = std::unordered_map<const void*, Kernel>;
-  thread_local const auto of_devices = std::make_unique<Kernels[]>(taut::cuda::kMaxDevices);
-  Kernels& known = of_devices[static_cast<size_t>(taut::cuda::launch_device())];
+  thread_local const auto of_devices = std::make_unique<Kernels[]>(kMaxDevices);
+  Kernels& known = of_devices[static_cast<size_t>(launch_device())];
   const auto found = known.find(kernel);
-  if (found != known.end()) return found->second;
+  if (TAUT_LIKELY(found != known.end())) return found->second;
   return known.emplace(kernel, look_up(kernel)).first->second;
-}
-
-decltype(&::cuLaunchKernelEx) driver_launch() {
-  static const auto function = [] {
-    decltype(&::cuLaunchKernelEx) result = nullptr;
-    taut::cuda::find_in_driver(result, "cuLaunchKernelEx");
-    return result;
-  }();
-  return function;
 }
 
 thread_local CUresult failure = CUDA_SUCCESS;
 
 }  // namespace
 
-void launch_kernel_with(const void* kernel, const LaunchShape& shape, void** arguments) {
+void* find_driver_function(const char* name, unsigned version) {
+  void* found = nullptr;
+  cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+  const cudaError_t status =
+      cudaGetDriverEntryPointByVersion(name, &found, version, cudaEnableDefault, &result);
+  if (status != cudaSuccess) cudaGetLastError();  // or the next look at errors would find it
+  return status == cudaSuccess && result == cudaDriverEntryPointSuccess ? found : nullptr;
+}
+
+void* driver_function(const char* name) {
+  void* found = find_driver_function(name, 12000);
+  TAUT_CHECK(found != nullptr, CudaError, "cuda: the driver has no ", name,
+             "; it is older than CUDA 12");
+  return found;
+}
+
+void launch(const void* kernel, const LaunchSize& grid, const LaunchSize& block,
+            size_t shared_bytes, void** arguments) {
+  static const auto driver_launch =
+      reinterpret_cast<decltype(&::cuLaunchKernelEx)>(driver_function("cuLaunchKernelEx"));
   const Kernel& known = find_kernel(kernel);
   CUlaunchAttribute overlap{};
   overlap.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
   overlap.value.programmaticStreamSerializationAllowed = 1;
   CUlaunchConfig config{};
-  config.gridDimX = shape.grid.x;
-  config.gridDimY = shape.grid.y;
-  config.gridDimZ = shape.grid.z;
-  config.blockDimX = shape.block.x;
-  config.blockDimY = shape.block.y;
-  config.blockDimZ = shape.block.z;
-  config.sharedMemBytes = static_cast<unsigned>(shape.shared_bytes);
-  config.hStream = stream();
+  config.gridDimX = grid.x;
+  config.gridDimY = grid.y;
+  config.gridDimZ = grid.z;
+  config.blockDimX = block.x;
+  config.blockDimY = block.y;
+  config.blockDimZ = block.z;
+  config.sharedMemBytes = static_cast<unsigned>(shared_bytes);
+  config.hStream = static_cast<CUstream>(launch_stream());
   config.attrs = &overlap;
   config.numAttrs = known.is_overlapping ? 1 : 0;
-  const CUresult status = driver_launch()(&config, known.function, arguments, nullptr);
-  if (status != CUDA_SUCCESS) failure = status;
+  const CUresult status = driver_launch(&config, known.function, arguments, nullptr);
+  if (TAUT_UNLIKELY(status != CUDA_SUCCESS)) failure = status;
 }
 
 void check_launch(const char* op) {
@@ -80,7 +90,7 @@ void check_launch(const char* op) {
   // The driver's numbers are the runtime's.
   TAUT_CHECK(status == CUDA_SUCCESS, CudaError, op, ": the kernel could not be launched: ",
              cudaGetErrorString(static_cast<cudaError_t>(status)));
-  taut::cuda::synchronize_when_debugging(op);
+  synchronize_when_debugging(op);
 }
 
-}  // namespace taut::kernels::cuda
+}  // namespace taut::cuda
