@@ -2,6 +2,7 @@
 // The parameters of a kernel, read from the type of a pointer to it. See Note [Signatures].
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -1,6 +1,7 @@
 #include "src/autograd/graph_kinds.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace taut::autograd {
 namespace {
