@@ -21,8 +21,9 @@ std::string current_architecture();
 /// as the process. @throws CudaError.
 LoadedKernel& load(const CompiledCode& code, const char* name);
 
-/// The bytes of each parameter, or nothing where the driver cannot tell (before CUDA 12.4).
-std::vector<size_t> parameter_sizes(const LoadedKernel& kernel);
+/// The bytes of each of `count` parameters, or nothing where the driver cannot tell (before CUDA
+/// 12.4). @throws CudaError when there are not so many.
+std::vector<size_t> parameter_sizes(const LoadedKernel& kernel, size_t count);
 
 struct LaunchShape {
   uint32_t grid[3] = {1, 1, 1};

@@ -126,12 +126,15 @@ LoadedKernel& load(const CompiledCode& code, const char* name) {
   return kernel;
 }
 
-std::vector<size_t> parameter_sizes(const LoadedKernel& kernel) {
+std::vector<size_t> parameter_sizes(const LoadedKernel& kernel, size_t count) {
   std::vector<size_t> sizes;
   if (driver().parameter_info == nullptr) return sizes;
-  size_t offset = 0;
-  size_t size = 0;
-  while (driver().parameter_info(kernel.handle, sizes.size(), &offset, &size) == CUDA_SUCCESS) {
+  for (size_t i = 0; i < count; ++i) {
+    size_t offset = 0;
+    size_t size = 0;
+    const CUresult status = driver().parameter_info(kernel.handle, i, &offset, &size);
+    TAUT_CHECK(status == CUDA_SUCCESS, CudaError, kernel.name, ": parameter ", i, " of ", count,
+               " is not there: ", text_of(status));
     sizes.push_back(size);
   }
   return sizes;

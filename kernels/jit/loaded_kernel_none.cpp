@@ -15,7 +15,7 @@ namespace {
 
 std::string current_architecture() { raise_not_built(); }
 LoadedKernel& load(const CompiledCode&, const char*) { raise_not_built(); }
-std::vector<size_t> parameter_sizes(const LoadedKernel&) { raise_not_built(); }
+std::vector<size_t> parameter_sizes(const LoadedKernel&, size_t) { raise_not_built(); }
 void launch(LoadedKernel&, const LaunchShape&, void**) { raise_not_built(); }
 
 }  // namespace taut::kernels::jit

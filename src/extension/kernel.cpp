@@ -56,8 +56,7 @@ struct Kernel::State {
     const CompiledCode& compiled = code(architecture);
     std::vector<Parameter> parameters = kernels::jit::parse_signature(name, compiled.pointer);
     LoadedKernel& loaded = kernels::jit::load(compiled, kept_name);
-    kernel.sizes = kernels::jit::parameter_sizes(loaded);
-    TAUT_ASSERT(kernel.sizes.empty() || kernel.sizes.size() == parameters.size());
+    kernel.sizes = kernels::jit::parameter_sizes(loaded, parameters.size());
     kernel.parameters = std::move(parameters);
     kernel.loaded = &loaded;
     return kernel;

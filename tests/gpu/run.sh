@@ -50,7 +50,7 @@ build_all() {
 unfit='*NoStepWaits*:*Large*:*OutOfMemory*:*ThreadsAndStreams*'
 # Tests of the libraries' products. Their kernels write by the tensor memory accelerator, which initcheck does not see,
 # and racecheck does not run beside them.
-products='CudaMatmul.*:CudaMlp.*:CudaAmp.*:CudaGraph.*:CudaDevice.*:*SecondDerivatives*'
+products='CudaMatmul.*:CudaMlp.*:CudaAmp.*:CudaGraph*:CudaCapture.*:CudaDevice.*:*SecondDerivatives*'
 # One shard of the tests under one tool; the tool's words stand among the tests' in the log.
 sanitize_shard() {
   local tool=$1 shard=$2 shards=$3 left_out=$unfit only=

@@ -21,8 +21,9 @@
 
 namespace taut::cuda {
 
-/// A captured piece of work, on one GPU. Its tensors have memory of their own, which is kept until
-/// the graph and they are gone.
+/// A captured piece of work, on one GPU. While it captures it stays where it is, and with the
+/// thread that captures. Its tensors have memory of their own, which is kept until the graph and
+/// they are gone.
 class TAUT_API Graph {
  public:
   Graph();
