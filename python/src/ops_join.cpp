@@ -285,8 +285,8 @@ void add_sort_rows(Rows& rows) {
   rows.function("cumulative_trapezoid(y, *, dx=1.0, dim=-1)",
                 fn<Tensor(T, double, int64_t)>(cumulative_trapezoid));
   rows.both("cross(input, other, dim=-1)", fn<Tensor(T, T, int64_t)>(cross));
-  rows.both("multinomial(input, num_samples, replacement=False)",
-            fn<Tensor(T, int64_t, bool)>(multinomial));
+  rows.both("multinomial(input, num_samples, replacement=False, *, generator=None)",
+            fn<Tensor(T, int64_t, bool, Generator*)>(multinomial));
 }
 
 void add_random_rows(Rows& rows) {

@@ -283,7 +283,8 @@ void check_weights(const Tensor& weights) {
 
 }  // namespace
 
-Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement) {
+Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement,
+                   Generator* generator) {
   TAUT_CHECK(input.dim() == 1 || input.dim() == 2, ShapeError,
              "multinomial: expected 1 or 2 dims; got shape ", input.shape());
   TAUT_CHECK(input.is_floating_point(), DTypeError, "multinomial: weights must be floating; got ",
@@ -302,14 +303,15 @@ Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement) {
     // The largest of q / weight for exponential q are a draw without replacement (Efraimidis and
     // Spirakis, 2006).
     const Tensor noise = empty_like(weights, {}, MemoryFormat::contiguous);
-    exponential_(noise);
+    exponential_(noise, 1.0, generator);
     return topk(div(weights, noise), num_samples).second;
   }
   const Tensor cumulative = cumsum(to(weights, kFloat64), -1);
   const Tensor total = narrow(cumulative, -1, classes - 1, 1);
   Dims shape = weights.shape();
   shape.back() = num_samples;
-  const Tensor draws = mul(rand(shape, TensorOptions(kFloat64).device(input.device())), total);
+  const Tensor draws =
+      mul(rand(shape, TensorOptions(kFloat64).device(input.device()), generator), total);
   return clamp_max(searchsorted(cumulative, contiguous(draws), false, true), Scalar(classes - 1));
 }
 

@@ -69,7 +69,8 @@ TAUT_API Tensor trapezoid(const Tensor& y, const Tensor& x, int64_t dim = -1);
 TAUT_API Tensor cumulative_trapezoid(const Tensor& y, double dx = 1, int64_t dim = -1);
 /// The cross product of vectors of size 3 along `dim`.
 TAUT_API Tensor cross(const Tensor& input, const Tensor& other, int64_t dim = -1);
-/// Samples class indices from rows of weights.
-TAUT_API Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement = false);
+/// Samples class indices from rows of weights; null for the default generator.
+TAUT_API Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement = false,
+                            Generator* generator = nullptr);
 
 }  // namespace taut

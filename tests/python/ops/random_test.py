@@ -209,6 +209,12 @@ def test_generators_are_apart():
     assert taut.equal(taut.randint(0, 100, (9,), generator=a), y)
     b.set_state(state)
     assert taut.equal(taut.randint(0, 100, (9,), generator=b), y)
+    b.set_state(state)
+    for replacement in (False, True):
+        a.set_state(state)
+        draws = taut.multinomial(taut.ones(50), 20, replacement, generator=a)
+        b.set_state(state)
+        assert taut.equal(taut.multinomial(taut.ones(50), 20, replacement, generator=b), draws)
     before = a.get_state()
     for wrong in (taut.zeros(1), taut.zeros(3, dtype=taut.uint8), None, "state"):
         with pytest.raises((RuntimeError, TypeError, ValueError)):
