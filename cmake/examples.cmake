@@ -1,6 +1,9 @@
 # examples/cpp/<name>.cpp becomes the program build/<preset>/examples/<name>.
 
 find_package(PNG QUIET)  # pictures are written when libpng is there
+find_path(taut_sentencepiece_include sentencepiece_processor.h)  # and text is split when this is
+find_library(taut_sentencepiece_train sentencepiece_train)
+find_library(taut_sentencepiece sentencepiece)
 file(GLOB taut_example_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/cpp/*.cpp")
 set(taut_example_targets)
 foreach(source IN LISTS taut_example_sources)
@@ -15,6 +18,11 @@ foreach(source IN LISTS taut_example_sources)
   endif()
   list(APPEND taut_example_targets example_${name})
 endforeach()
+if(taut_sentencepiece_include AND taut_sentencepiece_train AND taut_sentencepiece)
+  target_include_directories(example_gpt2 SYSTEM PRIVATE "${taut_sentencepiece_include}")
+  target_link_libraries(example_gpt2 PRIVATE "${taut_sentencepiece_train}" "${taut_sentencepiece}")
+  target_compile_definitions(example_gpt2 PRIVATE TAUT_EXAMPLE_SENTENCEPIECE=1)
+endif()
 # A plugin, with a project of its own.
 add_subdirectory("${PROJECT_SOURCE_DIR}/examples/custom_attention" "${PROJECT_BINARY_DIR}/examples/custom_attention")
 set_target_properties(custom_attention PROPERTIES

@@ -6,7 +6,8 @@
     gpt2.py sample --prompt "Once upon a time"
 
 On a GPU weights are bfloat16 and the optimizer keeps them in float32; on the CPU everything is float32.
-The model is that of Radford et al., "Language Models are Unsupervised Multitask Learners" (2019).
+The model is that of Radford et al., "Language Models are Unsupervised Multitask Learners" (2019). examples/cpp/gpt2.cpp
+is the same program in C++, its losses are the same, and each goes on from the other's checkpoint.
 """
 
 import argparse
@@ -304,21 +305,42 @@ class Bar:
 
 
 def save(path, model, optimizer, step, tokenizer):
-    taut.save(
-        {
-            "model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "shape": list(model.shape),
-            "dtype": str(model.norm.weight.dtype).split(".")[-1], "tokenizer": tokenizer and tokenizer.model,
-        },
-        path,
-    )
+    """All that it takes to go on, as tensors by name; the other program reads it too."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for place, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{place}.{name}": value for name, value in state.items() if name != "step"}
+    if tokenizer is not None:
+        tensors["tokenizer"] = tokenizer.model
+    dtype = str(model.norm.weight.dtype).split(".")[-1]
+    taut.save(tensors, path, {"step": str(step), "shape": " ".join(map(str, model.shape)), "dtype": dtype})
 
 
-def load(path, device):
-    """The model of a checkpoint, its tokenizer if it has one, and all that is in it."""
-    state = taut.load(path)
-    model = Gpt2(state["shape"]).to(device).to(getattr(taut, state["dtype"]))
-    model.load_state_dict(state["model"])
-    return model, None if state["tokenizer"] is None else Tokenizer(state["tokenizer"]), state
+class Checkpoint:
+    """What save() wrote."""
+
+    def __init__(self, path):
+        self.tensors, self.metadata = taut.load(path), taut.io.read_metadata(path)
+        for name in ("step", "shape", "dtype"):
+            if name not in self.metadata:
+                raise taut.FormatError(f"{path} is no checkpoint of GPT-2: no {name}")
+        self.step = int(self.metadata["step"])
+        self.tokenizer = Tokenizer(self.tensors["tokenizer"]) if "tokenizer" in self.tensors else None
+
+    def part(self, prefix):
+        return {name[len(prefix):]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
+
+    def model(self, device):
+        model = Gpt2(map(int, self.metadata["shape"].split()))
+        model = model.to(device).to(getattr(taut, self.metadata["dtype"]))
+        model.load_state_dict(self.part("model."))
+        return model
+
+    def load_optimizer(self, optimizer):
+        state = {}
+        for name, tensor in self.part("optimizer.").items():
+            place, key = name.split(".")
+            state.setdefault(int(place), {"step": self.step})[key] = tensor
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def shape_of(options, vocabulary):
@@ -329,18 +351,18 @@ def shape_of(options, vocabulary):
 def train(options, device):
     taut.manual_seed(options.seed)
     options.stop = min(options.stop or options.steps, options.steps)
-    first, tokenizer, state = 0, None, None
+    first, tokenizer, checkpoint = 0, None, None
     if options.resume:
-        model, tokenizer, state = load(options.checkpoint, device)
-        first = state["step"]
+        checkpoint = Checkpoint(options.checkpoint)
+        first, tokenizer, model = checkpoint.step, checkpoint.tokenizer, checkpoint.model(device)
     tokens, tokenizer = read_tokens(options.data, options.vocabulary, tokenizer)
-    if state is None:
+    if checkpoint is None:
         vocabulary = options.vocabulary if tokenizer is None else len(tokenizer)
         dtype = options.dtype or ("bfloat16" if device.type == "cuda" else "float32")
         model = Gpt2(shape_of(options, vocabulary)).to(device).to(getattr(taut, dtype))
     optimizer = make_optimizer(model)
-    if state is not None:
-        optimizer.load_state_dict(state["optimizer"])
+    if checkpoint is not None:
+        checkpoint.load_optimizer(optimizer)
     batches = Batches(tokens, *model.shape[3:], options.seed, device)
     print(f"{len(tokens)} tokens; {sum(p.numel() for p in model.parameters())} weights in {model.norm.weight.dtype} on {device}")
 
@@ -369,8 +391,8 @@ def draw(logits, options, generator):
 
 @taut.no_grad()
 def sample(options, device):
-    model, tokenizer, _ = load(options.checkpoint, device)
-    model.eval()
+    checkpoint = Checkpoint(options.checkpoint)
+    model, tokenizer = checkpoint.model(device).eval(), checkpoint.tokenizer
     if options.prompt_tokens is None and tokenizer is None:
         raise taut.ValueError("the model was trained on tokens: begin with --prompt-tokens, as in --prompt-tokens 1 2 3")
     tokens = options.prompt_tokens if options.prompt_tokens is not None else tokenizer.encode(options.prompt)
