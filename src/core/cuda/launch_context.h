@@ -20,13 +20,13 @@ void* launch_stream();
 int launch_device();
 
 /// Blocks of a grid, or threads of a block.
-struct LaunchSize {
+struct LaunchDims {
   unsigned x = 1, y = 1, z = 1;
 };
 
 /// Puts a kernel on the stream; check_launch() tells whether that went well. From Hopper on it may
 /// begin while the kernel before it ends: see Note [Overlapped launches].
-void launch(const void* kernel, const LaunchSize& grid, const LaunchSize& block,
+void launch(const void* kernel, const LaunchDims& grid, const LaunchDims& block,
             size_t shared_bytes, void** arguments);
 /// @throws CudaError that names the op when one of its kernels since the last check could not be
 /// launched.

@@ -62,7 +62,7 @@ void* driver_function(const char* name) {
   return found;
 }
 
-void launch(const void* kernel, const LaunchSize& grid, const LaunchSize& block,
+void launch(const void* kernel, const LaunchDims& grid, const LaunchDims& block,
             size_t shared_bytes, void** arguments) {
   static const auto driver_launch =
       reinterpret_cast<decltype(&::cuLaunchKernelEx)>(driver_function("cuLaunchKernelEx"));
