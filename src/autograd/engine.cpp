@@ -130,8 +130,8 @@ void fit_gradient(Node& node, size_t input, Tensor& grad, const TensorMeta& expe
 }
 
 bool owned_by_walk(const Tensor& grad) {
-  return grad.impl()->use_count() == 1 && grad.storage()->use_count() == 1 &&
-         grad.impl()->autograd == nullptr && !grad.is_view() && grad.layout().is_non_overlapping();
+  return is_only_reference(grad) && grad.impl()->autograd == nullptr && !grad.is_view() &&
+         grad.layout().is_non_overlapping();
 }
 
 void add_to(Tensor& sum, Tensor grad) {
@@ -149,11 +149,8 @@ void add_to(Tensor& sum, Tensor grad) {
 
 // Whether the gradient is all of another tensor seen in another shape, which nobody else has.
 bool is_last_view(const Tensor& grad) {
-  const TensorImpl& impl = *grad.impl();
-  return impl.use_count() == 1 && impl.autograd == nullptr && grad.is_view() &&
-         impl.view_base->use_count() == 1 && !impl.view_base->view_base &&
-         grad.storage()->use_count() == 2 && grad.layout().is_dense() &&
-         grad.storage()->bytes() == static_cast<size_t>(grad.nbytes());
+  return is_only_reference(grad) && grad.impl()->autograd == nullptr && grad.is_view() &&
+         grad.layout().is_dense() && grad.storage()->bytes() == static_cast<size_t>(grad.nbytes());
 }
 
 // A first gradient is kept as it is when nobody else has it, and copied otherwise.

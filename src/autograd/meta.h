@@ -18,6 +18,15 @@
 
 namespace taut::autograd {
 
+/// Whether the tensor, or the view with its base, is all that shows a storage.
+inline bool is_only_reference(const Tensor& tensor) {
+  const TensorImpl& impl = *tensor.impl();
+  if (impl.use_count() != 1) return false;
+  if (!tensor.is_view()) return tensor.storage()->use_count() == 1;
+  return impl.view_base->use_count() == 1 && !impl.view_base->view_base &&
+         tensor.storage()->use_count() == 2;
+}
+
 class AutogradMeta {
  public:
   /// A leaf that the user asked gradients for.

@@ -70,13 +70,7 @@ void SavedTensor::pack_if_hooked(const Tensor& tensor) {
 
 Tensor SavedTensor::unshared() const {
   if (!tensor_.defined() || unpack_hook_ || tensor_.is_leaf()) return Tensor();
-  const TensorImpl& impl = *tensor_.impl();
-  const bool is_view = tensor_.is_view();
-  const bool is_only_view =
-      is_view && impl.view_base->use_count() == 1 && !impl.view_base->view_base;
-  if (impl.use_count() != 1 || (is_view && !is_only_view)) return Tensor();
-  if (tensor_.storage()->use_count() != (is_view ? 2 : 1)) return Tensor();
-  return alias_without_history(tensor_);
+  return is_only_reference(tensor_) ? alias_without_history(tensor_) : Tensor();
 }
 
 Tensor SavedTensor::unpack(Node& owner) const {

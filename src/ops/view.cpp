@@ -75,7 +75,7 @@ void record_pieces(const char* name, const Tensor& input, const Tensors& pieces,
   if (pieces.empty()) return;
   const autograd::TensorRef inputs[] = {input};
   const std::vector<autograd::TensorRef> outputs(pieces.begin(), pieces.end());
-  autograd::record_all(name, inputs, outputs, {}, backward, PiecesAttributes{dim});
+  autograd::record_all(name, inputs, outputs, {}, backward, PiecesAttributes{input.shape(), dim});
 }
 
 // Pieces of these sizes, one behind the other.

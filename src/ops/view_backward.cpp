@@ -72,20 +72,48 @@ void slice_backward(BackwardContext& context) {
 
 namespace {
 
-Tensors all_grads(const BackwardContext& context) {
+// The gradients of pieces, put together by `join` or, where some have none, written into zeros
+// where place(whole, dim, first, length) shows them.
+template <class Join, class Place>
+void set_from_pieces(BackwardContext& context, const Join& join, const Place& place) {
+  const auto& at = context.attributes<PiecesAttributes>();
   Tensors grads;
-  for (int i = 0; i < context.outputs(); ++i) grads.push_back(context.grad_or_zeros(i));
-  return grads;
+  for (int i = 0; i < context.outputs() && context.grad(i).defined(); ++i) {
+    grads.push_back(context.grad(i));
+  }
+  if (static_cast<int>(grads.size()) == context.outputs())
+    return context.set(0, join(grads, at.dim));
+  Tensor whole;
+  int64_t first = 0;
+  for (int i = 0; i < context.outputs(); ++i) {
+    const Dims& shape = context.output_meta(i).shape;
+    const int64_t length = shape.rank() == at.shape.rank() ? shape[at.dim] : 1;
+    const Tensor& grad = context.grad(i);
+    if (grad.defined()) {
+      if (!whole.defined()) whole = zeros(at.shape, grad.options());
+      copy_(place(whole, at.dim, first, length), grad);
+    }
+    first += length;
+  }
+  context.set(0, whole);
 }
 
 }  // namespace
 
 void split_backward(BackwardContext& context) {
-  context.set(0, cat(all_grads(context), context.attributes<PiecesAttributes>().dim));
+  set_from_pieces(
+      context, [](const Tensors& grads, int dim) { return cat(grads, dim); },
+      [](const Tensor& whole, int dim, int64_t first, int64_t length) {
+        return narrow(whole, dim, first, length);
+      });
 }
 
 void unbind_backward(BackwardContext& context) {
-  context.set(0, stack(all_grads(context), context.attributes<PiecesAttributes>().dim));
+  set_from_pieces(
+      context, [](const Tensors& grads, int dim) { return stack(grads, dim); },
+      [](const Tensor& whole, int dim, int64_t first, int64_t) {
+        return select(whole, dim, first);
+      });
 }
 
 void select_backward(BackwardContext& context) {

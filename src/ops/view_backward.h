@@ -18,6 +18,7 @@ struct SliceAttributes {
   int64_t start, end, step;
 };
 struct PiecesAttributes {
+  Dims shape;
   int dim;
 };
 struct SelectAttributes {

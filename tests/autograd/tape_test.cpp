@@ -423,5 +423,35 @@ TEST(Tape, BackwardCanBeInterrupted) {
   EXPECT_DOUBLE_EQ(at(x.grad(), 0), 3);
 }
 
+// Pieces of which some get no gradient, or one of another dtype, as slices would.
+TEST(Tape, PiecesPutTheirGradientsTogether) {
+  manual_seed(7);
+  const Tensor start = randn({5, 6, 2});
+  const Tensors weights{randn({5, 2, 2}), randn({5, 1, 2}), randn({5, 3, 2})};
+  for (int used = 1; used < 8; ++used) {
+    const auto gradient = [&](bool as_slices) {
+      const Tensor x = start.clone().requires_grad_();
+      const Tensors parts = as_slices
+                                ? Tensors{x.slice(1, 0, 2), x.slice(1, 2, 3), x.slice(1, 3, 6)}
+                                : split(x, std::vector<int64_t>{2, 1, 3}, 1);
+      Tensor sum = zeros({});
+      for (size_t i = 0; i < parts.size(); ++i) {
+        if ((used >> i & 1) != 0) sum = sum + (parts[i].square() * weights[i]).sum();
+      }
+      const Tensors grads = autograd::grad(TensorList(&sum, 1), TensorList(&x, 1), {}, std::nullopt,
+                                           /*create_graph=*/true);
+      grads[0].square().sum().backward();
+      return Tensors{grads[0].detach(), x.grad()};
+    };
+    const Tensors found = gradient(false), expected = gradient(true);
+    EXPECT_TRUE(equal(found[0], expected[0])) << used;
+    EXPECT_TRUE(allclose(found[1], expected[1], 1e-5, 1e-6)) << used;
+  }
+  const Tensor x = start.clone().requires_grad_();
+  unbind(x, 1)[4].sum().backward();
+  EXPECT_EQ(x.grad().sum().item<double>(), 10.0);
+  EXPECT_EQ(x.grad().select(1, 4).sum().item<double>(), 10.0);
+}
+
 }  // namespace
 }  // namespace taut
