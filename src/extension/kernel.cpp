@@ -1,5 +1,7 @@
 #include "taut/extension/kernel.h"
 
+#include <array>
+#include <atomic>
 #include <map>
 #include <mutex>
 
@@ -42,13 +44,25 @@ struct Kernel::State {
   KernelOptions options;
   const char* kept_name = nullptr;
   std::mutex mutex;
-  std::map<std::string, ReadyKernel> ready;  // by architecture
+  std::map<std::string, ReadyKernel> ready;                         // by architecture
+  std::array<std::atomic<const ReadyKernel*>, 64> of_devices = {};  // those in there
 
   const CompiledCode& code(const std::string& architecture) const {
     return kernels::jit::compiled({source, name, options.compiler, architecture});
   }
 
-  const ReadyKernel& for_current_device() {
+  /// By the index of the device, which is current. Once found it takes no lock.
+  const ReadyKernel& for_device(int index) {
+    std::atomic<const ReadyKernel*>& known = of_devices.at(static_cast<size_t>(index));
+    const ReadyKernel* kernel = known.load(std::memory_order_acquire);
+    if (TAUT_LIKELY(kernel != nullptr)) return *kernel;
+    kernel = &make_ready();
+    known.store(kernel, std::memory_order_release);
+    return *kernel;
+  }
+
+ private:
+  const ReadyKernel& make_ready() {
     const std::string architecture = kernels::jit::current_architecture();
     const std::lock_guard lock(mutex);
     ReadyKernel& kernel = ready[architecture];
@@ -100,7 +114,7 @@ void Kernel::launch(const LaunchSize& grid, const LaunchSize& block,
       common_device(name, arguments, DeviceType::cuda, Device(DeviceType::cuda, current_device()));
   const kernels::jit::LaunchShape shape = checked_shape(name, grid, block, shared_memory);
   enter(device);
-  const ReadyKernel& kernel = state.for_current_device();
+  const ReadyKernel& kernel = state.for_device(device.index());
   BoundArguments bound(arguments.size());
   bind_arguments({name, kernel.parameters, kernel.sizes, state.options.allow_strided}, arguments,
                  bound);
