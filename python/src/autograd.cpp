@@ -19,6 +19,7 @@
 #include "taut/autograd/record.h"
 #include "taut/autograd/saved_tensor.h"
 #include "tensor_object.h"
+#include "tensor_tuples.h"
 
 namespace py = pybind11;
 
@@ -29,20 +30,6 @@ using autograd::Edge;
 using autograd::FunctionContext;
 using autograd::Node;
 using autograd::TensorFunction;
-using OptionalTensors = std::vector<std::optional<Tensor>>;
-
-Tensors plain(const OptionalTensors& tensors) {
-  Tensors result;
-  for (const auto& tensor : tensors) result.push_back(tensor.value_or(Tensor()));
-  return result;
-}
-
-py::tuple tuple_of(const Tensors& tensors) {
-  py::tuple result(tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i)
-    result[i] = py::reinterpret_steal<py::object>(wrap(tensors[i]));
-  return result;
-}
 
 /// Tensors from what a Python function returned: a tensor, or a sequence of tensors and None.
 Tensors tensors_from(const py::handle& result, const char* what) {

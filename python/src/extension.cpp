@@ -12,6 +12,7 @@
 #include "taut/extension/kernel.h"
 #include "taut/extension/plugin.h"
 #include "tensor_object.h"
+#include "tensor_tuples.h"
 #include "values.h"
 
 namespace py = pybind11;
@@ -109,23 +110,7 @@ void bind_kernel(py::module_& module) {
 
 // ---- custom ops -------------------------------------------------------------------------------
 
-using OptionalTensors = std::vector<std::optional<Tensor>>;
-
-Tensors plain(const OptionalTensors& tensors) {
-  Tensors result;
-  for (const auto& tensor : tensors) result.push_back(tensor.value_or(Tensor()));
-  return result;
-}
-
-py::tuple tuple_of(const Tensors& tensors) {
-  py::tuple result(tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    result[i] = py::reinterpret_steal<py::object>(wrap(tensors[i]));
-  }
-  return result;
-}
-
-py::tuple tuple_of(const std::vector<Scalar>& values) {
+py::tuple numbers_of(const std::vector<Scalar>& values) {
   py::tuple result(values.size());
   for (size_t i = 0; i < values.size(); ++i) result[i] = py::cast(values[i]);
   return result;
@@ -157,7 +142,7 @@ class ScopedHandle {
 // A function of python/taut/_custom_op.py: (handle, tensors, values) -> tuple of tensors and None.
 py::object call_python(const PyRef& function, CustomCall& call, const Tensors& tensors) {
   const ScopedHandle handle(call);
-  return function.get()(handle.object(), tuple_of(tensors), tuple_of(call.attributes()));
+  return function.get()(handle.object(), tuple_of(tensors), numbers_of(call.attributes()));
 }
 
 CustomFunction function_of(const py::object& callable) {
