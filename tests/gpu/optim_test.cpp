@@ -44,6 +44,18 @@ const OptimizerCase kCases[] = {
 
 class CudaOptim : public GpuTest {
  protected:
+  // A step of each by the same gradients.
+  static void step_both(Optimizer& on_cpu, Optimizer& on_gpu, const Tensors& cpu,
+                        const Tensors& gpu) {
+    for (size_t i = 0; i < cpu.size(); ++i) {
+      const Tensor grad = randn({cpu[i].numel()}).to(cpu[i].dtype());
+      cpu[i].set_grad(grad);
+      gpu[i].set_grad(grad.cuda());
+    }
+    on_cpu.step();
+    on_gpu.step();
+  }
+
   // Three steps on lists of these sizes.
   void compare(const OptimizerCase& row, const std::vector<int64_t>& sizes, DType dtype) {
     Tensors cpu, gpu;
@@ -53,15 +65,7 @@ class CudaOptim : public GpuTest {
       gpu.push_back(x.cuda().requires_grad_());
     }
     const auto on_cpu = row.make(cpu), on_gpu = row.make(gpu);
-    for (int step = 0; step < 3; ++step) {
-      for (size_t i = 0; i < sizes.size(); ++i) {
-        const Tensor grad = randn({sizes[i]}).to(dtype);
-        cpu[i].set_grad(grad);
-        gpu[i].set_grad(grad.cuda());
-      }
-      on_cpu->step();
-      on_gpu->step();
-    }
+    for (int step = 0; step < 3; ++step) step_both(*on_cpu, *on_gpu, cpu, gpu);
     for (size_t i = 0; i < sizes.size(); ++i) {
       expect_close(gpu[i].detach(), cpu[i].detach(), 4 * tolerance_of(dtype),
                    concat(row.name, " ", dtype, " of ", sizes[i], ", seed ", kSeed));
@@ -88,15 +92,7 @@ TEST_F(CudaOptim, MasterWeightsAreTheCpus) {
         gpu.push_back(cpu.back().detach().cuda().requires_grad_());
       }
       const auto on_cpu = make(cpu), on_gpu = make(gpu);
-      for (int step = 0; step < 5; ++step) {
-        for (size_t i = 0; i < sizes.size(); ++i) {
-          const Tensor grad = randn({sizes[i]}).to(dtype);
-          cpu[i].set_grad(grad);
-          gpu[i].set_grad(grad.cuda());
-        }
-        on_cpu->step();
-        on_gpu->step();
-      }
+      for (int step = 0; step < 5; ++step) step_both(*on_cpu, *on_gpu, cpu, gpu);
       const auto expected = on_cpu->state_dict().state, found = on_gpu->state_dict().state;
       for (size_t i = 0; i < sizes.size(); ++i) {
         const std::string what =
