@@ -16,6 +16,7 @@
 #include <fstream>
 #include <map>
 
+#include "command_line.h"
 #include "picture.h"
 
 namespace nn = taut::nn;
@@ -58,19 +59,13 @@ void print_help() {
 
 Options parse(int argc, char** argv) {
   Options options;
-  const std::map<std::string, taut::Callback<void(const char*)>> setters = {
-      {"--data", [&](const char* text) { options.data = text; }},
-      {"--idx", [&](const char* text) { options.idx = text; }},
-      {"--save", [&](const char* text) { options.save = text; }},
-      {"--picture", [&](const char* text) { options.picture = text; }},
-      {"--losses", [&](const char* text) { options.losses = text; }},
-      {"--device", [&](const char* text) { options.device = text; }},
-      {"--epochs", [&](const char* text) { options.epochs = std::atoll(text); }},
-      {"--batch", [&](const char* text) { options.batch = std::atoll(text); }},
-      {"--lr", [&](const char* text) { options.lr = std::atof(text); }},
-      {"--seed", [&](const char* text) { options.seed = std::strtoull(text, nullptr, 10); }},
-      {"--workers", [&](const char* text) { options.workers = std::atoi(text); }},
-      {"--threads", [&](const char* text) { options.threads = std::atoi(text); }},
+  const std::map<std::string, Setter> setters = {
+      {"--data", into(options.data)},       {"--idx", into(options.idx)},
+      {"--save", into(options.save)},       {"--picture", into(options.picture)},
+      {"--losses", into(options.losses)},   {"--device", into(options.device)},
+      {"--epochs", into(options.epochs)},   {"--batch", into(options.batch)},
+      {"--lr", into(options.lr)},           {"--seed", into(options.seed)},
+      {"--workers", into(options.workers)}, {"--threads", into(options.threads)},
   };
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];

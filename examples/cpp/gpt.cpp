@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "command_line.h"
+
 namespace nn = taut::nn;
 namespace F = taut::nn::functional;
 using taut::Tensor;
@@ -121,29 +123,15 @@ void print_help() {
 
 Options parse(int argc, char** argv) {
   Options o;
-  const auto integer = [](int64_t& field) {
-    return [&field](const char* text) { field = std::atoll(text); };
-  };
-  const auto number = [](double& field) {
-    return [&field](const char* text) { field = std::atof(text); };
-  };
-  const auto word = [](std::string& field) { return [&field](const char* text) { field = text; }; };
-  const std::map<std::string, taut::Callback<void(const char*)>> setters = {
-      {"--text", word(o.text)},
-      {"--save", word(o.save)},
-      {"--prompt", word(o.prompt)},
-      {"--losses", word(o.losses)},
-      {"--device", word(o.device)},
-      {"--steps", integer(o.steps)},
-      {"--batch", integer(o.batch)},
-      {"--context", integer(o.context)},
-      {"--layers", integer(o.layers)},
-      {"--width", integer(o.width)},
-      {"--heads", integer(o.heads)},
-      {"--sample", integer(o.sample)},
-      {"--lr", number(o.lr)},
-      {"--temperature", number(o.temperature)},
-      {"--seed", [&](const char* text) { o.seed = std::strtoull(text, nullptr, 10); }},
+  const std::map<std::string, Setter> setters = {
+      {"--text", into(o.text)},     {"--save", into(o.save)},
+      {"--prompt", into(o.prompt)}, {"--losses", into(o.losses)},
+      {"--device", into(o.device)}, {"--steps", into(o.steps)},
+      {"--batch", into(o.batch)},   {"--context", into(o.context)},
+      {"--layers", into(o.layers)}, {"--width", into(o.width)},
+      {"--heads", into(o.heads)},   {"--sample", into(o.sample)},
+      {"--lr", into(o.lr)},         {"--temperature", into(o.temperature)},
+      {"--seed", into(o.seed)},
   };
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--amp") {

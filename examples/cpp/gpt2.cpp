@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line.h"
 #include "tokens.h"
 
 namespace nn = taut::nn;
@@ -183,18 +184,16 @@ struct Gpt2 : nn::Module {
 class Batches {
  public:
   Batches(const Tokens& tokens, const Shape& shape, uint64_t seed, taut::Device device)
-      : tokens_(tokens), context_(shape.context), seed_(seed), device_(device) {
+      : tokens_(tokens),
+        context_(shape.context),
+        vocabulary_(shape.vocabulary),
+        seed_(seed),
+        device_(device) {
     const auto count = static_cast<int64_t>(tokens.size());
     const int64_t held_out = std::max(count / 20, context_ + 1);
     if (count < 2 * held_out) {
       throw taut::ValueError(
           taut::concat(count, " tokens are too few for a context of ", context_));
-    }
-    const int64_t largest = *std::max_element(tokens.begin(), tokens.end());
-    if (largest >= shape.vocabulary) {
-      throw taut::ValueError(taut::concat("the data has token ", largest,
-                                          "; expected less than the vocabulary, ",
-                                          shape.vocabulary));
     }
     unseen_ = count - held_out;
   }
@@ -214,6 +213,12 @@ class Batches {
       const uint16_t* first = tokens_.begin() + begin + firsts.data_ptr<int64_t>()[i];
       pieces.insert(pieces.end(), first, first + context_ + 1);
     }
+    // The model has more rows than the vocabulary, so that it would take some of those.
+    const int64_t largest = *std::max_element(pieces.begin(), pieces.end());
+    if (largest >= vocabulary_) {
+      throw taut::ValueError(taut::concat("the data has token ", largest,
+                                          "; expected less than the vocabulary, ", vocabulary_));
+    }
     Tensor on_device = taut::tensor(pieces).view({count, context_ + 1});
     if (device_.is_cuda())
       on_device = taut::pin_memory(on_device).to(device_, /*non_blocking=*/true);
@@ -223,7 +228,7 @@ class Batches {
 
  private:
   const Tokens& tokens_;
-  int64_t context_;
+  int64_t context_, vocabulary_;
   uint64_t seed_;
   taut::Device device_;
   int64_t unseen_ = 0;  // where the tokens begin that are not trained on
@@ -558,38 +563,31 @@ void print_help() {
 
 Options parse(int argc, char** argv) {
   Options o;
-  const auto integer = [](int64_t& field) {
-    return [&field](const char* text) { field = std::atoll(text); };
-  };
-  const auto number = [](double& field) {
-    return [&field](const char* text) { field = std::atof(text); };
-  };
-  const auto word = [](std::string& field) { return [&field](const char* text) { field = text; }; };
-  const std::map<std::string, taut::Callback<void(const char*)>> setters = {
-      {"--checkpoint", word(o.checkpoint)},
-      {"--device", word(o.device)},
-      {"--seed", [&](const char* text) { o.seed = std::strtoull(text, nullptr, 10); }},
-      {"--data", word(o.data)},
-      {"--size", word(o.size)},
-      {"--dtype", word(o.dtype)},
-      {"--losses", word(o.losses)},
-      {"--layers", integer(o.layers)},
-      {"--width", integer(o.width)},
-      {"--heads", integer(o.heads)},
-      {"--context", integer(o.context)},
-      {"--vocabulary", integer(o.vocabulary)},
-      {"--steps", integer(o.steps)},
-      {"--stop", integer(o.stop)},
-      {"--batch", integer(o.batch)},
-      {"--accumulate", integer(o.accumulate)},
-      {"--warmup", integer(o.warmup)},
-      {"--every", integer(o.every)},
-      {"--lr", number(o.lr)},
-      {"--clip", number(o.clip)},
-      {"--prompt", word(o.prompt)},
-      {"--length", integer(o.length)},
-      {"--top-k", integer(o.top_k)},
-      {"--temperature", number(o.temperature)},
+  const std::map<std::string, Setter> setters = {
+      {"--checkpoint", into(o.checkpoint)},
+      {"--device", into(o.device)},
+      {"--seed", into(o.seed)},
+      {"--data", into(o.data)},
+      {"--size", into(o.size)},
+      {"--dtype", into(o.dtype)},
+      {"--losses", into(o.losses)},
+      {"--layers", into(o.layers)},
+      {"--width", into(o.width)},
+      {"--heads", into(o.heads)},
+      {"--context", into(o.context)},
+      {"--vocabulary", into(o.vocabulary)},
+      {"--steps", into(o.steps)},
+      {"--stop", into(o.stop)},
+      {"--batch", into(o.batch)},
+      {"--accumulate", into(o.accumulate)},
+      {"--warmup", into(o.warmup)},
+      {"--every", into(o.every)},
+      {"--lr", into(o.lr)},
+      {"--clip", into(o.clip)},
+      {"--prompt", into(o.prompt)},
+      {"--length", into(o.length)},
+      {"--top-k", into(o.top_k)},
+      {"--temperature", into(o.temperature)},
   };
   const std::map<std::string, bool*> flags = {{"--resume", &o.resume}, {"--no-cache", &o.no_cache}};
   for (int i = 1; i < argc; ++i) {

@@ -202,11 +202,8 @@ class Batches:
         held_out = max(len(tokens) // 20, context + 1)
         if len(tokens) < 2 * held_out:
             raise taut.ValueError(f"{len(tokens)} tokens are too few for a context of {context}")
-        largest = max(int(tokens[at : at + 2**24].max()) for at in range(0, len(tokens), 2**24))
-        if largest >= vocabulary:
-            raise taut.ValueError(f"the data has token {largest}; expected less than the vocabulary, {vocabulary}")
         self.parts = {"train": tokens[:-held_out], "unseen": tokens[-held_out:]}
-        self.context, self.seed, self.device = context, seed, device
+        self.context, self.vocabulary, self.seed, self.device = context, vocabulary, seed, device
 
     def take(self, part, step, count):
         """Inputs and targets (count, context) of a step."""
@@ -214,6 +211,9 @@ class Batches:
         generator = taut.Generator().manual_seed(1_000_003 * self.seed + step)
         firsts = taut.randint(0, len(tokens) - self.context, (count,), generator=generator)
         pieces = np.stack([tokens[first : first + self.context + 1] for first in firsts.tolist()])
+        # The model has more rows than the vocabulary, so that it would take some of those.
+        if pieces.max() >= self.vocabulary:
+            raise taut.ValueError(f"the data has token {pieces.max()}; expected less than the vocabulary, {self.vocabulary}")
         pieces = taut.from_numpy(pieces.astype(np.int64))
         if self.device.type == "cuda":
             pieces = pieces.pin_memory().to(self.device, non_blocking=True)
