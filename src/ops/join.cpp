@@ -5,6 +5,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
@@ -43,6 +44,7 @@ void check_joinable(const char* op, const Tensor& first, const Tensor& other, si
 }  // namespace
 
 Tensor cat(TensorList tensors, int64_t dim) {
+  const TraceScope scope(ScopeKind::op, "cat");
   TAUT_CHECK(!tensors.empty(), ValueError, "cat: expected at least one tensor");
   const Tensor* model = nullptr;
   DType dtype = tensors[0].dtype();

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "src/autograd/hot_mode.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::ops {
@@ -530,10 +532,24 @@ bool needs_float32(Pointwise op, Inputs inputs) {
   return output;
 }
 
+// Whether apply() was called by apply_in_scope(). A scope within apply() itself would make every op
+// pay for its end.
+constinit thread_local bool has_scope = false;
+
+[[gnu::noinline]] Tensor apply_in_scope(Pointwise op, std::initializer_list<Input> inputs,
+                                        std::initializer_list<double> parameters) {
+  const TraceScope scope(ScopeKind::op, functor_info(op).name);
+  has_scope = true;
+  return apply(op, inputs, parameters);
+}
+
 }  // namespace
 
 Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
              std::initializer_list<double> parameters) {
+  if (TAUT_UNLIKELY(is_traced()) && !std::exchange(has_scope, false)) {
+    return apply_in_scope(op, inputs, parameters);
+  }
   const Inputs span(inputs.begin(), inputs.size());
   const Parameters given(parameters);
   const double* values = given.values;
@@ -551,6 +567,7 @@ const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
                              std::initializer_list<double> parameters) {
   const Tensor& self = inputs.begin()->tensor();
   check_defined(functor_info(op).name, "self", self);
+  const TraceScope scope(ScopeKind::op, functor_info(op).name);
   const SafeInputs safe(self, Inputs(inputs.begin(), inputs.size()));
   const Inputs span(safe.inputs, inputs.size());
   const Parameters given(parameters);

@@ -33,6 +33,8 @@ FLOORS = {
     # A dataset shuffles, stacks and selects rows.
     "data": ["ops"],
     "io": ["core"],
+    # What all floors below tell it by way of base, core and autograd; io writes its files.
+    "profiler": ["ops", "autograd", "kernels/api", "io"],
     "onnx": ["ops", "nn", "autograd/graph"],
     "distributed": ["core", "autograd/graph"],
     "distributed/modules": ["distributed", "nn"],

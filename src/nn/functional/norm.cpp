@@ -7,6 +7,7 @@
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::nn::functional {
@@ -149,6 +150,7 @@ void check_normalized_shape(const char* op, const Tensor& input, const Dims& sha
 
 Tensor row_norm(const char* op, const Tensor& input, const Dims& shape, const Tensor& weight,
                 const Tensor& bias, double eps, bool centered) {
+  const TraceScope scope(ScopeKind::op, op);
   check_floating(op, input);
   check_normalized_shape(op, input, shape);
   const Tensor source = contiguous(input);
@@ -354,6 +356,7 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
     return ops::in_float32([](const auto&... x) { return group_norm(x...); }, input, num_groups,
                            weight, bias, eps);
   }
+  const TraceScope scope(ScopeKind::op, "group_norm");
   check_floating("group_norm", input);
   TAUT_CHECK(input.dim() >= 2, ShapeError, "group_norm: expected at least 2 dims; got shape ",
              input.shape());
@@ -390,6 +393,7 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
                   const Tensor& weight, const Tensor& bias, bool training, double momentum,
                   double eps) {
+  const TraceScope scope(ScopeKind::op, "batch_norm");
   check_floating("batch_norm", input);
   TAUT_CHECK(input.dim() >= 2, ShapeError, "batch_norm: expected at least 2 dims; got shape ",
              input.shape());

@@ -4,6 +4,7 @@
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -107,6 +108,7 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return softmax(x...); }, input, dim, dtype);
   }
+  const TraceScope scope(ScopeKind::op, "softmax");
   ops::check_defined("softmax", "input", input);
   const Tensor source = floating("softmax", input, dtype);
   const int at = normalize_dim("softmax", dim, source.dim());
@@ -118,6 +120,7 @@ Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype)
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return log_softmax(x...); }, input, dim, dtype);
   }
+  const TraceScope scope(ScopeKind::op, "log_softmax");
   ops::check_defined("log_softmax", "input", input);
   const Tensor source = floating("log_softmax", input, dtype);
   const int at = normalize_dim("log_softmax", dim, source.dim());
