@@ -45,8 +45,6 @@ void ModuleScope::open(const Module& module) {
   scope_.emplace(ScopeKind::module, calls.back().path.c_str());
 }
 
-void ModuleScope::close() {
-  calls.pop_back();
-}
+void ModuleScope::close() { calls.pop_back(); }
 
 }  // namespace taut::nn

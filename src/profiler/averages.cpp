@@ -230,13 +230,11 @@ Averages Trace::key_averages(GroupBy group_by, bool group_by_input_shape) const 
   }
   for (const Event& event : events) {
     if (event.parent < 0) result.self_cpu_time_total += event.duration();
-    result.has_flops = result.has_flops || event.flops > 0 || event.bytes > 0;
   }
   for (const DeviceEvent& event : device_events) {
     result.self_device_time_total += event.duration();
   }
-  result.has_memory = !memory_events.empty();
-  if (result.has_flops) result.peak_sources = floors.sources();
+  result.peak_sources = floors.sources();
   return result;
 }
 

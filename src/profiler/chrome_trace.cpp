@@ -104,11 +104,9 @@ class Writer {
   template <class TimedEvent>
   void add_bar(const char* category, int64_t process, int64_t thread, const TimedEvent& event,
                const std::string& arguments) {
-    add(concat("\"ph\": \"X\", \"cat\": \"", category,
-               "\", \"name\": ", io::quote_json(event.name), ", ", place(process, thread),
-               ", \"ts\": ", microseconds(event.start),
-               ", \"dur\": ", microseconds(event.end - event.start), ", \"args\": {", arguments,
-               "}"));
+    add(concat("\"ph\": \"X\", \"cat\": \"", category, "\", \"name\": ", io::quote_json(event.name),
+               ", ", place(process, thread), ", \"ts\": ", microseconds(event.start), ", \"dur\": ",
+               microseconds(event.end - event.start), ", \"args\": {", arguments, "}"));
   }
 
   void write_event(int position) {
@@ -147,14 +145,13 @@ class Writer {
   }
 
   void write_device_event(const DeviceEvent& event) {
-    std::string arguments =
-        concat("\"device\": ", event.device, ", \"stream\": ", event.stream,
-               ", \"correlation\": ", event.correlation);
+    std::string arguments = concat("\"device\": ", event.device, ", \"stream\": ", event.stream,
+                                   ", \"correlation\": ", event.correlation);
     if (event.event >= 0) {
       const Event& owner = trace_.events[static_cast<size_t>(event.event)];
-      arguments += concat(", \"External id\": ", event.event,
-                          ", \"Op\": ", io::quote_json(owner.name),
-                          ", \"Module\": ", io::quote_json(owner.module));
+      arguments +=
+          concat(", \"External id\": ", event.event, ", \"Op\": ", io::quote_json(owner.name),
+                 ", \"Module\": ", io::quote_json(owner.module));
     }
     if (event.graph != 0) arguments += concat(", \"graph id\": ", event.graph);
     if (event.kind == DeviceEvent::Kind::kernel) {
@@ -165,9 +162,9 @@ class Writer {
     } else {
       arguments += concat(", \"bytes\": ", event.bytes);
       if (event.duration() > 0) {
-        arguments += concat(", \"memory bandwidth (GB/s)\": ",
-                            static_cast<double>(event.bytes) /
-                                static_cast<double>(event.duration()));
+        arguments +=
+            concat(", \"memory bandwidth (GB/s)\": ",
+                   static_cast<double>(event.bytes) / static_cast<double>(event.duration()));
       }
     }
     add_bar(category_of(event.kind), event.device, event.stream, event, arguments);
@@ -204,8 +201,8 @@ class Writer {
 
   void write_memory() {
     for (const MemoryEvent& memory : trace_.memory_events) {
-      add(concat("\"ph\": \"C\", \"name\": \"memory of ", memory.device, "\", ",
-                 place(process_, 0), ", \"ts\": ", microseconds(memory.time),
+      add(concat("\"ph\": \"C\", \"name\": \"memory of ", memory.device, "\", ", place(process_, 0),
+                 ", \"ts\": ", microseconds(memory.time),
                  ", \"args\": {\"allocated\": ", memory.allocated, "}"));
     }
   }

@@ -1,7 +1,6 @@
 // CUPTI's activity records: kernels, copies, fills, and the calls that launched them.
 
 #include "src/profiler/cupti.h"
-
 #include "taut/core/cuda.h"
 
 // A toolkit may come without CUPTI; what is here then says so.
@@ -50,19 +49,20 @@ constexpr size_t kBufferBytes = size_t{4} << 20;
 constexpr size_t kBufferAlignment = 8;  // ACTIVITY_RECORD_ALIGNMENT of CUPTI's manual
 constexpr auto kOwnIds = CUPTI_EXTERNAL_CORRELATION_KIND_CUSTOM0;
 
-constexpr std::array kKinds = {
-    CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL, CUPTI_ACTIVITY_KIND_MEMCPY,
-    CUPTI_ACTIVITY_KIND_MEMCPY2,           CUPTI_ACTIVITY_KIND_MEMSET,
-    CUPTI_ACTIVITY_KIND_RUNTIME,           CUPTI_ACTIVITY_KIND_DRIVER,
-    CUPTI_ACTIVITY_KIND_EXTERNAL_CORRELATION};
+constexpr std::array kKinds = {CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL,
+                               CUPTI_ACTIVITY_KIND_MEMCPY,
+                               CUPTI_ACTIVITY_KIND_MEMCPY2,
+                               CUPTI_ACTIVITY_KIND_MEMSET,
+                               CUPTI_ACTIVITY_KIND_RUNTIME,
+                               CUPTI_ACTIVITY_KIND_DRIVER,
+                               CUPTI_ACTIVITY_KIND_EXTERNAL_CORRELATION};
 
 // The functions of the library, which must be of the toolkit's major version.
 struct Functions {
   std::string name = concat("libcupti.so.", CUDART_VERSION / 1000);
-  kernels::cuda::CudaLibrary library{
-      "CUPTI",
-      {name.c_str(), concat("/usr/local/cuda/lib64/", name).c_str(),
-       concat("/usr/local/cuda/extras/CUPTI/lib64/", name).c_str()}};
+  kernels::cuda::CudaLibrary library{"CUPTI",
+                                     {name.c_str(), concat("/usr/local/cuda/lib64/", name).c_str(),
+                                      concat("/usr/local/cuda/extras/CUPTI/lib64/", name).c_str()}};
   decltype(&::cuptiActivityRegisterCallbacks) register_callbacks;
   decltype(&::cuptiActivityEnable) enable;
   decltype(&::cuptiActivityDisable) disable;
@@ -96,11 +96,11 @@ struct Functions {
     result_text(result, &text);
     const bool is_forbidden = result == CUPTI_ERROR_INSUFFICIENT_PRIVILEGES ||
                               result == CUPTI_ERROR_VIRTUALIZED_DEVICE_INSUFFICIENT_PRIVILEGES;
-    detail::raise<CudaError>(
-        call, ": ", text == nullptr ? "unknown error" : text, " (", static_cast<int>(result), ")",
-        is_forbidden ? "; the driver lets only administrators profile: see "
-                       "developer.nvidia.com/ERR_NVGPUCTRPERM"
-                     : "");
+    detail::raise<CudaError>(call, ": ", text == nullptr ? "unknown error" : text, " (",
+                             static_cast<int>(result), ")",
+                             is_forbidden ? "; the driver lets only administrators profile: see "
+                                            "developer.nvidia.com/ERR_NVGPUCTRPERM"
+                                          : "");
   }
 };
 
@@ -172,13 +172,24 @@ const char* direction_name(uint8_t kind) {
 
 // Calls that ask and never wait, of which there are many and to which nobody looks.
 bool is_noise(std::string_view name) {
-  constexpr std::string_view kNames[] = {
-      "cudaGetDevice",           "cudaSetDevice",        "cudaGetLastError",
-      "cudaPeekAtLastError",     "cudaDeviceGetAttribute", "cudaStreamIsCapturing",
-      "cudaStreamGetCaptureInfo", "cudaEventQuery",      "cudaFuncGetAttributes",
-      "cuCtxGetCurrent",         "cuCtxGetDevice",       "cuCtxPushCurrent",
-      "cuCtxPopCurrent",         "cuDeviceGetAttribute", "cuStreamGetCaptureInfo",
-      "cuStreamIsCapturing",     "cuDevicePrimaryCtxGetState", "cuGetProcAddress"};
+  constexpr std::string_view kNames[] = {"cudaGetDevice",
+                                         "cudaSetDevice",
+                                         "cudaGetLastError",
+                                         "cudaPeekAtLastError",
+                                         "cudaDeviceGetAttribute",
+                                         "cudaStreamIsCapturing",
+                                         "cudaStreamGetCaptureInfo",
+                                         "cudaEventQuery",
+                                         "cudaFuncGetAttributes",
+                                         "cuCtxGetCurrent",
+                                         "cuCtxGetDevice",
+                                         "cuCtxPushCurrent",
+                                         "cuCtxPopCurrent",
+                                         "cuDeviceGetAttribute",
+                                         "cuStreamGetCaptureInfo",
+                                         "cuStreamIsCapturing",
+                                         "cuDevicePrimaryCtxGetState",
+                                         "cuGetProcAddress"};
   for (const std::string_view noise : kNames) {
     if (name == noise) return true;
   }

@@ -105,9 +105,8 @@ MemoryPeak Trace::memory_peak(Device device) const {
   if (peak.bytes > known) {
     peak.holders.push_back({"before the profile", "", peak.bytes - known, 0});
   }
-  std::stable_sort(
-      peak.holders.begin(), peak.holders.end(),
-      [](const MemoryHolder& a, const MemoryHolder& b) { return a.bytes > b.bytes; });
+  std::stable_sort(peak.holders.begin(), peak.holders.end(),
+                   [](const MemoryHolder& a, const MemoryHolder& b) { return a.bytes > b.bytes; });
   return peak;
 }
 

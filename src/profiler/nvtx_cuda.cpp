@@ -1,5 +1,4 @@
 #include "src/profiler/nvtx.h"
-
 #include "taut/profiler/profiler.h"
 
 #if __has_include(<nvtx3/nvToolsExt.h>)

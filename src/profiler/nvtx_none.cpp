@@ -1,7 +1,6 @@
 // A build without CUDA has no NVTX.
 
 #include "src/profiler/nvtx.h"
-
 #include "taut/profiler/profiler.h"
 
 namespace taut::profiler {

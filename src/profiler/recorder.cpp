@@ -38,8 +38,8 @@ struct ThreadLog {
   std::mutex mutex;
   uint32_t session = 0;
   int64_t thread = syscall(SYS_gettid);
-  bool is_orphan = false;  // its thread has ended
-  std::deque<Entry> entries;  // which stay where they are as more come
+  bool is_orphan = false;      // its thread has ended
+  std::deque<Entry> entries;   // which stay where they are as more come
   std::vector<uint32_t> open;  // positions of the entries that have not ended
   std::vector<MemoryEvent> memory;
   int64_t lost = 0;
@@ -345,16 +345,16 @@ void take_log(ThreadLog& log, uint32_t session, int64_t now, Recording& recordin
   const int64_t origin = recorder().origin;
   for (Entry& entry : log.entries) {
     Event& event = entry.event;
-    if (event.end < 0) event.end = now;  // it has not ended
-    event.start -= origin;
-    event.end -= origin;
+    // What has not ended, or ended while the recording did, ends with it.
+    event.start = std::min(event.start, now) - origin;
+    event.end = (event.end < 0 ? now : std::min(event.end, now)) - origin;
     if (event.parent >= 0) event.parent += base;
     recording.external_ids.push_back(entry.external_id);
     recording.direct_bytes.push_back(entry.direct_bytes);
     recording.events.push_back(std::move(event));
   }
   for (MemoryEvent& event : log.memory) {
-    event.time -= origin;
+    event.time = std::min(event.time, now) - origin;
     if (event.event >= 0) event.event += base;
     recording.memory.push_back(event);
   }

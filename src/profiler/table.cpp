@@ -34,7 +34,8 @@ constexpr SortField kFields[] = {
     {"cuda_time_total", value_of<&AverageRow::device_time_total>},
     {"self_cuda_time_total", value_of<&AverageRow::self_device_time_total>},
     {"cpu_time", [](const AverageRow& row) { return average(row.cpu_time_total, row.count); }},
-    {"device_time", [](const AverageRow& row) { return average(row.device_time_total, row.count); }},
+    {"device_time",
+     [](const AverageRow& row) { return average(row.device_time_total, row.count); }},
     {"cuda_time", [](const AverageRow& row) { return average(row.device_time_total, row.count); }},
     {"count", value_of<&AverageRow::count>},
     {"flops", value_of<&AverageRow::flops>},
@@ -77,13 +78,25 @@ std::string bytes_text(int64_t bytes) {
 }
 
 std::string part_text(int64_t part, int64_t whole) {
-  return whole == 0 ? "-" : formatted("%.2f%%", 100.0 * static_cast<double>(part) /
-                                                    static_cast<double>(whole));
+  return whole == 0
+             ? "-"
+             : formatted("%.2f%%", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+// A unit that shows the largest of some amounts with digits before the point.
+struct Unit {
+  const char* prefix;
+  double size;
+};
+Unit unit_for(double largest) {
+  if (largest >= 1e12) return {"T", 1e12};
+  if (largest >= 1e9) return {"G", 1e9};
+  return {"M", 1e6};
 }
 
 // "-" for what is not known.
-std::string rate_text(double rate, double unit) {
-  return rate == 0 ? "-" : formatted("%.3f", rate / unit);
+std::string rate_text(double rate, const Unit& unit) {
+  return rate == 0 ? "-" : formatted("%.3f", rate / unit.size);
 }
 std::string share_text(double share) { return share == 0 ? "-" : formatted("%.1f%%", 100 * share); }
 
@@ -93,7 +106,9 @@ size_t width_of(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-std::string shortened(const std::string& text, int64_t limit) {
+// On one line, and no wider than the limit.
+std::string shortened(std::string text, int64_t limit) {
+  std::replace_if(text.begin(), text.end(), [](char c) { return c >= 0 && c < ' '; }, ' ');
   if (limit < 0 || width_of(text) <= static_cast<size_t>(limit)) return text;
   size_t end = 0;
   size_t characters = 0;
@@ -141,9 +156,12 @@ class TextTable {
 struct Columns {
   bool cpu;
   bool device;
-  bool memory;
+  bool cpu_memory;
+  bool cuda_memory;
   bool flops;
   bool shapes;
+  Unit flops_unit;
+  Unit rate_unit;
 
   std::vector<std::string> headings() const {
     std::vector<std::string> cells = {"Name"};
@@ -152,9 +170,14 @@ struct Columns {
     };
     if (cpu) add({"Self CPU %", "Self CPU", "CPU total %", "CPU total", "CPU time avg"});
     if (device) add({"Self CUDA", "Self CUDA %", "CUDA total", "CUDA time avg"});
-    if (memory) add({"CPU Mem", "Self CPU Mem", "CUDA Mem", "Self CUDA Mem"});
+    if (cpu_memory) add({"CPU Mem", "Self CPU Mem"});
+    if (cuda_memory) add({"CUDA Mem", "Self CUDA Mem"});
     add({"# of Calls"});
-    if (flops) add({"TFLOPs", "TFLOP/s", "% of peak", "GB/s", "% of peak"});
+    if (flops) {
+      cells.push_back(concat(flops_unit.prefix, "FLOPs"));
+      cells.push_back(concat(rate_unit.prefix, "FLOP/s"));
+      add({"% of peak", "GB/s", "% of peak"});
+    }
     if (shapes) add({"Input Shapes"});
     return cells;
   }
@@ -174,17 +197,18 @@ struct Columns {
     if (device) {
       add({time_text(row.self_device_time_total),
            part_text(row.self_device_time_total, all.self_device_time_total),
-           time_text(row.device_time_total),
-           time_text(average(row.device_time_total, row.count))});
+           time_text(row.device_time_total), time_text(average(row.device_time_total, row.count))});
     }
-    if (memory) {
-      add({bytes_text(row.cpu_memory_usage), bytes_text(row.self_cpu_memory_usage),
-           bytes_text(row.cuda_memory_usage), bytes_text(row.self_cuda_memory_usage)});
+    if (cpu_memory) {
+      add({bytes_text(row.cpu_memory_usage), bytes_text(row.self_cpu_memory_usage)});
+    }
+    if (cuda_memory) {
+      add({bytes_text(row.cuda_memory_usage), bytes_text(row.self_cuda_memory_usage)});
     }
     add({concat(row.count)});
     if (flops) {
-      add({rate_text(row.flops, 1e12), rate_text(row.flops_per_second(), 1e12),
-           share_text(row.flops_share()), rate_text(row.bytes_per_second(), 1e9),
+      add({rate_text(row.flops, flops_unit), rate_text(row.flops_per_second(), rate_unit),
+           share_text(row.flops_share()), rate_text(row.bytes_per_second(), {"G", 1e9}),
            share_text(row.bytes_share())});
     }
     if (shapes) add({row.input_shapes});
@@ -194,12 +218,25 @@ struct Columns {
 
 Columns columns_for(const Averages& all) {
   const auto has = [&](auto test) { return std::any_of(all.rows.begin(), all.rows.end(), test); };
+  double flops = 0;
+  double rate = 0;
+  for (const AverageRow& row : all.rows) {
+    flops = std::max(flops, row.flops);
+    rate = std::max(rate, row.flops_per_second());
+  }
   return {
       .cpu = has([](const AverageRow& row) { return row.cpu_time_total > 0; }),
       .device = all.self_device_time_total > 0,
-      .memory = all.has_memory,
+      .cpu_memory = has([](const AverageRow& row) {
+        return row.self_cpu_memory_usage != 0 || row.cpu_memory_usage != 0;
+      }),
+      .cuda_memory = has([](const AverageRow& row) {
+        return row.self_cuda_memory_usage != 0 || row.cuda_memory_usage != 0;
+      }),
       .flops = has([](const AverageRow& row) { return row.flops > 0 || row.bytes > 0; }),
       .shapes = has([](const AverageRow& row) { return !row.input_shapes.empty(); }),
+      .flops_unit = unit_for(flops),
+      .rate_unit = unit_for(rate),
   };
 }
 

@@ -7,6 +7,6 @@
 
 namespace taut::profiler {
 
-Trace build_trace(Recording recording, CuptiRecording gpus);
+TAUT_API Trace build_trace(Recording recording, CuptiRecording gpus);
 
 }  // namespace taut::profiler

@@ -39,9 +39,7 @@ TAUT_API extern constinit std::atomic<const TraceSink*> trace_sink;
 inline void set_trace_sink(const TraceSink* sink) {
   detail::trace_sink.store(sink, std::memory_order_release);
 }
-inline const TraceSink* trace_sink() {
-  return detail::trace_sink.load(std::memory_order_acquire);
-}
+inline const TraceSink* trace_sink() { return detail::trace_sink.load(std::memory_order_acquire); }
 /// Whether somebody watches.
 inline bool is_traced() { return detail::trace_sink.load(std::memory_order_relaxed) != nullptr; }
 
@@ -76,7 +74,9 @@ class TraceScope {
 
  private:
   uint64_t begin(ScopeKind kind, const char* name) const { return sink_->begin(kind, name, 0); }
-  uint64_t begin(ScopeKind kind, const std::string& name) const { return begin(kind, name.c_str()); }
+  uint64_t begin(ScopeKind kind, const std::string& name) const {
+    return begin(kind, name.c_str());
+  }
 
   const TraceSink* sink_;
   uint64_t token_;  // set where there is a sink

@@ -51,7 +51,7 @@ struct AverageRow {
 struct TableOptions {
   /// A field of AverageRow, largest first; "cuda_time_total" is the same as "device_time_total".
   /// Empty: self_device_time_total where there was a GPU, self_cpu_time_total otherwise.
-  std::string sort_by;
+  std::string sort_by = {};
   int64_t row_limit = 100;  // -1 for all
   int64_t max_name_column_width = 55;
 };
@@ -61,8 +61,6 @@ class TAUT_API Averages {
   std::vector<AverageRow> rows;
   int64_t self_cpu_time_total = 0;  // of the whole profile
   int64_t self_device_time_total = 0;
-  bool has_flops = false;  // which columns there are something for
-  bool has_memory = false;
   /// Where the peaks that shares refer to come from, a line for each device.
   std::vector<std::string> peak_sources;
 

@@ -32,11 +32,11 @@ struct Event {
   /// Of the inputs, when shapes are recorded. The shape of an undefined tensor is empty.
   std::vector<std::vector<int64_t>> input_shapes;
   std::vector<DType> input_dtypes;
-  Device device;                  // where it computed
-  DType dtype = DType::float32;   // and in what
-  double flops = 0;               // floating-point operations of its own
-  double bytes = 0;               // read and written by itself
-  int64_t cpu_memory = 0;         // bytes allocated less bytes freed by itself
+  Device device;                 // where it computed
+  DType dtype = DType::float32;  // and in what
+  double flops = 0;              // floating-point operations of its own
+  double bytes = 0;              // read and written by itself
+  int64_t cpu_memory = 0;        // bytes allocated less bytes freed by itself
   int64_t cuda_memory = 0;
   std::vector<int> device_events;  // what it put on GPUs itself: positions
 
@@ -58,9 +58,9 @@ struct DeviceEvent {
   int64_t bytes = 0;         // of a copy or a fill
   int grid[3] = {0, 0, 0};
   int block[3] = {0, 0, 0};
-  int registers = 0;           // of each thread
-  int64_t shared_memory = 0;   // bytes of each block
-  uint32_t graph = 0;          // the captured graph that it is part of, 0 for none
+  int registers = 0;          // of each thread
+  int64_t shared_memory = 0;  // bytes of each block
+  uint32_t graph = 0;         // the captured graph that it is part of, 0 for none
 
   int64_t duration() const { return end - start; }
 };

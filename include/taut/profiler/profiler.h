@@ -46,9 +46,9 @@ struct ProfileOptions {
   /// why in `warnings`.
   bool cuda = true;
   /// Without one everything from start() to stop() is recorded.
-  Schedule schedule;
+  Schedule schedule = {};
   /// Called at the end of each cycle with the profile, whose trace() is the cycle's.
-  Callback<void(Profile& profile)> on_trace_ready;
+  Callback<void(Profile& profile)> on_trace_ready = {};
   bool record_shapes = false;
   bool profile_memory = false;
   bool with_flops = true;

@@ -18,8 +18,8 @@ struct MemoryHolder {
 };
 
 struct MemoryPeak {
-  int64_t time = 0;   // nanoseconds since the profile began
-  int64_t bytes = 0;  // allocated in all
+  int64_t time = 0;                   // nanoseconds since the profile began
+  int64_t bytes = 0;                  // allocated in all
   std::vector<MemoryHolder> holders;  // the largest first
 };
 
