@@ -2,10 +2,10 @@
 
 #include "src/profiler/cupti.h"
 #include "taut/core/cuda.h"
+#include "taut/core/cuda_graph.h"
 
-// A toolkit may come without CUPTI; what is here then says so.
-#if __has_include(<cupti.h>)
-#define TAUT_HAS_CUPTI 1
+// Set by the build where it found cupti.h; what is here without says so.
+#if defined(TAUT_HAS_CUPTI)
 #include <cuda.h>
 #include <cuda_runtime.h>
 #include <cupti.h>
@@ -23,13 +23,11 @@
 #include "src/core/cuda/launch_context.h"
 #include "src/profiler/recorder.h"
 #include "taut/base/check.h"
-#else
-#define TAUT_HAS_CUPTI 0
 #endif
 
 namespace taut::profiler {
 
-#if TAUT_HAS_CUPTI
+#if defined(TAUT_HAS_CUPTI)
 
 namespace {
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/core/cuda_runtime.h"
 #include "src/core/memory_trace.h"
 #include "src/profiler/cupti.h"
 #include "src/profiler/nvtx.h"
@@ -332,7 +333,7 @@ std::map<int, int64_t> allocated_now() {
   std::map<int, int64_t> result{{device_key(kCPU), memory_stats(kCPU).allocated}};
   for (int i = 0; i < cuda::device_count(); ++i) {
     const Device device(DeviceType::cuda, i);
-    result[device_key(device)] = memory_stats(device).allocated;
+    if (cuda::has_memory(device)) result[device_key(device)] = memory_stats(device).allocated;
   }
   return result;
 }

@@ -138,6 +138,9 @@ Block allocate(Device device, size_t bytes) {
 }
 
 MemoryStats memory_stats(Device device) { return allocator_of(device).stats(); }
+bool has_memory(Device device) {
+  return slots[device.index()].allocator.load(std::memory_order_acquire) != nullptr;
+}
 void reset_peak_memory_stats(Device device) { allocator_of(device).reset_peaks(); }
 void empty_cache(Device device) { allocator_of(device).empty_cache(); }
 
