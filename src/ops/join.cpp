@@ -221,6 +221,7 @@ void flip_backward(BackwardContext& context) {
 }  // namespace
 
 Tensor flip(const Tensor& input, const Dims& dims) {
+  const TraceScope scope(ScopeKind::op, "flip");
   const Dims chosen = normalize_dims("flip", dims, input.dim());
   Tensor output = ops::allocate(input.shape(), input.dtype(), input.device());
   if (output.numel() > 0) {
