@@ -66,9 +66,9 @@ py::dict dict_of(const Event& event) {
       "end"_a = microseconds(event.end), "thread"_a = event.thread, "parent"_a = event.parent,
       "forward"_a = event.forward, "sequence_nr"_a = event.sequence, "module"_a = event.module,
       "input_shapes"_a = event.input_shapes, "input_dtypes"_a = event.input_dtypes,
-      "device"_a = event.device, "dtype"_a = event.dtype, "flops"_a = event.flops, "bytes"_a = event.bytes,
-      "cpu_memory_usage"_a = event.cpu_memory, "device_memory_usage"_a = event.cuda_memory,
-      "device_events"_a = event.device_events);
+      "device"_a = event.device, "dtype"_a = event.dtype, "flops"_a = event.flops,
+      "bytes"_a = event.bytes, "cpu_memory_usage"_a = event.cpu_memory,
+      "device_memory_usage"_a = event.cuda_memory, "device_events"_a = event.device_events);
 }
 
 py::dict dict_of(const DeviceEvent& event) {
