@@ -35,13 +35,14 @@ def parse():
     train = commands.add_parser("train", help="trains and writes checkpoints")
     train.add_argument("--data", required=True, type=Path, help="folder of pictures by class, or of IDX files")
     train.add_argument("--depth", type=int, choices=DEPTHS, default=18, help="layers of the network (18)")
-    train.add_argument("--size", type=int, help="pixels along each side that the network sees (224; 28 for IDX files)")
+    train.add_argument("--size", type=int, help="pixels along each side that the network sees (224; those of IDX files)")
     train.add_argument("--epochs", type=int, help="how often to go through the training set (90; 15 for IDX files)")
     train.add_argument("--batch", type=int, default=256, help="pictures in a batch (256)")
     train.add_argument("--lr", type=float, help="highest learning rate (0.1 for each 256 pictures of a batch)")
     train.add_argument("--weight-decay", type=float, default=5e-4, help="of weights, not of norms and biases (0.0005)")
     train.add_argument("--workers", type=int, default=8, help="threads that read pictures (8)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    train.add_argument("--stop", type=int, help="end behind this epoch, as if more were to come")
     train.add_argument("--seed", type=int, default=1, help="seed of weights, order and augmentation (1)")
     train.add_argument("--losses", help="where the loss of every batch goes, one in a line")
     classify = commands.add_parser("classify", help="tells what is on pictures")
@@ -191,6 +192,10 @@ class Folder(Dataset):
         return taut.from_numpy(np.stack(pictures)), taut.tensor([self.pictures[index][1] for index in indices])
 
 
+def holds_idx_files(folder):
+    return any(folder.glob("train-images-idx3-ubyte*"))
+
+
 class IdxFiles(Dataset):
     """MNIST or Fashion-MNIST; in training each picture is moved by up to 2 pixels and perhaps mirrored."""
 
@@ -203,8 +208,9 @@ class IdxFiles(Dataset):
 
         stem = "train" if is_training else "t10k"
         self.pictures, self.labels = read(f"{stem}-images-idx3-ubyte"), read(f"{stem}-labels-idx1-ubyte")
-        if self.pictures.shape[1:] != (size, size):
-            raise taut.ValueError(f"{folder}: pictures are {self.pictures.shape[1:]}; expected {(size, size)}")
+        self.size = size or self.pictures.shape[1]
+        if self.pictures.shape[1:] != (self.size, self.size):
+            raise taut.ValueError(f"{folder}: pictures are {self.pictures.shape[1:]}; expected {(self.size, self.size)}")
         self.classes = [str(label) for label in range(int(self.labels.max()) + 1)]
         self.is_training = is_training
 
@@ -224,9 +230,10 @@ class IdxFiles(Dataset):
 
 def datasets(options):
     """What to train on, what to test on."""
-    if any(options.data.glob("train-images-idx3-ubyte*")):
+    if holds_idx_files(options.data):
         return [IdxFiles(options.data, options.size, is_training) for is_training in (True, False)]
-    train, test = Folder(options.data / "train", options.size, True), Folder(options.data / "val", options.size, False)
+    size = options.size or 224
+    train, test = Folder(options.data / "train", size, True), Folder(options.data / "val", size, False)
     if test.classes != train.classes:
         raise taut.ValueError(f"{options.data}: train has the classes {train.classes}, val has {test.classes}")
     return train, test
@@ -346,11 +353,10 @@ def on_device(model, device):
 def train(options):
     device = taut.device(options.device)
     taut.manual_seed(options.seed)
-    is_idx = any(options.data.glob("train-images-idx3-ubyte*"))
-    options.size = options.size or (28 if is_idx else 224)
-    options.epochs = options.epochs or (15 if is_idx else 90)
+    options.epochs = options.epochs or (15 if holds_idx_files(options.data) else 90)
     options.lr = options.lr or 0.1 * options.batch / 256
     data, test = datasets(options)
+    options.size = data.size
     print(f"{len(data)} pictures of {len(data.classes)} classes to learn from, {len(test)} to test on")
 
     kept = Checkpoint(options.checkpoint) if options.resume else None
@@ -369,7 +375,7 @@ def train(options):
     test_loader = DataLoader(test, options.batch, num_workers=options.workers, collate_fn=lambda batch: batch)
 
     log, first = [], 0 if kept is None else kept.epoch
-    for epoch in range(first, options.epochs):
+    for epoch in range(first, options.stop or options.epochs):
         # The order and the pieces of an epoch follow from the seed and its number, so that nothing need be kept to go on.
         generator = taut.Generator().manual_seed(1_000_003 * options.seed + epoch)
         loader = DataLoader(
@@ -395,7 +401,6 @@ def train(options):
     print(f"model: {options.checkpoint}; what is on a picture: resnet.py classify picture.jpg")
 
 
-@taut.inference_mode()
 def classify(options):
     device = taut.device(options.device)
     kept = Checkpoint(options.checkpoint)
@@ -406,7 +411,7 @@ def classify(options):
         pixels = middle(opened(path), kept.size)
         if kept.channels == 1:
             pixels = pixels.mean(0, keepdims=True).astype(np.uint8)
-        with precision:
+        with taut.inference_mode(), precision:
             logits = model(inputs(taut.from_numpy(pixels[None])))
         shares, classes = logits.to(taut.float32).softmax(1)[0].topk(min(options.top, len(kept.classes)))
         told = ", ".join(f"{kept.classes[index]} {100 * share:.1f} %" for share, index in zip(shares.tolist(), classes.tolist()))
