@@ -28,9 +28,9 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const PlanePoint<Int> out = w.output_point(i);
-    const T* plane = input + out.plane * w.input_plane();
+    const T* plane = input + w.input_begin(out);
     Compute<T> sum = 0;
-    visit_window(w, out, [&](Int position) { sum += widen(plane[position]); });
+    visit_window(w, out, [&](Int position) { sum += widen(plane[position * w.inner]); });
     output[i] = narrow<T>(sum / divisor.of<Compute<T>>(w, out));
   }
 }
@@ -44,10 +44,10 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const PlanePoint<Int> in = w.input_point(i);
-    const T* plane = grad_output + in.plane * w.output_plane();
+    const T* plane = grad_output + w.output_begin(in);
     Compute<T> sum = 0;
     visit_covering(w, in, [&](const PlanePoint<Int>& out) {
-      sum += widen(plane[out.position]) / divisor.of<Compute<T>>(w, out);
+      sum += widen(plane[out.position * w.inner]) / divisor.of<Compute<T>>(w, out);
     });
     grad_input[i] = narrow<T>(sum);
   }
@@ -71,7 +71,7 @@ void avg_pool(const AvgPoolArgs& args) {
   const int64_t n = args.planes * args.shape.output_size.numel();
   if (n == 0) return;
   const Divisor divisor{args.count_include_pad, args.divisor_override};
-  with_windows(args.shape, [&]<class Windows>(const Windows& windows) {
+  with_windows(args.shape, args.inner, [&]<class Windows>(const Windows& windows) {
     visit_floating("avg_pool", args.dtype, [&]<class T>(TypeTag<T>) {
       launch_kernel(avg_pool_kernel<T, Windows>, {blocks_for(n), kThreads}, windows, divisor,
                     static_cast<const T*>(args.input), static_cast<T*>(args.output), n);
@@ -82,14 +82,15 @@ void avg_pool(const AvgPoolArgs& args) {
 
 void avg_pool_backward(const AvgPoolBackwardArgs& args) {
   const Divisor divisor{args.count_include_pad, args.divisor_override};
-  with_windows(args.shape, [&]<class Windows>(const Windows& windows) {
+  with_windows(args.shape, args.inner, [&]<class Windows>(const Windows& windows) {
     run_avg_pool_backward("avg_pool_backward", args, windows, divisor);
   });
 }
 
 void adaptive_avg_pool_backward(const AdaptiveAvgPoolBackwardArgs& args) {
   run_avg_pool_backward("adaptive_avg_pool_backward", args,
-                        adaptive_windows(args.input_size, args.output_size), Divisor{true, 0});
+                        adaptive_windows(args.input_size, args.output_size, args.inner),
+                        Divisor{true, 0});
 }
 
 }  // namespace taut::kernels::cuda

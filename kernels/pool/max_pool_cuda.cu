@@ -15,11 +15,11 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const PlanePoint<Int> out = w.output_point(i);
-    const T* plane = input + out.plane * w.input_plane();
+    const T* plane = input + w.input_begin(out);
     Compute<T> largest = lowest_of<Compute<T>>();
     Int best = -1;
     visit_window(w, out, [&](Int position) {
-      const Compute<T> value = widen(plane[position]);
+      const Compute<T> value = widen(plane[position * w.inner]);
       if (value > largest || value != value || best < 0) {
         largest = value;
         best = position;
@@ -39,12 +39,11 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const PlanePoint<Int> in = w.input_point(i);
-    const int64_t plane = in.plane * w.output_plane();
+    const int64_t plane = w.output_begin(in);
     Compute<T> sum = 0;
     visit_covering(w, in, [&](const PlanePoint<Int>& out) {
-      if (indices[plane + out.position] == in.position) {
-        sum += widen(grad_output[plane + out.position]);
-      }
+      const int64_t at = plane + out.position * w.inner;
+      if (indices[at] == in.position) sum += widen(grad_output[at]);
     });
     grad_input[i] = narrow<T>(sum);
   }
@@ -66,7 +65,7 @@ void run_max_pool_backward(const MaxPoolBackwardArgs& args, const Windows& windo
 void max_pool(const MaxPoolArgs& args) {
   const int64_t n = args.planes * args.shape.output_size.numel();
   if (n == 0) return;
-  with_windows(args.shape, [&]<class Windows>(const Windows& windows) {
+  with_windows(args.shape, args.inner, [&]<class Windows>(const Windows& windows) {
     visit_numeric("max_pool", args.dtype, [&]<class T>(TypeTag<T>) {
       launch_kernel(max_pool_kernel<T, Windows>, {blocks_for(n), kThreads}, windows,
                     static_cast<const T*>(args.input), static_cast<T*>(args.output), args.indices,
@@ -79,9 +78,11 @@ void max_pool(const MaxPoolArgs& args) {
 IndexResult max_pool_backward(const MaxPoolBackwardArgs& args) {
   if (args.planes * args.input_plane == 0) return {};
   if (args.shape.kernel_size.empty()) {
-    run_max_pool_backward(args, adaptive_windows(args.shape.input_size, args.shape.output_size));
+    run_max_pool_backward(
+        args, adaptive_windows(args.shape.input_size, args.shape.output_size, args.inner));
   } else {
-    with_windows(args.shape, [&](const auto& windows) { run_max_pool_backward(args, windows); });
+    with_windows(args.shape, args.inner,
+                 [&](const auto& windows) { run_max_pool_backward(args, windows); });
   }
   return {};
 }

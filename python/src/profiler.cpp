@@ -241,20 +241,16 @@ void bind_trace(py::module_& module) {
           "device"_a = kCPU);
 }
 
+// A function of Python that gives the number of an action.
 Schedule schedule_of(const py::object& function) {
   if (function.is_none()) return {};
   return [function = PyRef(function)](int64_t step) {
     const Locked locked;
-    return function.get()(step).cast<ProfilerAction>();
+    return static_cast<ProfilerAction>(function.get()(step).cast<int>());
   };
 }
 
 void bind_profile(py::module_& module) {
-  py::enum_<ProfilerAction>(module, "ProfilerAction", "What a step of a profiled loop is for.")
-      .value("NONE", ProfilerAction::none)
-      .value("WARMUP", ProfilerAction::warmup)
-      .value("RECORD", ProfilerAction::record)
-      .value("RECORD_AND_SAVE", ProfilerAction::record_and_save);
   py::class_<Profile>(module, "Profile")
       .def(py::init([](bool cpu, bool cuda, const py::object& schedule,
                        const py::object& on_trace_ready, bool record_shapes, bool profile_memory,
@@ -290,7 +286,7 @@ void bind_profile(py::module_& module) {
                                         .active = active,
                                         .repeat = repeat,
                                         .skip_first = skip_first});
-        return py::cpp_function([plan](int64_t step) { return plan(step); }, "step"_a);
+        return py::cpp_function([plan](int64_t step) { return static_cast<int>(plan(step)); });
       },
       py::kw_only(), "wait"_a, "warmup"_a, "active"_a, "repeat"_a = 0, "skip_first"_a = 0);
 }

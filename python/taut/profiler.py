@@ -24,9 +24,17 @@ __all__ = [
 ]
 
 _profiler = _C._profiler
-ProfilerAction = _profiler.ProfilerAction
 FunctionEventAvg = _profiler.FunctionEventAvg
 EventList = _profiler.EventList
+
+
+class ProfilerAction(enum.Enum):
+    """What a step of a profiled loop is for; the last step of a cycle is RECORD_AND_SAVE."""
+
+    NONE = 0
+    WARMUP = 1
+    RECORD = 2
+    RECORD_AND_SAVE = 3
 
 
 class ProfilerActivity(enum.Enum):
@@ -70,7 +78,22 @@ def schedule(*, wait, warmup, active, repeat=0, skip_first=0):
     After skip_first steps, cycles of `wait` steps with nothing, `warmup` steps that are recorded and thrown away, and `active`
     ones that are kept; `repeat` cycles, or with 0 for as long as the loop runs.
     """
-    return _profiler.schedule(wait=wait, warmup=warmup, active=active, repeat=repeat, skip_first=skip_first)
+    plan = _profiler.schedule(wait=wait, warmup=warmup, active=active, repeat=repeat, skip_first=skip_first)
+    return lambda step: ProfilerAction(plan(step))
+
+
+def _numbered(schedule):
+    """A schedule as C++ takes it, or None."""
+    if schedule is None:
+        return None
+
+    def number_of(step):
+        action = schedule(step)
+        if not isinstance(action, ProfilerAction):
+            raise TypeError(f"profile: a schedule must return a ProfilerAction; got {action!r} for step {step}")
+        return action.value
+
+    return number_of
 
 
 class record_function(_Mode):
@@ -272,7 +295,7 @@ class profile:
                 on_trace_ready(itself())
 
         self._profile = _profiler.Profile(
-            cpu=ProfilerActivity.CPU in chosen, cuda=ProfilerActivity.CUDA in chosen, schedule=schedule,
+            cpu=ProfilerActivity.CPU in chosen, cuda=ProfilerActivity.CUDA in chosen, schedule=_numbered(schedule),
             on_trace_ready=finish_cycle, record_shapes=record_shapes, profile_memory=profile_memory, with_flops=with_flops,
             with_modules=with_modules,
         )

@@ -148,6 +148,9 @@ def test_a_schedule_of_ones_own_and_errors_in_it():
             taut.ones(1).exp()
             prof.step()
     assert names(prof).count("exp") == 1
+    with pytest.raises(TypeError, match="must return a ProfilerAction; got 2 for step 0"):
+        profile(schedule=lambda step: 2).start()
+    assert not profiler.is_profiling()
 
     def broken(step):
         if step == 1:

@@ -62,6 +62,7 @@ _SPATIAL = {
         "Mean 0 and variance 1 of each channel over the batch in training, by running statistics otherwise, then weight and bias.",
         ("(N, C) or (N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)"),
     ),
+    "BatchNormReLU2d": "relu(BatchNorm2d(input)), or relu(BatchNorm2d(input) + residual), as one op. Input and residual (N, C, H, W).",
     **_by_dims("InstanceNorm", "Mean 0 and variance 1 of each channel of each sample. With track_running_stats, eval mode uses running statistics."),
     "LayerNorm": "Mean 0 and variance 1 over the last dims, whose sizes are normalized_shape, then weight and bias.",
     "RMSNorm": "input / sqrt(mean(input^2) + eps) over the last dims, times weight.",
