@@ -154,6 +154,14 @@ void add_normalization_rows(Rows& rows) {
                 fn<Tensor(T, D, T, T, double)>(F::layer_norm));
   rows.function("rms_norm(input, normalized_shape, weight=None, eps=None)",
                 fn<Tensor(T, D, T, std::optional<double>)>(F::rms_norm));
+  using Pair = std::pair<Tensor, Tensor>;
+  rows.function(
+      "add_layer_norm(input, residual, normalized_shape, weight=None, bias=None, eps=1e-05) -> "
+      "(output, sum)",
+      fn<Pair(T, T, D, T, T, double)>(F::add_layer_norm));
+  rows.function(
+      "add_rms_norm(input, residual, normalized_shape, weight=None, eps=None) -> (output, sum)",
+      fn<Pair(T, T, D, T, std::optional<double>)>(F::add_rms_norm));
   rows.function("group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)",
                 fn<Tensor(T, int64_t, T, T, double)>(F::group_norm));
   rows.function(

@@ -210,6 +210,9 @@ _FUNCTIONAL = {
     "cosine_similarity": "x1 . x2 / (|x1| |x2|) along dim.", "pairwise_distance": "The p-norm of x1 - x2 over the last dim.",
     "normalize": "input / max(|input|_p, eps) along dim.", "layer_norm": "Mean 0 and variance 1 over the last dims.",
     "rms_norm": "input / sqrt(mean(input^2) + eps) over the last dims.", "group_norm": "Mean 0 and variance 1 over groups of channels.",
+    "add_layer_norm": "(layer_norm(input + residual), input + residual) in one pass, as is its backward; what PyTorch writes as two ops, to the same "
+                      "numbers.",
+    "add_rms_norm": "(rms_norm(input + residual), input + residual) in one pass, as is its backward.",
     "batch_norm": "Mean 0 and variance 1 over the batch, or by running statistics.",
     "instance_norm": "Mean 0 and variance 1 over each channel of each sample.", "linear": "input @ weight.T + bias.",
     "mlp": "linear(activation(linear(input, weight1, bias1)), weight2, bias2); activation is 'relu', 'gelu' or 'gelu_tanh', and a "
@@ -263,6 +266,8 @@ _EXAMPLES = {
     "sort": ">>> taut.sort(taut.tensor([3, 1, 2])).values\ntensor([1, 2, 3])",
     "from_numpy": ">>> import numpy\n>>> taut.from_numpy(numpy.arange(3))\ntensor([0, 1, 2])",
     "nn.functional.cross_entropy": ">>> taut.nn.functional.cross_entropy(taut.zeros(1, 4), taut.tensor([2]))\ntensor(1.3863)",
+    "nn.functional.add_layer_norm": ">>> h, x = taut.tensor([[1., 2.]]), taut.tensor([[1., 0.]])\n"
+                                    ">>> taut.nn.functional.add_layer_norm(h, x, 2).sum\ntensor([[2., 2.]])",
     "nn.functional.mlp": ">>> x, eye = taut.tensor([[1., -1.]]), taut.eye(2)\n>>> taut.nn.functional.mlp(x, eye, 2 * eye, activation='relu')\n"
                          "tensor([[2., 0.]])",
     "nn.functional.linear": ">>> taut.nn.functional.linear(taut.ones(1, 2), taut.eye(2))\ntensor([[1., 1.]])",

@@ -121,6 +121,26 @@ void add_norms(std::vector<OpCase>& cases) {
                    [](TensorList in) { return Tensors{F::layer_norm(in[0], {4})}; }});
   cases.push_back({"rms_norm", [] { return Tensors{draw({3, 4}), draw({4})}; },
                    [](TensorList in) { return Tensors{F::rms_norm(in[0], {4}, in[1])}; }});
+  const auto add_norm = [&](const std::string& name, const Dims& residual, bool is_rms) {
+    cases.push_back(
+        {name, [=] { return Tensors{draw({2, 3, 4}), draw(residual), draw({4}), draw({4})}; },
+         [=](TensorList in) {
+           const auto [output, sum] = is_rms ? F::add_rms_norm(in[0], in[1], {4}, in[2])
+                                             : F::add_layer_norm(in[0], in[1], {4}, in[2], in[3]);
+           return Tensors{output, sum};
+         }});
+  };
+  add_norm("add_layer_norm", {2, 3, 4}, false);
+  add_norm("add_layer_norm broadcast", {3, 4}, false);
+  add_norm("add_rms_norm", {2, 3, 4}, true);
+  cases.push_back(
+      {"add_layer_norm without its sum", [] { return Tensors{draw({3, 4}), draw({3, 4})}; },
+       [](TensorList in) { return Tensors{F::add_layer_norm(in[0], in[1], {4}).first}; }});
+  cases.push_back({"add_layer_norm of itself", [] { return Tensors{draw({3, 4})}; },
+                   [](TensorList in) {
+                     const auto [output, sum] = F::add_layer_norm(in[0], in[0], {4});
+                     return Tensors{output, sum * 2};
+                   }});
   cases.push_back({"group_norm", [] { return Tensors{draw({2, 4, 3}), draw({4}), draw({4})}; },
                    [](TensorList in) { return Tensors{F::group_norm(in[0], 2, in[1], in[2])}; }});
   cases.push_back({"instance_norm", [] { return Tensors{draw({2, 3, 4}), draw({3}), draw({3})}; },

@@ -220,6 +220,12 @@ ROWS = [
     (lambda: F.max_pool2d(image, 2, padding=2), (ValueError, RuntimeError), ["padding", "2"]),
     (lambda: F.avg_pool2d(image, 0), (ValueError, RuntimeError), ["avg_pool2d", "0"]),
     (lambda: F.layer_norm(x, (4,)), RuntimeError, ["layer_norm", "(4,)", "(2, 3)"]),
+    (lambda: F.add_layer_norm(x, x, (4,)), RuntimeError, ["add_layer_norm", "(4,)", "(2, 3)"]),
+    (lambda: F.add_layer_norm(x, taut.zeros(2, 4), 3), RuntimeError, ["add_layer_norm", "(2, 3)", "(2, 4)"]),
+    (lambda: F.add_layer_norm(x, i, 3), TypeError, ["add_layer_norm", "residual", "int64"]),
+    (lambda: F.add_layer_norm(x, x, 3, taut.ones(2)), RuntimeError, ["add_layer_norm", "weight", "(2,)", "(3,)"]),
+    (lambda: F.add_rms_norm(i, x, 3), TypeError, ["add_rms_norm", "input", "int64"]),
+    (lambda: F.add_rms_norm(x, x, 3, taut.ones(3, dtype=taut.float64)), TypeError, ["add_rms_norm", "weight", "float64"]),
     (lambda: F.batch_norm(x, None, None, training=False), (ValueError, RuntimeError), ["batch_norm"]),
     (
         lambda: F.batch_norm(taut.zeros(1, 3), None, None, training=True),
