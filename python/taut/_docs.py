@@ -218,6 +218,14 @@ _FUNCTIONAL = {
     "mlp": "linear(activation(linear(input, weight1, bias1)), weight2, bias2); activation is 'relu', 'gelu' or 'gelu_tanh', and a "
            "GPU fuses the last and relu with the products, their gradients too.",
     "dropout": "Each element 0 with probability p, the others scaled by 1 / (1 - p).", "dropout2d": "dropout of whole channels.",
+    "swiglu": "silu(gate) * up, both ways in one pass; without up, gate and up are the halves of the last dim.",
+    "geglu": "gelu(gate, approximate) * up, both ways in one pass; without up, gate and up are the halves of the last dim.",
+    "rotary_tables": "cos and sin of (positions, width / 2), of position * base^(-2 i / width).",
+    "rotary_embedding": "Each row of (..., length, width) turned for its position, from `offset` on, by tables of rotary_tables. The pairs "
+                        "are half a row apart, or neighbours where interleaved.",
+    "rotary_qkv": "Query, key and value (batch, heads, length, width) from a product of (batch, length, (num_heads + 2 num_kv_heads) width), "
+                  "the first two turned as by rotary_embedding; the values are a view.",
+    "dropout_add": "dropout(input, p, training) + residual in one pass, to the same numbers.",
     "conv1d": "Cross-correlation over one dim.", "conv2d": "Cross-correlation over two dims.", "conv3d": "Cross-correlation over three dims.",
     "conv_transpose1d": "The gradient of conv1d as an op.", "conv_transpose2d": "The gradient of conv2d as an op.",
     "conv_transpose3d": "The gradient of conv3d as an op.", "unfold": "Sliding windows as columns.", "fold": "Columns added into windows.",

@@ -5,6 +5,7 @@
 #include "src/nn/functional/norm_arguments.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
+#include "taut/autograd/recompute.h"
 #include "taut/autograd/record.h"
 #include "taut/nn/functional/norm.h"
 
@@ -20,7 +21,8 @@ struct RowNormAttributes {
 };
 
 // What a node saves. Of a sum the outputs are the norm and the sum, which is what was normalised.
-enum Saved { kNormalized, kWeight, kMean, kRstd };
+// The bias is there for an output that is made again.
+enum Saved { kNormalized, kWeight, kMean, kRstd, kBias };
 
 struct RowSizes {
   int64_t rows = 1, cols = 1;
@@ -216,8 +218,22 @@ RowNormAttributes attributes_of(const RowNorm& norm) {
   return {norm.shape.rank(), norm.eps, norm.is_centered};
 }
 
+// The output of a node again: by the kernel that made it, so that it has the same bits.
+Tensor remake(const BackwardContext& context) {
+  const auto& at = context.attributes<RowNormAttributes>();
+  const Tensor rows = contiguous(context.saved(kNormalized));
+  const Dims shape = normalized_shape_of(rows, at.normalized_dims);
+  const RowNorm norm{context.name(),         at.is_centered,       rows,  shape,
+                     context.saved(kWeight), context.saved(kBias), at.eps};
+  const Tensor output = ops::allocate(rows.shape(), rows.dtype(), rows.device());
+  kernels::LayerNormArgs args;
+  args.input = rows.data_ptr();
+  run(norm, args, output);
+  return output;
+}
+
 Tensor row_norm(const char* op, bool is_centered, const Tensor& input, const Dims& shape,
-                const Tensor& weight, const Tensor& bias, double eps) {
+                const Tensor& weight, const Tensor& bias, double eps, bool recompute) {
   check_floating(op, input);
   const Tensor source = contiguous(input);
   const RowNorm norm = checked(op, is_centered, source, shape, weight, bias, eps);
@@ -225,9 +241,12 @@ Tensor row_norm(const char* op, bool is_centered, const Tensor& input, const Dim
   kernels::LayerNormArgs args;
   args.input = source.data_ptr();
   const Statistics statistics = run(norm, args, output);
-  return autograd::record(op, {source, norm.weight, norm.bias}, output,
-                          {source, norm.weight, statistics.mean, statistics.rstd},
-                          row_norm_backward, attributes_of(norm));
+  autograd::record(op, {source, norm.weight, norm.bias}, output,
+                   {source, norm.weight, statistics.mean, statistics.rstd,
+                    recompute ? norm.bias : ops::undefined()},
+                   row_norm_backward, attributes_of(norm));
+  if (recompute) autograd::recompute_when_saved(output, remake);
+  return output;
 }
 
 void check_addends(const char* op, const Tensor& input, const Tensor& residual) {
@@ -254,7 +273,7 @@ Addends prepare_addends(const char* op, const Tensor& input, const Tensor& resid
 
 std::pair<Tensor, Tensor> add_norm(const char* op, bool is_centered, const Tensor& input,
                                    const Tensor& residual, const Dims& shape, const Tensor& weight,
-                                   const Tensor& bias, double eps) {
+                                   const Tensor& bias, double eps, bool recompute) {
   const auto [branch, stream] = prepare_addends(op, input, residual);
   const RowNorm norm = checked(op, is_centered, stream, shape, weight, bias, eps);
   Tensor output = ops::allocate(stream.shape(), stream.dtype(), stream.device());
@@ -267,8 +286,10 @@ std::pair<Tensor, Tensor> add_norm(const char* op, bool is_centered, const Tenso
   const Statistics statistics = run(norm, args, output);
   const autograd::TensorRef inputs[] = {branch, stream, norm.weight, norm.bias};
   const autograd::TensorRef outputs[] = {output, sum};
-  const autograd::TensorRef saved[] = {sum, norm.weight, statistics.mean, statistics.rstd};
+  const autograd::TensorRef saved[] = {sum, norm.weight, statistics.mean, statistics.rstd,
+                                       recompute ? norm.bias : ops::undefined()};
   autograd::record_all(op, inputs, outputs, saved, add_norm_backward, attributes_of(norm));
+  if (recompute) autograd::recompute_when_saved(output, remake);
   return {output, sum};
 }
 
@@ -288,55 +309,56 @@ bool is_one_pass(const char* op, const Tensor& input, const Tensor& residual) {
 }  // namespace
 
 Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight,
-                  const Tensor& bias, double eps) {
+                  const Tensor& bias, double eps, bool recompute) {
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return layer_norm(x...); }, input,
-                           normalized_shape, weight, bias, eps);
+                           normalized_shape, weight, bias, eps, recompute);
   }
-  return row_norm("layer_norm", true, input, normalized_shape, weight, bias, eps);
+  return row_norm("layer_norm", true, input, normalized_shape, weight, bias, eps, recompute);
 }
 
 Tensor rms_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight,
-                std::optional<double> eps) {
+                std::optional<double> eps, bool recompute) {
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return rms_norm(x...); }, input, normalized_shape,
-                           weight, eps);
+                           weight, eps, recompute);
   }
   check_floating("rms_norm", input);
   return row_norm("rms_norm", false, input, normalized_shape, weight, Tensor(),
-                  eps.value_or(epsilon_of(input.dtype())));
+                  eps.value_or(epsilon_of(input.dtype())), recompute);
 }
 
 std::pair<Tensor, Tensor> add_layer_norm(const Tensor& input, const Tensor& residual,
                                          const Dims& normalized_shape, const Tensor& weight,
-                                         const Tensor& bias, double eps) {
+                                         const Tensor& bias, double eps, bool recompute) {
   if (ops::is_autocast()) {
     if (!is_one_pass("add_layer_norm", input, residual)) {
       const Tensor sum = add(input, residual);
-      return {layer_norm(sum, normalized_shape, weight, bias, eps), sum};
+      return {layer_norm(sum, normalized_shape, weight, bias, eps, recompute), sum};
     }
     const ops::AutocastPause pause;
     return add_layer_norm(input, residual, normalized_shape, ops::raised(weight), ops::raised(bias),
-                          eps);
+                          eps, recompute);
   }
-  return add_norm("add_layer_norm", true, input, residual, normalized_shape, weight, bias, eps);
+  return add_norm("add_layer_norm", true, input, residual, normalized_shape, weight, bias, eps,
+                  recompute);
 }
 
 std::pair<Tensor, Tensor> add_rms_norm(const Tensor& input, const Tensor& residual,
                                        const Dims& normalized_shape, const Tensor& weight,
-                                       std::optional<double> eps) {
+                                       std::optional<double> eps, bool recompute) {
   if (ops::is_autocast()) {
     if (!is_one_pass("add_rms_norm", input, residual)) {
       const Tensor sum = add(input, residual);
-      return {rms_norm(sum, normalized_shape, weight, eps), sum};
+      return {rms_norm(sum, normalized_shape, weight, eps, recompute), sum};
     }
     const ops::AutocastPause pause;
-    return add_rms_norm(input, residual, normalized_shape, ops::raised(weight), eps);
+    return add_rms_norm(input, residual, normalized_shape, ops::raised(weight), eps, recompute);
   }
   check_addends("add_rms_norm", input, residual);
   const DType dtype = promote_types(input.dtype(), residual.dtype());
   return add_norm("add_rms_norm", false, input, residual, normalized_shape, weight, Tensor(),
-                  eps.value_or(epsilon_of(dtype)));
+                  eps.value_or(epsilon_of(dtype)), recompute);
 }
 
 }  // namespace taut::nn::functional
