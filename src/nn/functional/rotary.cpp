@@ -176,7 +176,8 @@ std::pair<Tensor, Tensor> rotary_tables(int64_t positions, int64_t width, double
   const TensorOptions wide(kFloat64);
   const Tensor powers = arange(0, width, 2, wide) / static_cast<double>(-width);
   const Tensor angles = outer(arange(0, positions, 1, wide), pow(Scalar(base), powers));
-  return {to(cos(angles), options), to(sin(angles), options)};
+  const TensorOptions wanted = options.dtype(options.dtype_opt().value_or(kFloat32));
+  return {to(cos(angles), wanted), to(sin(angles), wanted)};
 }
 
 Tensor rotary_embedding(const Tensor& input, const Tensor& cos, const Tensor& sin, bool interleaved,

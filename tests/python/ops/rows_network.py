@@ -109,6 +109,21 @@ row(
 )
 
 
+def gated(function):
+    """A function of the gate times what it gates; the two are halves of one array where there is one."""
+
+    def apply(gate, up=None, **options):
+        gate, up = np.split(gate, 2, -1) if up is None else (gate, up)
+        return function(gate, **options) * up
+
+    return apply
+
+
+GATED = [call(X, draw(3, 5)), call(draw(3, 6)), call(draw(2, 3, 16)), call(draw(0, 5), draw(0, 5)), call(draw(3, 0)), call(draw(40), draw(40))]
+row(F + "swiglu", gated(lambda x: x * sigmoid(x)), *GATED, loose=3)
+row(F + "geglu", gated(gelu), *GATED, call(X, X, approximate="tanh"), call(draw(3, 6), approximate="tanh"), loose=3)
+
+
 # ---- Softmax ----------------------------------------------------------------------------------------
 def softmax(x, dim, dtype=None):
     if x.size == 0:
