@@ -64,8 +64,8 @@ def rotate(x, cos, sin, interleaved=False, offset=0):
 
 def rotary_qkv(qkv, cos, sin, num_heads, num_kv_heads=None, interleaved=False, offset=0):
     heads, kv_heads = num_heads, num_heads if num_kv_heads is None else num_kv_heads
-    batch, length, _ = qkv.shape
-    parts = qkv.reshape(batch, length, heads + 2 * kv_heads, -1).transpose(0, 2, 1, 3)
+    batch, length, width = qkv.shape
+    parts = qkv.reshape(batch, length, heads + 2 * kv_heads, width // (heads + 2 * kv_heads)).transpose(0, 2, 1, 3)
     q, k, v = np.split(parts, [heads, heads + kv_heads], 1)
     return rotate(q, cos, sin, interleaved, offset), rotate(k, cos, sin, interleaved, offset), v
 
