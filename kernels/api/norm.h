@@ -91,7 +91,9 @@ struct GroupNormBackwardArgs {
 /// = batch * spatial elements a channel) and, where there are running statistics,
 ///   running_mean += momentum (mean - running_mean)
 ///   running_var += momentum (var n / (n - 1) - running_var);
-/// otherwise the running statistics are used, and saved_* are not written.
+/// otherwise the running statistics are used, and saved_* are not written. Channels that lie side
+/// by side, as in channels_last, are those of spatial 1, with batch the number of places. Where
+/// has_batch_norm_relu and spatial is 1, y + residual may follow, and then relu.
 struct BatchNormArgs {
   const void* input = nullptr;   // (batch, channels, spatial) contiguous, dtype
   const void* weight = nullptr;  // (channels), parameter_dtype; may be null
@@ -109,10 +111,13 @@ struct BatchNormArgs {
   bool is_training = true;
   double momentum = 0.1;
   double eps = 1e-5;
+  const void* residual = nullptr;  // like input; may be null
+  bool relu = false;
 };
 
 /// In training layer norm's formula per channel; otherwise grad_x = grad_y weight invstd, where
-/// mean and invstd come from the running statistics and eps.
+/// mean and invstd come from the running statistics and eps. With relu of those gradients that it
+/// lets through, which are grad_residual, too.
 struct BatchNormBackwardArgs {
   const void* grad_output = nullptr;   // (batch, channels, spatial) contiguous, dtype
   const void* input = nullptr;         // (batch, channels, spatial) contiguous, dtype
@@ -131,6 +136,10 @@ struct BatchNormBackwardArgs {
   int64_t spatial = 0;
   bool is_training = true;
   double eps = 1e-5;
+  bool relu = false;
+  const void* bias = nullptr;     // (channels), parameter_dtype; may be null; for relu
+  const void* output = nullptr;   // what forward gave, where a residual was added
+  void* grad_residual = nullptr;  // like input, where a residual was added
 };
 
 /// Floating dtypes; the 16-bit ones are computed in float32.
@@ -143,6 +152,7 @@ struct NormKernels {
   void (*group_norm_backward)(const GroupNormBackwardArgs&) = nullptr;
   void (*batch_norm)(const BatchNormArgs&) = nullptr;
   void (*batch_norm_backward)(const BatchNormBackwardArgs&) = nullptr;
+  bool has_batch_norm_relu = false;  // whether batch_norm takes residual and relu
 };
 
 /// The kernels for this machine's best instruction set.

@@ -139,6 +139,7 @@ void add_norm_fields(py::module_& m) {
   add_running_norm_fields<nn::BatchNorm1d>(m, "BatchNorm1d");
   add_running_norm_fields<nn::BatchNorm2d>(m, "BatchNorm2d");
   add_running_norm_fields<nn::BatchNorm3d>(m, "BatchNorm3d");
+  add_running_norm_fields<nn::BatchNormReLU2d>(m, "BatchNormReLU2d");
   add_running_norm_fields<nn::InstanceNorm1d>(m, "InstanceNorm1d");
   add_running_norm_fields<nn::InstanceNorm2d>(m, "InstanceNorm2d");
   add_running_norm_fields<nn::InstanceNorm3d>(m, "InstanceNorm3d");

@@ -159,6 +159,7 @@ void bind_normalizations(py::module_& m) {
   TAUT_BATCH_NORM(BatchNorm1d)
   TAUT_BATCH_NORM(BatchNorm2d)
   TAUT_BATCH_NORM(BatchNorm3d)
+  TAUT_BATCH_NORM(BatchNormReLU2d)
 #undef TAUT_BATCH_NORM
   recomputing_layer<nn::LayerNorm, const nn::SizeArg&, double, bool, bool>(
       m, "LayerNorm", "normalized_shape"_a, "eps"_a = 1e-5, "elementwise_affine"_a = true,

@@ -174,6 +174,10 @@ void add_normalization_rows(Rows& rows) {
       "training=False, momentum=0.1, eps=1e-05)",
       fn<Tensor(T, T, T, T, T, bool, double, double)>(F::batch_norm));
   rows.function(
+      "batch_norm_relu(input, running_mean=None, running_var=None, weight=None, bias=None, "
+      "training=False, momentum=0.1, eps=1e-05, residual=None)",
+      fn<Tensor(T, T, T, T, T, bool, double, double, T)>(F::batch_norm_relu));
+  rows.function(
       "instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, "
       "use_input_stats=True, momentum=0.1, eps=1e-05)",
       fn<Tensor(T, T, T, T, T, bool, double, double)>(F::instance_norm));

@@ -214,6 +214,7 @@ _FUNCTIONAL = {
                       "numbers.",
     "add_rms_norm": "(rms_norm(input + residual), input + residual) in one pass, as is its backward.",
     "batch_norm": "Mean 0 and variance 1 over the batch, or by running statistics.",
+    "batch_norm_relu": "relu(batch_norm(input) + residual), the residual where there is one; one op on GPUs with channels_last.",
     "instance_norm": "Mean 0 and variance 1 over each channel of each sample.", "linear": "input @ weight.T + bias.",
     "mlp": "linear(activation(linear(input, weight1, bias1)), weight2, bias2); activation is 'relu', 'gelu' or 'gelu_tanh', and a "
            "GPU fuses the last and relu with the products, their gradients too. With recompute GELU's output is made again in backward.",

@@ -222,6 +222,71 @@ TEST_F(CudaNorm, NormalizesBatches) {
   }
 }
 
+// What has its channels side by side stays so, and is normalised where it lies.
+TEST_F(CudaNorm, NormalizesBatchesWithChannelsLast) {
+  for (DType dtype : kFloatingDTypes) {
+    for (const Dims& shape : {Dims{8, 3, 5, 5}, Dims{4, 64, 28, 28}, Dims{2, 300, 9, 4},
+                              Dims{3, 2048, 7, 7}, Dims{2, 24, 3, 4, 5}}) {
+      const Tensor x = randn(shape).mul(3).add(2).to(dtype).contiguous(MemoryFormat::channels_last);
+      const Tensor weight = rand({shape[1]}).add(0.5).to(dtype);
+      const Tensor bias = randn({shape[1]}).to(dtype);
+      for (bool training : {true, false}) {
+        const Norm norm = [&](const Tensor& input, const Tensor& w, const Tensor& b) {
+          const TensorOptions options = TensorOptions(w.dtype()).device(w.device());
+          const Tensor y = F::batch_norm(input, full({shape[1]}, 0.25, options),
+                                         ones({shape[1]}, options), w, b, training);
+          EXPECT_TRUE(y.is_contiguous(MemoryFormat::channels_last));
+          return y;
+        };
+        compare(norm, x, weight, bias, training ? "batch_norm" : "batch_norm, inference");
+      }
+    }
+  }
+}
+
+// Against float32: a sum that is rounded in between could fall on the other side of 0.
+TEST_F(CudaNorm, FusesBatchNormWithRelu) {
+  for (DType dtype : kFloatingDTypes) {
+    const DType wide = dtype == kFloat64 ? kFloat64 : kFloat32;
+    for (const Dims& shape : {Dims{8, 3, 5, 5}, Dims{4, 64, 28, 28}, Dims{2, 300, 9, 4},
+                              Dims{3, 2048, 7, 7}, Dims{700, 40}, Dims{5, 17}}) {
+      for (int kind = 0; kind < 4; ++kind) {
+        const bool training = (kind & 1) != 0, adds = (kind & 2) != 0;
+        const auto format =
+            shape.rank() == 4 ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+        const std::string what =
+            concat("batch_norm_relu ", dtype, " ", shape, " kind ", kind, ", seed ", kSeed);
+        const Tensor values[] = {randn(shape).to(dtype).contiguous(format),
+                                 rand({shape[1]}).add(0.5).to(dtype), randn({shape[1]}).to(dtype),
+                                 randn(shape).to(dtype).contiguous(format)};
+        const Tensor grad = randn(shape).to(dtype);
+        const auto run = [&](const Tensors& in) {
+          const TensorOptions options = TensorOptions(in[1].dtype()).device(in[1].device());
+          return F::batch_norm_relu(in[0], full({shape[1]}, 0.25, options),
+                                    ones({shape[1]}, options), in[1], in[2], training, 0.1, 1e-5,
+                                    adds ? in[3] : Tensor());
+        };
+        Tensors cpu, gpu;
+        for (const Tensor& value : values) {
+          cpu.push_back(value.to(wide).clone().requires_grad_());
+          gpu.push_back(value.cuda().requires_grad_());
+        }
+        const Tensor expected = run(cpu), result = run(gpu);
+        EXPECT_TRUE(result.grad_fn_name().starts_with("batch_norm_relu")) << result.grad_fn_name();
+        expect_close(result, expected.to(dtype), 4 * tolerance_of(dtype), what);
+        expected.backward(grad.to(wide));
+        result.backward(grad.cuda());
+        const double terms = std::sqrt(static_cast<double>(grad.numel() / shape[1]));
+        for (size_t i = 0; i < (adds ? 4u : 3u); ++i) {
+          const double room = i == 1 || i == 2 ? std::max(1.0, terms) : 1.0;
+          expect_close(gpu[i].grad(), cpu[i].grad().to(dtype), 8 * room * tolerance_of(dtype),
+                       concat(what, " by ", i));
+        }
+      }
+    }
+  }
+}
+
 TEST_F(CudaNorm, MovesRunningStatistics) {
   const Tensor x = randn({32, 5, 9}).mul(2).add(3);
   const Tensor mean = zeros({5}), var = ones({5});

@@ -206,6 +206,31 @@ void add_gated(std::vector<OpCase>& cases) {
       [](const Tensor& gate, const Tensor& up) { return F::geglu(gate, up, "tanh"); });
 }
 
+void add_batch_norm_relu(std::vector<OpCase>& cases) {
+  // The channels lie side by side in the first, so that it is one op on GPUs.
+  for (const Dims& shape : {Dims{6, 2}, Dims{2, 2, 3, 2}}) {
+    for (bool training : {true, false}) {
+      for (bool adds : {true, false}) {
+        cases.push_back({concat("batch_norm_relu ", shape, training ? "" : " inference",
+                                adds ? " residual" : ""),
+                         [=] {
+                           Tensors inputs{draw(shape), draw({2}), draw({2})};
+                           if (adds) inputs.push_back(draw(shape));
+                           return inputs;
+                         },
+                         [=](TensorList in) {
+                           const DType dtype = in[0].dtype();
+                           const Tensor mean = here(tensor({0.5, -0.5}, dtype)),
+                                        var = here(tensor({1.5, 0.5}, dtype));
+                           return Tensors{F::batch_norm_relu(in[0], mean, var, in[1], in[2],
+                                                             training, 0.1, 1e-5,
+                                                             adds ? in[3] : Tensor())};
+                         }});
+      }
+    }
+  }
+}
+
 void add_convolutions(std::vector<OpCase>& cases) {
   const auto add = [&](const std::string& name, const Dims& input, const Dims& weight,
                        int64_t channels,
@@ -314,6 +339,7 @@ std::vector<OpCase> network_cases() {
   add_norms(cases);
   add_rotary(cases);
   add_gated(cases);
+  add_batch_norm_relu(cases);
   add_convolutions(cases);
   add_pools(cases);
   add_dropouts(cases);

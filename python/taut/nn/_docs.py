@@ -64,6 +64,7 @@ _SPATIAL = {
     "output is made again in backward instead of being kept.",
         ("(N, C) or (N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)"),
     ),
+    "BatchNormReLU2d": "relu(BatchNorm2d(input)), or relu(BatchNorm2d(input) + residual), as one op. Input and residual (N, C, H, W).",
     **_by_dims("InstanceNorm", "Mean 0 and variance 1 of each channel of each sample. With track_running_stats, eval mode uses running statistics."),
     "LayerNorm": "Mean 0 and variance 1 over the last dims, whose sizes are normalized_shape, then weight and bias.",
     "RMSNorm": "input / sqrt(mean(input^2) + eps) over the last dims, times weight. With recompute the output is made again in "

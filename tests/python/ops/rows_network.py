@@ -494,6 +494,10 @@ def batch_norm(x, mean, var, weight=None, bias=None, training=False, momentum=0.
     return result * channels(x, weight) + (0 if bias is None else channels(x, bias))
 
 
+def batch_norm_relu(*args, residual=0, **options):
+    return np.maximum(batch_norm(*args, **options) + residual, 0)
+
+
 G, H = draw(4), draw(4)
 MEAN, SPREAD = draw(4), draw(4, low=0.25, high=2)
 NORM = {"loose": 12}
@@ -566,6 +570,18 @@ row(
     call(draw(5, 4), MEAN, SPREAD, G, H),
     call(draw(2, 4, 3, 2), MEAN, SPREAD, G, H, False, 0.1, 0.5),
     call(BATCH, None, None, G, H, training=True),
+    call(draw(6, 4), None, None, training=True),
+    call(draw(0, 4), MEAN, SPREAD),
+    **NORM,
+)
+row(
+    F + "batch_norm_relu",
+    batch_norm_relu,
+    call(BATCH, MEAN, SPREAD),
+    call(draw(5, 4), MEAN, SPREAD, G, H),
+    call(draw(5, 4), MEAN, SPREAD, G, H, residual=draw(5, 4)),
+    call(draw(2, 4, 3, 2), MEAN, SPREAD, G, H, False, 0.1, 0.5),
+    call(draw(2, 4, 3, 2), None, None, G, H, training=True, residual=draw(2, 4, 3, 2)),
     call(draw(6, 4), None, None, training=True),
     call(draw(0, 4), MEAN, SPREAD),
     **NORM,

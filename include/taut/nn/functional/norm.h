@@ -49,6 +49,14 @@ TAUT_API Tensor batch_norm(const Tensor& input, const Tensor& running_mean,
                            const Tensor& running_var, const Tensor& weight = Tensor(),
                            const Tensor& bias = Tensor(), bool training = false,
                            double momentum = 0.1, double eps = 1e-5);
+/// relu(batch_norm(input) + residual), without a residual relu(batch_norm(input)): one op on GPUs
+/// where the channels lie side by side (channels_last), else the same in steps. What stands between
+/// is not rounded to the dtype there. residual: of input's shape and dtype.
+TAUT_API Tensor batch_norm_relu(const Tensor& input, const Tensor& running_mean,
+                                const Tensor& running_var, const Tensor& weight = Tensor(),
+                                const Tensor& bias = Tensor(), bool training = false,
+                                double momentum = 0.1, double eps = 1e-5,
+                                const Tensor& residual = Tensor());
 /// Over what follows the channels, for each sample alone. The means of the samples' statistics move
 /// running_mean and running_var by `momentum`; without use_input_stats those are used instead, and
 /// stay.

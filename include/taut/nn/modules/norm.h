@@ -40,6 +40,11 @@ class TAUT_API BatchNormBase : public NormBase {
 
  protected:
   using NormBase::NormBase;
+  /// Of batch_norm, and of what is fused with it.
+  using Function = Tensor (*)(const Tensor& input, const Tensor& running_mean,
+                              const Tensor& running_var, const Tensor& weight, const Tensor& bias,
+                              bool training, double momentum, double eps, const Tensor& residual);
+  Tensor run(Function function, const Tensor& input, const Tensor& residual);
   /// @throws ShapeError unless the input's rank is one that the layer takes.
   virtual void check_input(const Tensor& input) const = 0;
 };
@@ -75,6 +80,18 @@ class TAUT_API BatchNorm3d : public BatchNormBase {
 
  protected:
   void check_input(const Tensor& input) const override;
+};
+
+/// BatchNorm2d and the relu behind it, as one op: relu(norm(input)), or relu(norm(input) +
+/// residual) as at the end of a residual block. Has the parameters and buffers of BatchNorm2d.
+class TAUT_API BatchNormReLU2d : public BatchNorm2d {
+ public:
+  using BatchNorm2d::BatchNorm2d;
+  Tensor forward(const Tensor& input) override { return forward(input, Tensor()); }
+  /// residual: like input.
+  Tensor forward(const Tensor& input, const Tensor& residual);
+  /// Of an input, or of input and residual. @throws ValueError for another number of tensors.
+  Tensors forward_many(TensorList inputs) override;
 };
 
 /// Over the last dims, whose sizes are normalized_shape. With `recompute` the output is not kept
