@@ -25,7 +25,7 @@ FLOPS_PER_TOKEN = 6 * 124.4e6 + 6 * LAYERS * WIDTH * CONTEXT  # causal attention
 GROUPS = {
     "products": {"matmul", "matmul_backward", "linear", "linear_backward", "fused_gemm", "mlp", "mlp_backward"},
     "attention": {"scaled_dot_product_attention", "scaled_dot_product_attention_backward"},
-    "norms": {"layer_norm", "layer_norm_backward"},
+    "norms": {"layer_norm", "layer_norm_backward", "add_layer_norm", "add_layer_norm_backward"},
     "loss": {"cross_entropy", "cross_entropy_backward"},
     "embedding": {"embedding", "embedding_backward"},
     "optimizer": {"AdamW.step"},
@@ -35,6 +35,13 @@ GROUPS = {
 
 def make_model(library):
     nn, F = library.nn, library.nn.functional
+
+    def add_norm(norm, branch, x):
+        """The norm of x + branch, and the sum."""
+        if library is taut:
+            return F.add_layer_norm(branch, x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        x = x + branch
+        return norm(x), x
 
     class Block(nn.Module):
         def __init__(self):
@@ -48,21 +55,24 @@ def make_model(library):
                 return F.mlp(x, self.up.weight, self.down.weight, self.up.bias, self.down.bias, activation="gelu_tanh")
             return self.down(F.gelu(self.up(x), approximate="tanh"))
 
-        def forward(self, x):
-            batch, length, width = x.shape
+        def attend(self, h):
+            batch, length, width = h.shape
             q, k, v = (
                 part.view(batch, length, HEADS, width // HEADS).transpose(1, 2)
-                for part in self.qkv(self.norm1(x)).split(width, 2)
+                for part in self.qkv(h).split(width, 2)
             )
             mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(mixed.transpose(1, 2).reshape(batch, length, width))
-            return x + self.mlp(self.norm2(x))
+            return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+
+        def forward(self, h, x, next_norm):
+            h, x = add_norm(self.norm2, self.attend(h), x)
+            return add_norm(next_norm, self.mlp(h), x)
 
     class Gpt2(nn.Module):
         def __init__(self):
             super().__init__()
             self.token, self.position = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(CONTEXT, WIDTH)
-            self.blocks = nn.Sequential(*[Block() for _ in range(LAYERS)])
+            self.blocks = nn.ModuleList([Block() for _ in range(LAYERS)])
             self.norm = nn.LayerNorm(WIDTH)
             self.head = nn.Linear(WIDTH, VOCABULARY, bias=False)
             for name, weight in self.named_parameters():
@@ -72,7 +82,12 @@ def make_model(library):
 
         def forward(self, x):
             places = library.arange(x.shape[1], device=x.device)
-            return self.head(self.norm(self.blocks(self.token(x) + self.position(places))))
+            x = self.token(x) + self.position(places)
+            norms = [block.norm1 for block in self.blocks] + [self.norm]
+            h = norms[0](x)
+            for block, next_norm in zip(self.blocks, norms[1:]):
+                h, x = block(h, x, next_norm)
+            return self.head(h)
 
     library.manual_seed(1)
     return Gpt2().to("cuda")

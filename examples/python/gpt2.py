@@ -95,6 +95,11 @@ class Cache:
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
 
+def add_norm(norm, branch, x):
+    """The norm of x + branch, and the sum itself, in one pass."""
+    return F.add_layer_norm(branch, x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
 class Block(nn.Module):
     def __init__(self, layer, width, heads):
         super().__init__()
@@ -116,10 +121,11 @@ class Block(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=is_start and length > 1)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
-    def forward(self, x, cache=None):
-        x = x + self.attend(self.norm1(x), cache)
-        mlp = F.mlp(self.norm2(x), self.up.weight, self.down.weight, self.up.bias, self.down.bias, activation="gelu_tanh")
-        return x + mlp
+    def forward(self, h, x, next_norm, cache=None):
+        """The residual stream x, of which h is norm1, and its next norm."""
+        h, x = add_norm(self.norm2, self.attend(h, cache), x)
+        mlp = F.mlp(h, self.up.weight, self.down.weight, self.up.bias, self.down.bias, activation="gelu_tanh")
+        return add_norm(next_norm, mlp, x)
 
 
 class Gpt2(nn.Module):
@@ -143,11 +149,13 @@ class Gpt2(nn.Module):
         start = 0 if cache is None else cache.length
         places = taut.arange(start, start + tokens.shape[1], device=tokens.device)
         x = self.token(tokens) + self.position(places)
-        for block in self.blocks:
-            x = block(x, cache)
+        norms = [block.norm1 for block in self.blocks] + [self.norm]
+        h = norms[0](x)
+        for block, next_norm in zip(self.blocks, norms[1:]):
+            h, x = block(h, x, next_norm, cache)
         if cache is not None:
             cache.length += tokens.shape[1]
-        return F.linear(self.norm(x), self.token.weight)
+        return F.linear(h, self.token.weight)
 
     def flops_per_token(self):
         """Of a training step; attention sees half of the context on average."""

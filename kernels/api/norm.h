@@ -13,14 +13,18 @@ namespace taut::kernels {
 
 /// y = (x - mean) rstd weight + bias, rstd = 1 / sqrt(var + eps), var biased; per row.
 /// rms_norm: y = x rstd weight, rstd = 1 / sqrt(mean(x^2) + eps); bias and mean are not used.
+/// With a residual x = input + residual, rounded to dtype, which goes to `sum`, too.
 struct LayerNormArgs {
-  const void* input = nullptr;   // (rows, cols) contiguous, dtype
+  const void* input = nullptr;     // (rows, cols) contiguous, dtype; input_dtype with a residual
+  const void* residual = nullptr;  // (rows, cols) contiguous, dtype; may be null
+  void* sum = nullptr;  // (rows, cols), dtype; with a residual, which it may be; not the output
   const void* weight = nullptr;  // (cols), parameter_dtype; may be null
   const void* bias = nullptr;    // (cols), parameter_dtype; may be null
   void* output = nullptr;        // (rows, cols), dtype; may be the input
   void* mean = nullptr;          // (rows), compute dtype; may be null
   void* rstd = nullptr;          // (rows), compute dtype; may be null
   DType dtype = kFloat32;
+  DType input_dtype = kFloat32;      // with a residual: dtype, or a 16-bit float beside float32
   DType parameter_dtype = kFloat32;  // dtype or compute_dtype(dtype)
   int64_t rows = 0;
   int64_t cols = 0;
@@ -31,8 +35,10 @@ struct LayerNormArgs {
 ///   grad_x = rstd (h - mean(h) - xhat mean(h xhat)),  grad_weight = sum_rows(grad_y xhat),
 ///   grad_bias = sum_rows(grad_y).
 /// rms_norm: xhat = x rstd, grad_x = rstd (h - xhat mean(h xhat)); no mean, no grad_bias.
+/// grad_sum is added to grad_x: what else came for the x that a residual was added to.
 struct LayerNormBackwardArgs {
   const void* grad_output = nullptr;  // (rows, cols) contiguous, dtype
+  const void* grad_sum = nullptr;     // (rows, cols) contiguous, dtype; may be null
   const void* input = nullptr;        // (rows, cols) contiguous, dtype
   const void* mean = nullptr;         // (rows), compute dtype
   const void* rstd = nullptr;         // (rows), compute dtype

@@ -195,17 +195,23 @@ __global__ void __launch_bounds__(kThreads)
   using A = Compute<T>;
   const RowTeam team(kWarp);
   const bool exists = team.row < channels;
-  auto all = Moments<double>::none();
+  // In double two plain sums lose no digits that matter: those of the values, then of the squares.
+  double sum = 0;
   for (int64_t k = team.lane; exists && k < chunks; k += kWarp) {
     const Moments<A> part = found[team.row * chunks + k];
-    const Moments<double> wide{static_cast<double>(part.count), static_cast<double>(part.mean),
-                               static_cast<double>(part.m2)};
-    all = MergeMoments{}(all, wide);
+    sum += static_cast<double>(part.count) * static_cast<double>(part.mean);
   }
-  all = team.fold(all, MergeMoments{});
+  const double center = team.fold(sum, Sum{}) / n;
+  double squares = 0;
+  for (int64_t k = team.lane; exists && k < chunks; k += kWarp) {
+    const Moments<A> part = found[team.row * chunks + k];
+    const double away = static_cast<double>(part.mean) - center;
+    squares += static_cast<double>(part.m2) + static_cast<double>(part.count) * away * away;
+  }
+  squares = team.fold(squares, Sum{});
   if (!exists || team.lane != 0) return;
-  const A mean = static_cast<A>(all.mean);
-  const A variance = static_cast<A>(all.m2 / n + (to.is_rms ? all.mean * all.mean : 0.0));
+  const A mean = static_cast<A>(center);
+  const A variance = static_cast<A>(squares / n + (to.is_rms ? center * center : 0.0));
   if (to.mean != nullptr) to.mean[team.row] = mean;
   if (to.rstd != nullptr) {
     to.rstd[team.row] = static_cast<A>(1.0 / sqrt(static_cast<double>(variance) + to.eps));

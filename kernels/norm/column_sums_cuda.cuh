@@ -19,16 +19,6 @@ struct ColumnRows {
   }
 };
 
-template <class T, int kPack>
-__device__ inline void load_rows(const T* from, int64_t at, int64_t step, int count,
-                                 Pack<T, kPack> (&packs)[kColumnRows]) {
-#pragma unroll
-  for (int u = 0; u < kColumnRows; ++u) {
-    packs[u] = {};
-    if (u < count) packs[u] = load_pack<kPack>(from + at + u * step);
-  }
-}
-
 template <class T>
 struct ColumnInput {
   const T* input;
@@ -49,24 +39,36 @@ class ColumnMoments {
     load_rows(input_, at, step, count, packs);
     ColumnRows<T, kPack> x;
     x.widen(packs);
-    // As MergeMoments, but all columns share the counts.
-    const A more = static_cast<A>(count);
-    const A share = more / (count_ + more), weight = count_ * share;
-#pragma unroll
-    for (int e = 0; e < kPack; ++e) {
-      A column[kColumnRows];
-#pragma unroll
-      for (int u = 0; u < kColumnRows; ++u) column[u] = x.values[u][e];
-      const Found part = Found::of(column, count);
-      const A delta = part.mean - mean_[e];
-      mean_[e] += delta * share;
-      m2_[e] += part.m2 + delta * delta * weight;
-    }
-    count_ += more;
+    // Most batches are whole, and cheaper.
+    count == kColumnRows ? take<true>(x, count) : take<false>(x, count);
   }
   __device__ Found found(int e) const { return {count_, mean_[e], m2_[e]}; }
 
  private:
+  // As MergeMoments, but all columns share the counts.
+  template <bool kIsWhole>
+  __device__ void take(const ColumnRows<T, kPack>& x, int count) {
+    const A more = static_cast<A>(count);
+    const A share = more / (count_ + more), weight = count_ * share;
+#pragma unroll
+    for (int e = 0; e < kPack; ++e) {
+      A sum = 0;
+#pragma unroll
+      for (int u = 0; u < kColumnRows; ++u) sum += x.values[u][e];
+      const A mean = kIsWhole ? sum * (A(1) / kColumnRows) : sum / more;
+      A m2 = 0;
+#pragma unroll
+      for (int u = 0; u < kColumnRows; ++u) {
+        const A away = kIsWhole || u < count ? x.values[u][e] - mean : A(0);
+        m2 += away * away;
+      }
+      const A delta = mean - mean_[e];
+      mean_[e] += delta * share;
+      m2_[e] += m2 + delta * delta * weight;
+    }
+    count_ += more;
+  }
+
   const T* input_;
   A count_ = 0;
   A mean_[kPack] = {}, m2_[kPack] = {};
@@ -163,10 +165,8 @@ __global__ void __launch_bounds__(kColumnThreads)
   const ColumnPlace place(plan, kPack);
   Columns mine(of, place.exists ? place.channel : 0);
   for (int64_t row = place.row; row < place.end; row += int64_t{plan.height} * kColumnRows) {
-    int count = 1;
-#pragma unroll
-    for (int u = 1; u < kColumnRows; ++u) count += row + int64_t{u} * plan.height < place.end;
-    mine.add(row * plan.channels + place.channel, plan.height * plan.channels, count);
+    mine.add(row * plan.channels + place.channel, plan.height * plan.channels,
+             place.rows_from(row, plan));
   }
   __shared__ alignas(16) unsigned char memory[kColumnThreads * kPack * sizeof(Found)];
   auto* partial = reinterpret_cast<Found*>(memory);

@@ -17,7 +17,7 @@ struct Normalize {
   bool relu;
 };
 
-template <class T, int kPack>
+template <class T, int kPack, bool kHasResidual>
 __global__ void __launch_bounds__(kColumnThreads)
     normalize_columns_kernel(const __grid_constant__ Normalize<T> of,
                              const __grid_constant__ ColumnPlan plan) {
@@ -29,24 +29,26 @@ __global__ void __launch_bounds__(kColumnThreads)
   const int64_t step = plan.height * plan.channels;
   for (int64_t row = place.row; row < place.end; row += int64_t{plan.height} * kColumnRows) {
     const int64_t at = row * plan.channels + place.channel;
+    const int count = place.rows_from(row, plan);
     Pack<T, kPack> x[kColumnRows], added[kColumnRows];
+    load_rows(of.input, at, step, count, x);
+    if constexpr (kHasResidual) load_rows(of.residual, at, step, count, added);
 #pragma unroll
     for (int u = 0; u < kColumnRows; ++u) {
-      x[u] = added[u] = {};
-      if (row + int64_t{u} * plan.height >= place.end) continue;
-      x[u] = load_pack<kPack>(of.input + at + u * step);
-      if (of.residual != nullptr) added[u] = load_pack<kPack>(of.residual + at + u * step);
-    }
-#pragma unroll
-    for (int u = 0; u < kColumnRows; ++u) {
-      if (row + int64_t{u} * plan.height >= place.end) continue;
-      A values[kPack], more[kPack];
+      if (u >= count) continue;
+      A values[kPack];
       widen_words<T>(x[u], values);
-      widen_words<T>(added[u], more);
+#pragma unroll
+      for (int e = 0; e < kPack; ++e) values[e] = affine.at(e, values[e]);
+      if constexpr (kHasResidual) {
+        A more[kPack];
+        widen_words<T>(added[u], more);
+#pragma unroll
+        for (int e = 0; e < kPack; ++e) values[e] += more[e];
+      }
 #pragma unroll
       for (int e = 0; e < kPack; ++e) {
-        values[e] = affine.at(e, values[e]) + more[e];
-        if (of.relu) values[e] = values[e] > A(0) || isnan(values[e]) ? values[e] : A(0);
+        if (of.relu && values[e] < A(0)) values[e] = A(0);  // NaN stays
       }
       store_narrowed<kPack>(of.output + at + u * step, values);
     }
@@ -81,17 +83,13 @@ __global__ void __launch_bounds__(kColumnThreads)
   const int64_t step = plan.height * plan.channels;
   for (int64_t row = place.row; row < place.end; row += int64_t{plan.height} * kColumnRows) {
     const int64_t at = row * plan.channels + place.channel;
+    const int count = place.rows_from(row, plan);
     Pack<T, kPack> x[kColumnRows], grad[kColumnRows];
+    load_rows(of.input, at, step, count, x);
+    load_rows(of.grad, at, step, count, grad);
 #pragma unroll
     for (int u = 0; u < kColumnRows; ++u) {
-      x[u] = grad[u] = {};
-      if (row + int64_t{u} * plan.height >= place.end) continue;
-      x[u] = load_pack<kPack>(of.input + at + u * step);
-      grad[u] = load_pack<kPack>(of.grad + at + u * step);
-    }
-#pragma unroll
-    for (int u = 0; u < kColumnRows; ++u) {
-      if (row + int64_t{u} * plan.height >= place.end) continue;
+      if (u >= count) continue;
       A values[kPack], g[kPack];
       widen_words<T>(x[u], values);
       widen_words<T>(grad[u], g);
@@ -119,8 +117,12 @@ void normalize_columns(const NormalizeColumnsCall& call) {
     const bool packs = has_packs<T>(call.shape, call.statistics) && is_aligned(call.input) &&
                        is_aligned(call.residual) && is_aligned(call.output);
     const ColumnPlan plan = plan_columns(call.shape, packs ? kPackCount<T> : 1, kLeastRows);
-    const auto kernel =
-        packs ? &normalize_columns_kernel<T, kPackCount<T>> : &normalize_columns_kernel<T, 1>;
+    constexpr int kPack = kPackCount<T>;
+    const auto kernel = call.residual != nullptr
+                            ? (packs ? &normalize_columns_kernel<T, kPack, true>
+                                     : &normalize_columns_kernel<T, 1, true>)
+                            : (packs ? &normalize_columns_kernel<T, kPack, false>
+                                     : &normalize_columns_kernel<T, 1, false>);
     launch_kernel(kernel, {plan.blocks(), plan.threads()}, of, plan);
   });
 }

@@ -28,7 +28,7 @@ struct ColumnPlan {
 /// more where there are so many.
 inline ColumnPlan plan_columns(const NormShape& shape, int pack, int64_t least_rows) {
   const auto ceil_divide = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
-  constexpr int64_t kBlocks = 2048;
+  constexpr int64_t kBlocks = 1056;  // some for each multiprocessor of any GPU
   ColumnPlan plan;
   plan.rows = shape.batch;
   plan.channels = shape.channels;
@@ -61,7 +61,25 @@ struct ColumnPlace {
     end = begin + plan.chunk_rows < plan.rows ? begin + plan.chunk_rows : plan.rows;
     if (!exists) end = row;
   }
+  /// How many of the kColumnRows rows from `from` on there are, `height` apart.
+  __device__ int rows_from(int64_t from, const ColumnPlan& plan) const {
+    int count = 1;
+#pragma unroll
+    for (int u = 1; u < kColumnRows; ++u) count += from + int64_t{u} * plan.height < end;
+    return count;
+  }
 };
+
+/// The packs of those rows, `step` elements apart; zeros for rows that are not there.
+template <class T, int kPack>
+__device__ inline void load_rows(const T* from, int64_t at, int64_t step, int count,
+                                 Pack<T, kPack> (&packs)[kColumnRows]) {
+#pragma unroll
+  for (int u = 0; u < kColumnRows; ++u) {
+    packs[u] = {};
+    if (u < count) packs[u] = load_pack<kPack>(from + at + u * step);
+  }
+}
 
 /// What a batch norm does to a pack of channels: (x - mean) scale + bias.
 template <class T, int kPack>

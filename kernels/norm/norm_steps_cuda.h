@@ -54,7 +54,7 @@ struct NormalizeCall {
 };
 void normalize(const NormalizeCall& call);
 
-/// grad_input = grad rstd weight + (input - mean) slope + shift.
+/// grad_input = grad rstd weight + (input - mean) slope + shift + more.
 struct GradientCall {
   DType dtype;
   NormShape shape;
@@ -67,6 +67,7 @@ struct GradientCall {
   const void* shift;
   const void* weight;
   DType parameter_dtype;
+  const void* more = nullptr;  // of the input's shape and dtype; may be null
 };
 void write_gradient(const GradientCall& call);
 
@@ -131,8 +132,14 @@ struct ColumnGradientCall {
 };
 void write_column_gradient(const ColumnGradientCall& call);
 
-/// Layer norm's backward (kIsRms false) and RMS norm's by the steps of group norm.
-void group_norm_backward_by_steps(const char* op, const GroupNormBackwardArgs& args, bool is_rms);
+/// Layer norm's backward (is_rms false) and RMS norm's by the steps of group norm. `more` is added
+/// to the gradient of the input; it may be null.
+void group_norm_backward_by_steps(const char* op, const GroupNormBackwardArgs& args,
+                                  const void* more, bool is_rms);
+
+/// Layer and RMS norm with a residual.
+void add_layer_norm(const LayerNormArgs& args);
+void add_rms_norm(const LayerNormArgs& args);
 
 // The slots, each in its file.
 void layer_norm(const LayerNormArgs& args);

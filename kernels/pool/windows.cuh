@@ -2,8 +2,9 @@
 // Pooling windows for kernels: three spatial dims, fewer are padded with dims of size 1 in front.
 
 #include <cuda/std/limits>
+#include <initializer_list>
 
-#include "kernels/api/cuda_launch.cuh"
+#include "kernels/api/packs.cuh"
 #include "kernels/api/pool.h"
 #include "kernels/api/strided_offset.cuh"
 
@@ -209,6 +210,19 @@ void with_windows(const PoolShape& shape, int64_t inner, const Body& body) {
     body(fixed_windows<int32_t>(shape, inner));
   } else {
     body(fixed_windows<int64_t>(shape, inner));
+  }
+}
+
+/// Calls body.operator()<kPack>() with how many of `inner` planes side by side a thread takes:
+/// whole packs where all of them and the addresses allow it.
+template <class T, class Body>
+void with_pack(int64_t inner, std::initializer_list<const void*> addresses, const Body& body) {
+  bool packs = inner % kPackCount<T> == 0;
+  for (const void* address : addresses) packs = packs && is_aligned(address);
+  if (packs) {
+    body.template operator()<kPackCount<T>>();
+  } else {
+    body.template operator()<1>();
   }
 }
 

@@ -70,7 +70,7 @@ void add_activation_fields(py::module_& m) {
       .TAUT_FIELD(LeakyReLU, inplace);
   Fields<nn::ELU>(m, "ELU").TAUT_FIELD(ELU, alpha).TAUT_FIELD(ELU, inplace);
   Fields<nn::CELU>(m, "CELU").TAUT_FIELD(CELU, alpha).TAUT_FIELD(CELU, inplace);
-  Fields<nn::GELU>(m, "GELU").TAUT_FIELD(GELU, approximate);
+  Fields<nn::GELU>(m, "GELU").TAUT_FIELD(GELU, approximate).TAUT_FIELD(GELU, recompute);
   Fields<nn::Softplus>(m, "Softplus").TAUT_FIELD(Softplus, beta).TAUT_FIELD(Softplus, threshold);
   Fields<nn::Hardtanh>(m, "Hardtanh")
       .TAUT_FIELD(Hardtanh, min_val)
@@ -146,11 +146,13 @@ void add_norm_fields(py::module_& m) {
   Fields<nn::LayerNorm>(m, "LayerNorm")
       .TAUT_FIELD(LayerNorm, normalized_shape)
       .TAUT_FIELD(LayerNorm, eps)
-      .TAUT_FIELD(LayerNorm, elementwise_affine);
+      .TAUT_FIELD(LayerNorm, elementwise_affine)
+      .TAUT_FIELD(LayerNorm, recompute);
   Fields<nn::RMSNorm>(m, "RMSNorm")
       .TAUT_FIELD(RMSNorm, normalized_shape)
       .TAUT_FIELD(RMSNorm, eps)
-      .TAUT_FIELD(RMSNorm, elementwise_affine);
+      .TAUT_FIELD(RMSNorm, elementwise_affine)
+      .TAUT_FIELD(RMSNorm, recompute);
   Fields<nn::GroupNorm>(m, "GroupNorm")
       .TAUT_FIELD(GroupNorm, num_groups)
       .TAUT_FIELD(GroupNorm, num_channels)

@@ -105,8 +105,11 @@ void BatchNorm3d::check_input(const Tensor& input) const { check_rank(*this, inp
 // Layer, RMS, group and instance norm ------------------------------------------------------------
 
 LayerNorm::LayerNorm(const SizeArg& shape, double eps_in, bool affine, bool with_bias,
-                     const TensorOptions& options)
-    : normalized_shape(shape_of(shape)), eps(eps_in), elementwise_affine(affine) {
+                     const TensorOptions& options, bool recompute_in)
+    : normalized_shape(shape_of(shape)),
+      eps(eps_in),
+      elementwise_affine(affine),
+      recompute(recompute_in) {
   register_parameter("weight", weight, affine ? empty(normalized_shape, options) : Tensor());
   register_parameter("bias", bias,
                      affine && with_bias ? empty(normalized_shape, options) : Tensor());
@@ -119,17 +122,20 @@ void LayerNorm::reset_parameters() {
 }
 
 Tensor LayerNorm::forward(const Tensor& input) {
-  return functional::layer_norm(input, normalized_shape, weight, bias, eps);
+  return functional::layer_norm(input, normalized_shape, weight, bias, eps, recompute);
 }
 
 std::string LayerNorm::extra_repr() const {
   return concat(normalized_shape, ", eps=", eps, ", elementwise_affine=", elementwise_affine,
-                ", bias=", bias.defined());
+                ", bias=", bias.defined(), recompute ? ", recompute=True" : "");
 }
 
 RMSNorm::RMSNorm(const SizeArg& shape, std::optional<double> eps_in, bool affine,
-                 const TensorOptions& options)
-    : normalized_shape(shape_of(shape)), eps(eps_in), elementwise_affine(affine) {
+                 const TensorOptions& options, bool recompute_in)
+    : normalized_shape(shape_of(shape)),
+      eps(eps_in),
+      elementwise_affine(affine),
+      recompute(recompute_in) {
   register_parameter("weight", weight, affine ? empty(normalized_shape, options) : Tensor());
   reset_parameters();
 }
@@ -139,12 +145,12 @@ void RMSNorm::reset_parameters() {
 }
 
 Tensor RMSNorm::forward(const Tensor& input) {
-  return functional::rms_norm(input, normalized_shape, weight, eps);
+  return functional::rms_norm(input, normalized_shape, weight, eps, recompute);
 }
 
 std::string RMSNorm::extra_repr() const {
   return concat(normalized_shape, ", eps=", eps ? concat(*eps) : std::string("None"),
-                ", elementwise_affine=", elementwise_affine);
+                ", elementwise_affine=", elementwise_affine, recompute ? ", recompute=True" : "");
 }
 
 GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps_in, bool affine_in,

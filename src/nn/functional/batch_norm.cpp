@@ -106,8 +106,10 @@ void batch_norm_backward(BackwardContext& context) {
     return wanted ? allocate_images(input.shape(), format, input) : Tensor();
   };
   const auto channels = [&](bool wanted) {
-    return wanted ? zeros({sizes.channels}, TensorOptions(parameters).device(input.device()))
-                  : Tensor();
+    if (!wanted) return Tensor();
+    // The kernel writes all of them where there are elements.
+    if (input.numel() > 0) return ops::allocate({sizes.channels}, parameters, input.device());
+    return zeros({sizes.channels}, TensorOptions(parameters).device(input.device()));
   };
   const bool has_residual = context.saved(kOutput).defined();
   const Tensor grads[] = {images(context.needs(kGivenInput)), channels(context.needs(kGivenWeight)),

@@ -93,6 +93,7 @@ struct MaxPoolAttributes {
   Dims input_shape;
   int spatial;
   PoolShape shape;
+  MemoryFormat format;
 };
 
 void max_pool_backward(BackwardContext& context) {
@@ -113,13 +114,12 @@ void max_pool_backward(BackwardContext& context) {
                            at.input_shape));
     return;
   }
-  const MemoryFormat format = pool_format(indices, at.spatial);
-  const Tensor grad_output = contiguous(grad, format);
-  Tensor grad_input = allocate_images(at.input_shape, format, grad);
+  const Tensor grad_output = contiguous(grad, at.format);
+  Tensor grad_input = allocate_images(at.input_shape, at.format, grad);
   kernels::MaxPoolBackwardArgs args;
   args.dtype = grad.dtype();
   args.planes = planes;
-  args.inner = inner_of(at.input_shape, format);
+  args.inner = inner_of(at.input_shape, at.format);
   args.input_plane = input_plane;
   args.output_plane = indices.numel() / std::max<int64_t>(planes, 1);
   args.shape = at.shape;
@@ -136,7 +136,8 @@ std::pair<Tensor, Tensor> finish_max_pool(const char* op, const Tensor& input, c
   const autograd::TensorRef outputs[] = {values, indices};
   const autograd::TensorRef saved[] = {indices};
   autograd::record_all(op, inputs, outputs, saved, max_pool_backward,
-                       MaxPoolAttributes{input.shape(), shape.input_size.rank(), shape});
+                       MaxPoolAttributes{input.shape(), shape.input_size.rank(), shape,
+                                         pool_format(input, shape.input_size.rank())});
   return {values, indices};
 }
 

@@ -94,16 +94,17 @@ class TAUT_API BatchNormReLU2d : public BatchNorm2d {
   Tensors forward_many(TensorList inputs) override;
 };
 
-/// Over the last dims, whose sizes are normalized_shape.
+/// Over the last dims, whose sizes are normalized_shape. With `recompute` the output is not kept
+/// for backward but made again from the input.
 class TAUT_API LayerNorm : public Module {
  public:
   explicit LayerNorm(const SizeArg& normalized_shape, double eps = 1e-5,
                      bool elementwise_affine = true, bool bias = true,
-                     const TensorOptions& options = {});
+                     const TensorOptions& options = {}, bool recompute = false);
   /// For LayerNorm({3, 4}), which would otherwise also read as a copy of LayerNorm(3, 4).
   LayerNorm(std::initializer_list<int64_t> shape, double eps_in = 1e-5, bool affine = true,
-            bool with_bias = true, const TensorOptions& options = {})
-      : LayerNorm(SizeArg(shape), eps_in, affine, with_bias, options) {}
+            bool with_bias = true, const TensorOptions& options = {}, bool recompute_in = false)
+      : LayerNorm(SizeArg(shape), eps_in, affine, with_bias, options, recompute_in) {}
   Tensor forward(const Tensor& input) override;
   std::string extra_repr() const override;
   void reset_parameters();
@@ -111,18 +112,20 @@ class TAUT_API LayerNorm : public Module {
   Dims normalized_shape;
   double eps;
   bool elementwise_affine;
+  bool recompute;
   Tensor weight;
   Tensor bias;
 };
 
-/// Over the last dims, by their root mean square.
+/// Over the last dims, by their root mean square. `recompute` as for LayerNorm.
 class TAUT_API RMSNorm : public Module {
  public:
   explicit RMSNorm(const SizeArg& normalized_shape, std::optional<double> eps = {},
-                   bool elementwise_affine = true, const TensorOptions& options = {});
+                   bool elementwise_affine = true, const TensorOptions& options = {},
+                   bool recompute = false);
   RMSNorm(std::initializer_list<int64_t> shape, std::optional<double> eps_in = {},
-          bool affine = true, const TensorOptions& options = {})
-      : RMSNorm(SizeArg(shape), eps_in, affine, options) {}
+          bool affine = true, const TensorOptions& options = {}, bool recompute_in = false)
+      : RMSNorm(SizeArg(shape), eps_in, affine, options, recompute_in) {}
   Tensor forward(const Tensor& input) override;
   std::string extra_repr() const override;
   void reset_parameters();
@@ -130,6 +133,7 @@ class TAUT_API RMSNorm : public Module {
   Dims normalized_shape;
   std::optional<double> eps;
   bool elementwise_affine;
+  bool recompute;
   Tensor weight;
 };
 
