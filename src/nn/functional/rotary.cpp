@@ -148,7 +148,6 @@ void rotary_qkv_backward(BackwardContext& context) {
 
 QkvShape qkv_shape(const Tensor& qkv, int64_t num_heads, int64_t num_kv_heads) {
   constexpr auto kOp = "rotary_qkv";
-  const TraceScope scope(ScopeKind::op, kOp);
   TAUT_CHECK(qkv.dim() == 3, ShapeError, kOp, ": qkv has shape ", qkv.shape(),
              "; expected (batch, length, (num_heads + 2 num_kv_heads) width)");
   TAUT_CHECK(num_heads > 0 && num_kv_heads > 0, ValueError, kOp,
@@ -199,6 +198,7 @@ std::tuple<Tensor, Tensor, Tensor> rotary_qkv(const Tensor& qkv, const Tensor& c
                                               std::optional<int64_t> num_kv_heads, bool interleaved,
                                               int64_t offset) {
   constexpr auto kOp = "rotary_qkv";
+  const TraceScope scope(ScopeKind::op, kOp);
   check_input(kOp, "qkv", qkv);
   const QkvShape shape = qkv_shape(qkv, num_heads, num_kv_heads.value_or(num_heads));
   const Tables tables = prepare_tables(kOp, qkv, cos, sin, shape.width, qkv.size(1), offset);
