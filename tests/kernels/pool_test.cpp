@@ -137,7 +137,7 @@ TEST_F(PoolTest, Max) {
     Buffer output(dtype, planes * out, uniform(0, 3));
     std::vector<int64_t> indices(static_cast<size_t>(planes * out));
     set_num_threads(round % 2 == 0 ? 1 : 3);
-    MaxPoolArgs args{dtype, planes, 1, shape, input.data(), output.data(), indices.data()};
+    MaxPoolArgs args{dtype, planes, shape, input.data(), output.data(), indices.data()};
     kernels.max_pool(args);
     const auto reference = windows(shape.input_size, shape.output_size, false, 0,
                                    [&](int d, int64_t o) { return span_of(shape, d, o); });
@@ -155,7 +155,7 @@ TEST_F(PoolTest, Max) {
     EXPECT_TRUE(
         kernels
             .max_pool_backward(
-                {dtype, planes, 1, in, out, {}, grad.data(), indices.data(), grad_input.data()})
+                {dtype, planes, in, out, {}, grad.data(), indices.data(), grad_input.data()})
             .ok);
     std::vector<double> want(static_cast<size_t>(planes * in), 0.0);
     for (int64_t i = 0; i < planes * out; ++i) {
@@ -172,7 +172,7 @@ TEST_F(PoolTest, BadIndicesOfTheBackwardAreReported) {
   const int64_t indices[] = {0, 4};
   float grad_input[8];
   const IndexResult result =
-      pool_kernels_cpu().max_pool_backward({kFloat32, 2, 1, 4, 1, {}, grad, indices, grad_input});
+      pool_kernels_cpu().max_pool_backward({kFloat32, 2, 4, 1, {}, grad, indices, grad_input});
   EXPECT_FALSE(result.ok);
   EXPECT_EQ(result.index, 4);
   EXPECT_EQ(result.position, 1);
@@ -228,7 +228,7 @@ TEST_F(PoolTest, Average) {
     randomize(input);
     Buffer output(dtype, planes * shape.output_size.numel());
     set_num_threads(round % 2 == 0 ? 1 : 3);
-    kernels.avg_pool({dtype, planes, 1, shape, include_pad, override, input.data(), output.data()});
+    kernels.avg_pool({dtype, planes, shape, include_pad, override, input.data(), output.data()});
     const auto reference = windows(shape.input_size, shape.output_size, include_pad, override,
                                    [&](int d, int64_t o) { return span_of(shape, d, o); });
     bool empty = false;
@@ -240,7 +240,7 @@ TEST_F(PoolTest, Average) {
     for (int64_t i = 0; i < grad.size(); ++i) grad.set(i, static_cast<double>(uniform(-4, 4)));
     Buffer grad_input(dtype, input.size());
     kernels.avg_pool_backward(
-        {dtype, planes, 1, shape, include_pad, override, grad.data(), grad_input.data()});
+        {dtype, planes, shape, include_pad, override, grad.data(), grad_input.data()});
     check_gradients(reference, planes, shape.input_size.numel(), grad, grad_input);
   }
 }
@@ -263,15 +263,15 @@ TEST_F(PoolTest, Adaptive) {
     const auto reference = windows(
         in, out, false, 0, [&](int d, int64_t o) { return adaptive_span(in[d], out[d], o); });
     set_num_threads(round % 2 == 0 ? 1 : 3);
-    kernels.adaptive_avg_pool({dtype, planes, 1, in, out, input.data(), output.data()});
+    kernels.adaptive_avg_pool({dtype, planes, in, out, input.data(), output.data()});
     check_sums(reference, planes, in.numel(), input, output);
     kernels.adaptive_max_pool(
-        {dtype, planes, 1, in, out, input.data(), output.data(), indices.data()});
+        {dtype, planes, in, out, input.data(), output.data(), indices.data()});
     check_max(reference, planes, in.numel(), input, output, indices);
     Buffer grad(dtype, output.size());
     for (int64_t i = 0; i < grad.size(); ++i) grad.set(i, static_cast<double>(uniform(-4, 4)));
     Buffer grad_input(dtype, input.size());
-    kernels.adaptive_avg_pool_backward({dtype, planes, 1, in, out, grad.data(), grad_input.data()});
+    kernels.adaptive_avg_pool_backward({dtype, planes, in, out, grad.data(), grad_input.data()});
     check_gradients(reference, planes, in.numel(), grad, grad_input);
   }
 }
