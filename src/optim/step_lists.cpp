@@ -138,6 +138,9 @@ void* const* StepList::state_tensors(const char* name, const Make& make, const A
     Value* held = states_[i]->find(name);
     const Tensor* tensor = held == nullptr ? nullptr : std::get_if<Tensor>(held);
     const Tensor usable = tensor == nullptr ? make(param) : adapt(*tensor, param);
+    TAUT_CHECK(usable.numel() == param.numel() || is_in_blocks(usable, param), ValueError,
+               "optimizer.step: the state \"", name, "\" of a parameter of shape ", param.shape(),
+               " has shape ", usable.shape());
     if (tensor == nullptr || !usable.is_same(*tensor)) states_[i]->set(name, usable);
     pointers.push_back(usable.data_ptr());
   }
