@@ -134,6 +134,9 @@ TEST(Optimizer, RefusesAStateOfAnotherShape) {
   EXPECT_THROW(from_tensors(StateDict{{"param_groups.1.lr", ones({1})}}), ValueError);
   EXPECT_THROW(from_tensors(StateDict{{"state.x.step", ones({1})}}), ValueError);
   EXPECT_THROW(from_tensors(StateDict{{"other", ones({1})}}), ValueError);
+  // One that is put in by hand is refused by the step.
+  optimizer.state_of(w).set("exp_avg", ones({1}));
+  EXPECT_THROW(optimizer.step(), ValueError);
 }
 
 TEST(Optimizer, PrintsItsOptions) {
