@@ -1,5 +1,6 @@
 #include "taut/autograd/record.h"
 
+#include "src/autograd/derivatives_as_ops.h"
 #include "src/autograd/hot_mode.h"
 #include "src/autograd/meta.h"
 #include "src/autograd/view_history.h"
@@ -17,6 +18,7 @@ namespace autograd {
 namespace {
 
 constinit TAUT_HOT_THREAD_LOCAL OpObserver* current_observer = nullptr;
+constinit thread_local bool derivatives_as_ops = false;
 CallSiteFn call_site_provider = nullptr;
 
 void notify(const char* name, TensorRefs inputs, TensorRefs outputs, const void* attributes,
@@ -76,6 +78,10 @@ OpObserver::~OpObserver() {
   current_observer = previous_;
   taut::detail::thread_mode().observed = previous_ != nullptr;
 }
+
+DerivativesAsOps::DerivativesAsOps() : previous_(derivatives_as_ops) { derivatives_as_ops = true; }
+DerivativesAsOps::~DerivativesAsOps() { derivatives_as_ops = previous_; }
+bool DerivativesAsOps::is_on() { return derivatives_as_ops; }
 
 void set_call_site_provider(CallSiteFn provider) { call_site_provider = provider; }
 

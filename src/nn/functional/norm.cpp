@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "src/nn/functional/row_attributes.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
@@ -49,11 +50,6 @@ Dims trailing(const Tensor& tensor, int count) {
 }
 
 // Layer norm ------------------------------------------------------------------------------------
-
-struct LayerNormAttributes {
-  int normalized_dims;
-  double eps;
-};
 
 // The same derivative as ops: x^ = (x - mean) rstd, h = grad_y weight,
 // grad_x = rstd (h - mean(h) - x^ mean(h x^)); without the mean for RMS norm.
