@@ -89,6 +89,8 @@ struct Plan {
   // results.
   std::vector<int> read_inputs, read_outputs, places;
   int output_count = 0;
+  size_t referred = 0;
+  uint64_t number = 0;
   autograd::AutocastSettings autocast;
 
   bool wants_gradients() const { return !places.empty(); }
@@ -180,6 +182,11 @@ bool is_ready(Plan& plan) {
   return true;
 }
 
+// What the function takes of the inputs.
+TensorList given_of(TensorList inputs, size_t referred) {
+  return inputs.first(inputs.size() - referred);
+}
+
 // The function's own derivative, for second derivatives. It gets aliases, so that an input that was
 // given twice does not count what goes to the other.
 Tensors eager_backward(const Plan& plan, const Function& function, Tensors inputs,
@@ -188,13 +195,13 @@ Tensors eager_backward(const Plan& plan, const Function& function, Tensors input
   Tensors wanted;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!plan.wanted[i]) continue;
-    inputs[i] = alias(inputs[i]);
+    if (i + plan.referred < inputs.size()) inputs[i] = alias(inputs[i]);
     wanted.push_back(inputs[i]);
   }
   Tensors outputs;
   {
     const autograd::AutocastSettingsGuard autocast(plan.autocast);
-    outputs = function(inputs);
+    outputs = function(given_of(inputs, plan.referred));
   }
   Tensors roots, root_grads;
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -278,10 +285,10 @@ struct FusedFunction::State {
 
   /// The plan for a call, made and marked as new for the first of its kind; null where the function
   /// is simply called.
-  std::shared_ptr<Plan> plan_of(TensorList inputs, std::string_view static_key, bool& is_new);
-  Tensors call(TensorList inputs, std::string_view static_key, const Function& step);
-  bool compile(TensorList inputs, std::string_view static_key, const Function& step);
-  Tensors first_call(TensorList inputs, const std::shared_ptr<Plan>& plan, const Function& step);
+  std::shared_ptr<Plan> plan_of(const Call& call, bool& is_new);
+  Tensors run(const Call& call, uint64_t* kind);
+  bool compile(const Call& call, uint64_t* kind);
+  Tensors first_call(const Call& call, const std::shared_ptr<Plan>& plan);
   void compile_later(const std::shared_ptr<Plan>& plan);
   bool compile_now(Plan& plan);
   void report(const Plan& plan);
@@ -290,6 +297,7 @@ struct FusedFunction::State {
   FuseOptions options;
   mutable std::mutex mutex;
   std::vector<std::shared_ptr<Plan>> plans;
+  uint64_t latest_number = 0;
   std::atomic<bool> has_reported = false;
 };
 
@@ -314,40 +322,41 @@ bool wants_gradient(const Tensor& input) {
 
 }  // namespace
 
-std::shared_ptr<Plan> FusedFunction::State::plan_of(TensorList inputs, std::string_view static_key,
-                                                    bool& is_new) {
+std::shared_ptr<Plan> FusedFunction::State::plan_of(const Call& call, bool& is_new) {
   is_new = false;
-  const Device device = common_gpu(inputs);
+  const Device device = common_gpu(call.inputs);
   // A function that is being traced itself takes this one's ops for its own.
   if (device.is_cpu() || detail::hot_mode.observed) return nullptr;
   static thread_local std::vector<int64_t> key;
   key.clear();
   append_modes(key, device);
-  for (const Tensor& input : inputs) append_tensor(key, input, wants_gradient(input));
+  for (const Tensor& input : call.inputs) append_tensor(key, input, wants_gradient(input));
   const std::lock_guard lock(mutex);
   for (const std::shared_ptr<Plan>& plan : plans) {
-    if (plan->key == key && plan->static_key == static_key) return plan;
+    if (plan->key == key && plan->static_key == call.key) return plan;
   }
   if (cuda::current_capture() != 0 || static_cast<int64_t>(plans.size()) >= options.max_kinds) {
     return nullptr;
   }
   const auto plan = std::make_shared<Plan>();
   plan->key = key;
-  plan->static_key = static_key;
-  plan->inputs = describe(inputs);
+  plan->static_key = call.key;
+  plan->inputs = describe(call.inputs);
   plan->device = device;
+  plan->referred = call.referred;
+  plan->number = ++latest_number;
   plans.push_back(plan);
   is_new = true;
   return plan;
 }
 
-Tensors FusedFunction::State::call(TensorList inputs, std::string_view static_key,
-                                   const Function& step) {
+Tensors FusedFunction::State::run(const Call& call, uint64_t* kind) {
   bool is_new = false;
-  const std::shared_ptr<Plan> plan = plan_of(inputs, static_key, is_new);
-  if (!plan) return step(inputs);
+  const std::shared_ptr<Plan> plan = plan_of(call, is_new);
+  if (kind != nullptr) *kind = plan ? plan->number : 0;
+  if (!plan) return call.function(given_of(call.inputs, call.referred));
   if (is_new) {
-    Tensors results = first_call(inputs, plan, step);
+    Tensors results = first_call(call, plan);
     if (options.wait) {
       compile_now(*plan);
     } else {
@@ -357,24 +366,27 @@ Tensors FusedFunction::State::call(TensorList inputs, std::string_view static_ke
   }
   if (!is_ready(*plan)) {
     report(*plan);
-    return step(inputs);
+    return call.function(given_of(call.inputs, call.referred));
   }
-  if (plan->wants_gradients()) return run_with_gradients(plan, inputs, step);
-  return plan->forward->run(plan->device, inputs.data());
+  if (plan->wants_gradients()) return run_with_gradients(plan, call.inputs, call.function);
+  return plan->forward->run(plan->device, call.inputs.data());
 }
 
-bool FusedFunction::State::compile(TensorList inputs, std::string_view static_key,
-                                   const Function& step) {
+bool FusedFunction::State::compile(const Call& call, uint64_t* kind) {
   bool is_new = false;
-  const std::shared_ptr<Plan> plan = plan_of(inputs, static_key, is_new);
+  const std::shared_ptr<Plan> plan = plan_of(call, is_new);
+  if (kind != nullptr) *kind = plan ? plan->number : 0;
   if (!plan) return false;
-  if (is_new) first_call(inputs, plan, step);
+  if (is_new) first_call(call, plan);
   return compile_now(*plan);
 }
 
 // Runs the function, and makes of its trace what there is to compile.
-Tensors FusedFunction::State::first_call(TensorList inputs, const std::shared_ptr<Plan>& plan,
-                                         const Function& step) {
+Tensors FusedFunction::State::first_call(const Call& call, const std::shared_ptr<Plan>& plan) {
+  const TensorList inputs = call.inputs;
+  const Function given = [&call](TensorList all) {
+    return call.function(given_of(all, call.referred));
+  };
   Tensors results;
   std::vector<int> alignments;
   bool wants_gradients = false;
@@ -386,9 +398,9 @@ Tensors FusedFunction::State::first_call(TensorList inputs, const std::shared_pt
   plan->autocast = autograd::autocast_state();
   fusion::Trace trace;
   try {
-    trace = fusion::trace_call(step, inputs, results);
+    trace = fusion::trace_call(given, inputs, results);
     if (trace.refusal.empty() && wants_gradients) {
-      trace = fusion::trace_with_gradients(step, inputs, plan->wanted);
+      trace = fusion::trace_with_gradients(given, inputs, plan->wanted, call.referred);
     }
   } catch (...) {
     // The next call of the kind begins anew.
@@ -439,15 +451,14 @@ FusedFunction& FusedFunction::operator=(FusedFunction&&) noexcept = default;
 FusedFunction::~FusedFunction() = default;
 
 Tensors FusedFunction::operator()(TensorList inputs) {
-  return state_->call(inputs, {}, state_->function);
+  return state_->run({inputs, state_->function}, nullptr);
 }
-Tensors FusedFunction::call(TensorList inputs, std::string_view key, const Function& function) {
-  return state_->call(inputs, key, function);
+bool FusedFunction::compile(TensorList inputs) {
+  return state_->compile({inputs, state_->function}, nullptr);
 }
-
-bool FusedFunction::compile(TensorList inputs) { return compile(inputs, {}, state_->function); }
-bool FusedFunction::compile(TensorList inputs, std::string_view key, const Function& function) {
-  return state_->compile(inputs, key, function);
+Tensors FusedFunction::call(const Call& call, uint64_t* kind) { return state_->run(call, kind); }
+bool FusedFunction::compile(const Call& call, uint64_t* kind) {
+  return state_->compile(call, kind);
 }
 
 std::vector<FusedKind> FusedFunction::kinds() const {

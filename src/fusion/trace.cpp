@@ -46,15 +46,16 @@ Trace trace_call(const Function& function, TensorList inputs, Tensors& results) 
 }
 
 Trace trace_with_gradients(const Function& function, TensorList inputs,
-                           const std::vector<bool>& wanted) {
+                           const std::vector<bool>& wanted, size_t referred) {
   Trace trace;
   const EnableGradGuard enable_grad;
   Tensors fresh;
   Tensors by;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    fresh.push_back(inputs[i].defined() ? inputs[i].detach() : Tensor());
+    const bool is_given = i + referred < inputs.size();
+    fresh.push_back(is_given && inputs[i].defined() ? inputs[i].detach() : inputs[i]);
     if (!wanted[i]) continue;
-    fresh.back().requires_grad_();
+    if (is_given) fresh.back().requires_grad_();
     by.push_back(fresh.back());
   }
   const int count = static_cast<int>(inputs.size());

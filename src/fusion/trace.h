@@ -1,6 +1,7 @@
 #pragma once
 // A function as a graph: what it returns, and the gradients of that by its inputs.
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ struct Trace {
 TAUT_API Trace trace_call(const Function& function, TensorList inputs, Tensors& results);
 
 /// Runs it on detached inputs, of which those of `wanted` require grad, and its derivative with it.
+/// The last `referred` inputs stay as they are: the function uses them without being given them.
 TAUT_API Trace trace_with_gradients(const Function& function, TensorList inputs,
-                                    const std::vector<bool>& wanted);
+                                    const std::vector<bool>& wanted, size_t referred = 0);
 
 /// Outputs in the place of what they were computed from, where the gradients have fewer bytes to
 /// read then.

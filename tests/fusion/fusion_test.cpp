@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <iostream>
 
 #include "kernels/jit/compile.h"
 #include "src/fusion/codegen.h"
@@ -254,6 +255,12 @@ TEST(Fusion, PublishedChainsTakeFewKernels) {
   const std::vector<Direction> directions = directions_of(chains);
   for (size_t i = 0; i < std::size(kCounts); ++i) {
     ASSERT_EQ(chains[i].chain.name, kCounts[i].name);
+    if (std::getenv("TAUT_TEST_VERBOSE") != nullptr) {
+      for (size_t k = 2 * i; k < 2 * i + 2; ++k) {
+        std::cout << "// " << directions[k].name << "\n";
+        for (const KernelCode& kernel : directions[k].code.kernels) std::cout << kernel.kernel;
+      }
+    }
     EXPECT_EQ(directions[2 * i].code.kernels.size(), kCounts[i].forward) << kCounts[i].name;
     EXPECT_EQ(directions[2 * i + 1].code.kernels.size(), kCounts[i].backward) << kCounts[i].name;
   }

@@ -9,6 +9,7 @@
 // as it is and notes its ops; kernels for it, and for its gradients, are compiled in the background
 // while further calls run as it is, too. On the CPU it always runs as it is.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -65,14 +66,24 @@ class TAUT_API FusedFunction {
 
   /// @throws what the function throws.
   Tensors operator()(TensorList inputs);
-  /// The same for functions that take more than tensors: `function` has those arguments in it, and
-  /// calls with another `key` are of another kind.
-  Tensors call(TensorList inputs, std::string_view key, const Function& function);
-
   /// Makes the kernels for calls like this one, and waits for them; the function is run. Returns
   /// whether there are kernels.
   bool compile(TensorList inputs);
-  bool compile(TensorList inputs, std::string_view key, const Function& function);
+
+  /// A call of a function that takes more than tensors.
+  struct Call {
+    TensorList inputs;
+    /// The function with its other arguments in it.
+    const Function& function;
+    /// Calls with another key are of another kind.
+    std::string_view key = {};
+    /// How many of the inputs, the last ones, the function does not take but refers to: the
+    /// parameters and buffers of a module.
+    size_t referred = 0;
+  };
+  /// `kind`, if given, gets the number of the call's kind, from 1 on; 0 where it has none.
+  Tensors call(const Call& call, uint64_t* kind = nullptr);
+  bool compile(const Call& call, uint64_t* kind = nullptr);
 
   /// What became of the calls so far, the kinds in the order of their first calls.
   std::vector<FusedKind> kinds() const;
