@@ -122,12 +122,15 @@ class KernelWriter : ValueWriter {
     return (bytes + 3) / 4 + sums * shape_.pack;
   }
 
+  bool has_column_sums() const {
+    return std::any_of(kernel_->sums.begin(), kernel_->sums.end(),
+                       [](const PartialSum& sum) { return !sum.is_total; });
+  }
+
   void choose_team() {
     const int64_t packs = (columns_ + shape_.pack - 1) / shape_.pack;
     const int registers = std::max(1, registers_of_pack());
-    bool has_column_sums = false;
-    for (const PartialSum& sum : kernel_->sums) has_column_sums |= !sum.is_total;
-    if (reduces_.empty() && has_column_sums) {
+    if (reduces_.empty() && has_column_sums()) {
       // Columns do not meet: blocks share them.
       shape_.is_chunked = true;
       shape_.kept = true;
@@ -155,7 +158,7 @@ class KernelWriter : ValueWriter {
     }
     shape_.kept = best > 0;
     if (!shape_.kept) {
-      if (has_column_sums) {
+      if (has_column_sums()) {
         refusal = concat("rows of ", columns_,
                          " elements are too long for the sums over rows that go with them");
         return;
@@ -416,16 +419,19 @@ class KernelWriter : ValueWriter {
       blocks = (items + shape_.threads - 1) / shape_.threads;
       if (has_sums) blocks = std::min<int64_t>(blocks, kMostFlatBlocks);
       code.sizes[0] = items;
-      text +=
-          concat("for (index_t item = blockIdx.x * ", shape_.threads,
-                 "u + threadIdx.x; item < static_cast<index_t>(a.sizes[0]); item += gridDim.x * ",
-                 shape_.threads, "u) {\nconst index_t ", kColumnName, " = item * ", shape_.pack,
-                 "u;\n", body, "}\n");
+      const std::string start =
+          concat("index_t item = index_t{blockIdx.x} * ", shape_.threads, "u + threadIdx.x");
+      const std::string is_left = "item < static_cast<index_t>(a.sizes[0])";
+      text += has_sums ? concat("for (", start, "; ", is_left, "; item += gridDim.x * ",
+                                shape_.threads, "u) {\n")
+                       : concat("const ", start, ";\nif (", is_left, ") {\n");
+      text += concat("const index_t ", kColumnName, " = item * ", shape_.pack, "u;\n", body, "}\n");
     } else if (!has_sums) {
       blocks = (rows_ + teams - 1) / teams;
       code.sizes[0] = rows_;
-      text += concat("const index_t ", kRowName, " = blockIdx.x * ", teams, "u + team;\nif (",
-                     kRowName, " < static_cast<index_t>(a.sizes[0])) {\n", body, "}\n");
+      text +=
+          concat("const index_t ", kRowName, " = index_t{blockIdx.x} * ", teams, "u + team;\nif (",
+                 kRowName, " < static_cast<index_t>(a.sizes[0])) {\n", body, "}\n");
     } else {
       const RowParts split_rows = row_parts();
       blocks = split_rows.groups * split_rows.parts;
@@ -442,6 +448,11 @@ class KernelWriter : ValueWriter {
           "for (index_t next = first + team; next < last; next += ",
           teams, "u) {\nconst index_t ", kRowName, " = group * of_group + next;\n", body, "}\n");
     }
+    if (has_column_sums() && teams > 1) {
+      // Wide enough for any type.
+      text +=
+          concat("__shared__ double columns[", shape_.team * shape_.packs * shape_.pack, "];\n");
+    }
     for (size_t i = 0; i < sums.size(); ++i) {
       const Accumulator& sum = sums[i];
       const DType dtype = value_dtype(graph_[kernel_->sums[i].node].dtype);
@@ -451,7 +462,10 @@ class KernelWriter : ValueWriter {
       parts.push_back({dtype, sum.is_total ? blocks * chunks : blocks * columns_});
       text += sum.is_total ? write_total(sum, to) : write_columns(sum, to, teams);
     }
-    TAUT_ASSERT(blocks < (int64_t{1} << 31) && chunks < 65536);
+    if (blocks >= int64_t{1} << 31 || chunks >= 65536) {
+      refusal = concat(rows_, " rows of ", columns_, " elements are too many for one kernel");
+      return;
+    }
     code.grid[0] = static_cast<uint32_t>(blocks);
     code.grid[1] = static_cast<uint32_t>(chunks);
     code.threads = static_cast<uint32_t>(shape_.threads);
@@ -474,16 +488,16 @@ class KernelWriter : ValueWriter {
     };
     const std::string target = concat(to, "[static_cast<int64_t>(blockIdx.x) * ", columns_, " + ");
     if (teams == 1) return over_own(concat(target, place, "] = ", own, ";\n"));
-    const int64_t width = int64_t{shape_.team} * shape_.packs * shape_.pack;
     const std::string shared_name = concat("columns_", sum.name);
     const std::string at_shared = shape_.is_chunked ? concat(kColumnName, " - chunk + e") : place;
     return concat(
-        "__shared__ ", sum.type, " ", shared_name, "[", width, "];\n", "for (index_t t = 0; t < ",
-        teams, "u; ++t) {\nif (team == t) {\n",
+        sum.type, "* const ", shared_name, " = room_of<", sum.type, ">(columns);\n",
+        "for (index_t t = 0; t < ", teams, "u; ++t) {\nif (team == t) {\n",
         over_own(concat(shared_name, "[", at_shared, "] = t == 0 ? ", own, " : ", sum.combine,
                         "::of(", shared_name, "[", at_shared, "], ", own, ");\n")),
         "}\n__syncthreads();\n}\n", "if (team == 0) {\n",
-        over_own(concat(target, place, "] = ", shared_name, "[", at_shared, "];\n")), "}\n");
+        over_own(concat(target, place, "] = ", shared_name, "[", at_shared, "];\n")),
+        "}\n__syncthreads();\n");
   }
 
   // The kernel's declaration, with its pointers and the room for reductions.
@@ -497,8 +511,9 @@ class KernelWriter : ValueWriter {
                       : pointer.kind == Pointer::Kind::buffer
                           ? schedule_.buffers[static_cast<size_t>(pointer.index)].dtype
                           : part_dtype(pointer.index));
-      pointers += concat(is_read ? "const " : "", type, "* const p", i, " = static_cast<",
-                         is_read ? "const " : "", type, "*>(a.pointers[", i, "]);\n");
+      pointers +=
+          concat(is_read ? "const " : "", type, "* const __restrict__ p", i, " = static_cast<",
+                 is_read ? "const " : "", type, "*>(a.pointers[", i, "]);\n");
     }
     code.kernel = concat(
         "namespace taut::kernels::fusion {\n",

@@ -156,7 +156,7 @@ EmulatedKernels::EmulatedKernels(const std::vector<KernelCode>& kernels) {
     }
   }
   const std::string command =
-      concat("g++ -std=c++20 -O1 -w -shared -fPIC -ffp-contract=off -o ", folder_, "/kernels.so ",
+      concat("g++ -std=c++20 -O0 -w -shared -fPIC -ffp-contract=off -o ", folder_, "/kernels.so ",
              folder_, "/kernels.cpp 2> ", folder_, "/log");
   if (std::system(command.c_str()) != 0) {
     std::stringstream log;

@@ -22,7 +22,7 @@
 namespace taut::fusion {
 namespace {
 
-constexpr int kRandomChains = 40;
+constexpr int kRandomChains = 24;
 
 // Within `tolerance` of the largest element.
 void expect_close(const Tensor& got, const Tensor& expected, double tolerance,
