@@ -238,6 +238,35 @@ TEST(Fusion, ViewsJoinsAndReductionsRunOnEmulatedBlocks) {
   expect_kernels_compute(all_prepared(single_chains(kFloat32)), tolerance_of(kFloat32));
 }
 
+// Teams of a block, rows that are read again in each phase, sums that several blocks share.
+TEST(Fusion, LargeShapesRunOnEmulatedBlocks) {
+  manual_seed(9);
+  const Function norm = [](TensorList in) -> Tensors {
+    const Tensor centred = in[0] - mean(in[0], {-1}, true);
+    return {centred * rsqrt(mean(centred * centred, {-1}, true) + 1e-5) * in[1]};
+  };
+  const Function spread = [](TensorList in) -> Tensors {
+    const Tensor shifted = in[0] * 0.5 - amax(in[0] * 0.5, {-1}, true);
+    return {exp(shifted) / sum(exp(shifted), {-1}, true)};
+  };
+  const Function bias = [](TensorList in) -> Tensors { return {tanh(in[0] + in[1])}; };
+  std::vector<Chain> chains;
+  for (const int64_t columns : {1000, 3000, 4097, 8192}) {
+    chains.push_back({concat("norm of rows of ", columns),
+                      norm,
+                      {randn({5, columns}), randn({columns})},
+                      {true, true}});
+  }
+  chains.push_back({"rows that are read again", spread, {randn({2, 70000})}, {true}});
+  chains.push_back({"norm in float16",
+                    norm,
+                    {to(randn({9, 1152}), kFloat16), to(randn({1152}), kFloat16)},
+                    {true, true}});
+  chains.push_back({"many rows", bias, {randn({2100, 30}), randn({30})}, {true, true}});
+  chains.push_back({"wide rows", bias, {randn({9, 5000}), randn({5000})}, {true, true}});
+  expect_kernels_compute(all_prepared(chains), 5e-3);
+}
+
 TEST(Fusion, RandomChainsRunOnEmulatedBlocks) {
   SCOPED_TRACE(concat("TAUT_TEST_SEED=", first_seed()));
   expect_kernels_compute(all_prepared(random_chains()), 1e-4);
@@ -268,24 +297,25 @@ TEST(Fusion, PublishedChainsTakeFewKernels) {
 
 TEST(Fusion, NvrtcCompilesGeneratedKernels) {
   if (!kernels::jit::has_compiler()) GTEST_SKIP() << "no NVRTC";
-  std::vector<Prepared> chains = all_prepared(published_chains(kBFloat16));
-  for (Prepared& one : all_prepared(published_chains(kFloat16))) chains.push_back(std::move(one));
-  for (Prepared& one : all_prepared(single_chains(kFloat32))) chains.push_back(std::move(one));
-  std::vector<Direction> directions = directions_of(chains);
-  const std::vector<KernelCode> kernels = kernels_of(directions);
-  const std::string source = joined_source(kernels);
-  for (const char* architecture : {"sm_75", "sm_80", "sm_90"}) {
-    const kernels::jit::CompiledCode& code =
-        kernels::jit::compiled({source,
-                                "taut::kernels::fusion::k0::fused",
-                                {"--device-as-default-execution-space"},
-                                architecture});
+  const std::vector<std::string> options = {"--device-as-default-execution-space"};
+  const auto expect_compiles = [&](const std::vector<KernelCode>& kernels,
+                                   const char* architecture) {
+    const kernels::jit::CompiledCode& code = kernels::jit::compiled(
+        {joined_source(kernels), "taut::kernels::fusion::k0::fused", options, architecture});
     EXPECT_FALSE(code.image.empty()) << architecture;
+  };
+  std::vector<Prepared> published = all_prepared(published_chains(kBFloat16));
+  std::vector<Direction> directions = directions_of(published);
+  const std::vector<KernelCode> kernels = kernels_of(directions);
+  for (const char* architecture : {"sm_75", "sm_80", "sm_90"}) {
+    expect_compiles(kernels, architecture);
   }
+  std::vector<Prepared> singles = all_prepared(single_chains(kFloat16));
+  directions = directions_of(singles);
+  expect_compiles(kernels_of(directions), "sm_90");
   // And one by one as they are in use, with no more than their own functors.
-  for (size_t i = 0; i < 8; ++i) {
-    EXPECT_NO_THROW(kernels::jit::compiled(
-        {kernels[i].source, kKernelName, {"--device-as-default-execution-space"}, "sm_90"}))
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_NO_THROW(kernels::jit::compiled({kernels[i].source, kKernelName, options, "sm_90"}))
         << i;
   }
 }
