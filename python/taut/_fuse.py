@@ -61,12 +61,12 @@ class FusedFunction:
     def __call__(self, *args, **kwargs):
         tensors, key, run, referred, ran = self._prepare(args, kwargs)
         outputs, kind = self._fused.call(tensors, key, run, referred)
-        if ran:
-            results = ran[0]
-            if kind:
-                self._results[kind] = results
-        else:
-            results = self._results[kind]
+        if not ran and kind not in self._results:
+            # Another thread's first call of the kind is not back yet.
+            outputs = run(tensors[: len(tensors) - referred])
+        if ran and kind:
+            self._results[kind] = ran[0]
+        results = ran[0] if ran else self._results[kind]
         if self._fused.fallback and not self._has_warned:
             self._has_warned = True
             warnings.warn(f"fuse: runs as it is: {self._fused.fallback}", UserWarning, stacklevel=2)

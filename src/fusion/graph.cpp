@@ -77,6 +77,14 @@ NodeId Graph::leaf(int argument, DType dtype, const Layout& layout) {
   return add_node(std::move(node));
 }
 
+NodeId Graph::add_argument(int argument, DType dtype, const Layout& layout) {
+  return arguments_[argument] = leaf(argument, dtype, layout);
+}
+NodeId Graph::argument_leaf(int argument) const {
+  const auto found = arguments_.find(argument);
+  return found == arguments_.end() ? -1 : found->second;
+}
+
 NodeId Graph::number(const Scalar& value) {
   Node node;
   node.kind = NodeKind::number;

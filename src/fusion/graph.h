@@ -74,6 +74,9 @@ class TAUT_API Graph {
   int size() const { return static_cast<int>(nodes_.size()); }
 
   NodeId leaf(int argument, DType dtype, const Layout& layout);
+  /// The leaf that is all of an argument; argument_leaf finds it again, or -1.
+  NodeId add_argument(int argument, DType dtype, const Layout& layout);
+  NodeId argument_leaf(int argument) const;
   NodeId number(const Scalar& value);
   /// `dtype` is that of the value, `compute` that in which the functor computes.
   NodeId pointwise(kernels::Pointwise op, uint8_t derivative, std::vector<NodeId> inputs,
@@ -118,6 +121,7 @@ class TAUT_API Graph {
 
   std::vector<Node> nodes_;
   std::map<std::vector<int64_t>, NodeId> known_;
+  std::map<int, NodeId> arguments_;
 };
 
 /// The dtype that values of `dtype` are computed in: float for 16-bit floats.

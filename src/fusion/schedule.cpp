@@ -275,12 +275,12 @@ class Scheduler {
     return stores;
   }
 
-  // One leaf for the whole argument that a root shows unchanged, or -1.
+  // The argument that a root shows unchanged, or -1.
   int argument_of(NodeId root) const {
     const Node& node = graph_[root];
     const bool is_whole =
-        node.kind == NodeKind::leaf && node.layout.offset == 0 && node.layout.is_contiguous();
-    return is_whole ? node.argument : -1;
+        node.kind == NodeKind::leaf && graph_.argument_leaf(node.argument) == root;
+    return is_whole && node.layout.is_contiguous() ? node.argument : -1;
   }
 
   bool try_all() {

@@ -126,8 +126,8 @@ void read_outputs(Trace& trace) {
     const Node node = trace.graph[trace.outputs[i]];
     if (node.kind == NodeKind::leaf || node.kind == NodeKind::number) continue;
     std::vector<NodeId> replaced(static_cast<size_t>(trace.graph.size()), -1);
-    replaced[static_cast<size_t>(trace.outputs[i])] =
-        trace.graph.leaf(inputs + static_cast<int>(i), node.dtype, Layout::contiguous(node.shape));
+    replaced[static_cast<size_t>(trace.outputs[i])] = trace.graph.add_argument(
+        inputs + static_cast<int>(i), node.dtype, Layout::contiguous(node.shape));
     const std::vector<NodeId> instead = trace.graph.with_replaced(roots, replaced);
     if (bytes_read(trace.graph, instead) < bytes_read(trace.graph, roots)) roots = instead;
   }

@@ -320,7 +320,7 @@ void Tracer::add_arguments(TensorList arguments, int first) {
     Memory& memory = memory_[memory_of(tensor)];
     memory.is_argument = true;
     memory.values.push_back(
-        {tensor.layout(), tensor.dtype(), graph_.leaf(number, tensor.dtype(), layout)});
+        {tensor.layout(), tensor.dtype(), graph_.add_argument(number, tensor.dtype(), layout)});
   }
 }
 

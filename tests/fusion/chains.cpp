@@ -161,6 +161,11 @@ std::vector<Chain> single_chains(DType dtype) {
       {of({4, 6, 10})});
   add("an input as it is", [](TensorList in) -> Tensors { return {in[0], in[0] * in[1]}; },
       {of({4, 6}), of({4, 6})});
+  add("views of inputs",
+      [](TensorList in) -> Tensors {
+        return {view(in[0], {24}), slice(in[0], 0, 0, 2), transpose(in[0], 0, 1), in[0] + 1};
+      },
+      {of({4, 6})});
   add("in place on its own",
       [](TensorList in) -> Tensors {
         Tensor x = in[0] * 2;
