@@ -16,8 +16,12 @@ namespace taut::fusion {
 namespace {
 
 constexpr int kFlatThreads = 256;
-constexpr int kMostFlatBlocks = 1024;  // of a kernel that sums over everything
-constexpr int64_t kSumBlocks = 512;    // of a kernel that sums over rows
+constexpr int kMostFlatBlocks = 4096;  // of a kernel that sums over everything
+// Of a kernel that sums over rows: the more, the better do they share the GPU, and the more parts
+// are written. A block has a few rows at least.
+constexpr int64_t kLeastSumBlocks = 512;
+constexpr int64_t kMostSumBlocks = 1024;
+constexpr int64_t kRowsOfSumBlock = 16;
 constexpr int kFinishThreads = 1024;
 constexpr int kMostPack = 8;
 
@@ -113,9 +117,10 @@ class KernelWriter : ValueWriter {
   int registers_of_pack() const {
     int bytes = 0;
     for (const Access& access : accesses_) {
-      if (varies(access.address) && is_pack(access)) {
-        bytes += static_cast<int>(item_size(access.dtype)) * shape_.pack;
-      }
+      if (!varies(access.address) || !is_pack(access)) continue;
+      // That of the next row, too.
+      const bool is_twice = shape_.ahead && has_rows(access.address);
+      bytes += static_cast<int>(item_size(access.dtype)) * shape_.pack * (is_twice ? 2 : 1);
     }
     int sums = 0;
     for (const PartialSum& sum : kernel_->sums) sums += sum.is_total ? 0 : 1;
@@ -127,23 +132,13 @@ class KernelWriter : ValueWriter {
                        [](const PartialSum& sum) { return !sum.is_total; });
   }
 
-  void choose_team() {
-    const int64_t packs = (columns_ + shape_.pack - 1) / shape_.pack;
-    const int registers = std::max(1, registers_of_pack());
-    if (reduces_.empty() && has_column_sums()) {
-      // Columns do not meet: blocks share them.
-      shape_.is_chunked = true;
-      shape_.kept = true;
-      shape_.packs = 1;
-      shape_.team = 32;
-      while (shape_.team < 256 && shape_.team < packs) shape_.team *= 2;
-      shape_.threads = 256;
-      return;
-    }
+  // The threads of a row that keep it in registers; false where none do.
+  bool choose_kept_team(int64_t packs) {
     struct Choice {
-      int team, budget;
+      int team, budget;  // registers for packs and sums
     };
-    constexpr Choice kChoices[] = {{32, 96}, {128, 96}, {256, 96}, {512, 64}, {1024, 32}};
+    constexpr Choice kChoices[] = {{32, 96}, {128, 96}, {256, 96}, {512, 64}, {1024, 36}};
+    const int registers = std::max(1, registers_of_pack());
     double best = 0;
     for (const auto& [team, budget] : kChoices) {
       const int64_t count = (packs + team - 1) / team;
@@ -156,7 +151,28 @@ class KernelWriter : ValueWriter {
       shape_.team = team;
       shape_.packs = static_cast<int>(count);
     }
-    shape_.kept = best > 0;
+    return best > 0;
+  }
+
+  void choose_team() {
+    const int64_t packs = (columns_ + shape_.pack - 1) / shape_.pack;
+    if (reduces_.empty() && has_column_sums()) {
+      // Columns do not meet: blocks share them.
+      shape_.is_chunked = true;
+      shape_.ahead = true;
+      shape_.kept = true;
+      shape_.packs = 1;
+      shape_.team = 32;
+      while (shape_.team < 256 && shape_.team < packs) shape_.team *= 2;
+      shape_.threads = 256;
+      return;
+    }
+    shape_.ahead = !kernel_->sums.empty();
+    shape_.kept = choose_kept_team(packs);
+    if (!shape_.kept && shape_.ahead) {
+      shape_.ahead = false;
+      shape_.kept = choose_kept_team(packs);
+    }
     if (!shape_.kept) {
       if (has_column_sums()) {
         refusal = concat("rows of ", columns_,
@@ -344,7 +360,9 @@ class KernelWriter : ValueWriter {
     }
     const int64_t teams = shape_.threads / shape_.team;
     result.rows_of_group = rows_ / result.groups;
-    const int64_t wanted = std::max<int64_t>(1, kSumBlocks / result.groups);
+    const int64_t blocks =
+        std::clamp(rows_ / (teams * kRowsOfSumBlock), kLeastSumBlocks, kMostSumBlocks);
+    const int64_t wanted = std::max<int64_t>(1, blocks / result.groups);
     const int64_t most = (result.rows_of_group + teams - 1) / teams;
     result.parts = std::min(wanted, most);
     result.rows_of_part = (result.rows_of_group + result.parts - 1) / result.parts;
@@ -381,9 +399,37 @@ class KernelWriter : ValueWriter {
 
     const std::string final_loop = loop(scope);
     std::string body;
-    if (!preload_text_.empty()) body += declarations_ + loop_over_packs(preload_text_);
     body += row_text_ + final_loop + of_rows;
     write_frame(code, body, sums, parts, parts_of_sums);
+  }
+
+  // The packs of a row, or those that all rows share: their declaration and their loads, under a
+  // name that begins with `prefix`.
+  std::string declared_packs(bool of_row, const char* prefix) const {
+    std::string text;
+    for (const KeptPack& pack : kept_) {
+      if (pack.of_row != of_row) continue;
+      text += concat(pack.type, " ", prefix, pack.name, "[", shape_.packs, "];\n");
+    }
+    return text;
+  }
+  std::string loaded_packs(bool of_row, const char* prefix) const {
+    std::string text;
+    for (const KeptPack& pack : kept_) {
+      if (pack.of_row != of_row) continue;
+      const std::string name = concat(prefix, pack.name, "[k]");
+      if (!pack.guard.empty()) text += concat("if (", pack.guard, ") ");
+      text += concat(name, " = ", pack.load, ";\n");
+      if (!pack.guard.empty()) text += concat("else ", name, " = {};\n");
+    }
+    return text.empty() ? text : loop_over_packs(text);
+  }
+  std::string moved_packs() const {
+    std::string text;
+    for (const KeptPack& pack : kept_) {
+      if (pack.of_row) text += concat(pack.name, "[k] = next_", pack.name, "[k];\n");
+    }
+    return text.empty() ? text : loop_over_packs(text);
   }
 
   void write_frame(KernelCode& code, const std::string& body, const std::vector<Accumulator>& sums,
@@ -429,9 +475,10 @@ class KernelWriter : ValueWriter {
     } else if (!has_sums) {
       blocks = (rows_ + teams - 1) / teams;
       code.sizes[0] = rows_;
-      text +=
-          concat("const index_t ", kRowName, " = index_t{blockIdx.x} * ", teams, "u + team;\nif (",
-                 kRowName, " < static_cast<index_t>(a.sizes[0])) {\n", body, "}\n");
+      text += concat("const index_t ", kRowName, " = index_t{blockIdx.x} * ", teams,
+                     "u + team;\nif (", kRowName, " < static_cast<index_t>(a.sizes[0])) {\n",
+                     declared_packs(false, ""), declared_packs(true, ""), loaded_packs(false, ""),
+                     loaded_packs(true, ""), body, "}\n");
     } else {
       const RowParts split_rows = row_parts();
       blocks = split_rows.groups * split_rows.parts;
@@ -445,8 +492,21 @@ class KernelWriter : ValueWriter {
           "const index_t group = blockIdx.x / parts;\n"
           "const index_t first = (blockIdx.x % parts) * of_part;\n"
           "const index_t last = first + of_part < of_group ? first + of_part : of_group;\n"
-          "for (index_t next = first + team; next < last; next += ",
-          teams, "u) {\nconst index_t ", kRowName, " = group * of_group + next;\n", body, "}\n");
+          "index_t next = first + team;\n",
+          declared_packs(false, ""), loaded_packs(false, ""));
+      const std::string ahead = shape_.ahead ? loaded_packs(true, "next_") : std::string();
+      const std::string row = concat("const index_t ", kRowName, " = group * of_group + next");
+      if (!ahead.empty()) {
+        text +=
+            concat(declared_packs(true, "next_"), "if (next < last) {\n", row, ";\n", ahead, "}\n");
+      }
+      text += concat("for (; next < last; next += ", teams, "u) {\n", declared_packs(true, ""));
+      if (!ahead.empty()) {
+        text += concat(moved_packs(), "if (next + ", teams, "u < last) {\n", row, " + ", teams,
+                       "u;\n", ahead, "}\n");
+      }
+      text +=
+          concat(row, ";\n", ahead.empty() ? loaded_packs(true, "") : std::string(), body, "}\n");
     }
     if (has_column_sums() && teams > 1) {
       // Wide enough for any type.
@@ -607,8 +667,6 @@ KernelCode KernelWriter::finish_kernel(const FinishKernel& finish, const MainKer
   return code;
 }
 
-}  // namespace
-
 GeneratedCode generate(const Graph& graph, const Schedule& schedule,
                        const std::vector<int>& alignments) {
   GeneratedCode result;
@@ -634,6 +692,24 @@ GeneratedCode generate(const Graph& graph, const Schedule& schedule,
       result.refusal = writer.refusal;
       return result;
     }
+  }
+  return result;
+}
+
+}  // namespace
+
+Kernels make_kernels(Graph& graph, const std::vector<NodeId>& roots,
+                     const std::vector<int>& alignments, bool share_results) {
+  Kernels result;
+  const int arguments = static_cast<int>(alignments.size());
+  for (const bool keep_rows : {false, true}) {
+    result.schedule =
+        schedule(graph, roots, arguments, {.share_results = share_results, .keep_rows = keep_rows});
+    result.refusal = result.schedule.refusal;
+    if (!result.refusal.empty()) return result;
+    result.code = generate(graph, result.schedule, alignments);
+    result.refusal = result.code.refusal;
+    if (result.refusal.empty()) return result;
   }
   return result;
 }

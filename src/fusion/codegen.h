@@ -50,9 +50,16 @@ struct GeneratedCode {
   std::string refusal;  // why there is none; empty otherwise
 };
 
+/// A graph's schedule and the code of its kernels.
+struct Kernels {
+  Schedule schedule;
+  GeneratedCode code;
+  std::string refusal;  // why there are none; empty otherwise
+};
+
 /// `alignments`: for each argument the bytes that its address is a multiple of, 16 at most; buffers
-/// are aligned to 16.
-TAUT_API GeneratedCode generate(const Graph& graph, const Schedule& schedule,
-                                const std::vector<int>& alignments);
+/// are aligned to 16. `share_results`: see ScheduleOptions. Nodes are added to the graph.
+TAUT_API Kernels make_kernels(Graph& graph, const std::vector<NodeId>& roots,
+                              const std::vector<int>& alignments, bool share_results);
 
 }  // namespace taut::fusion

@@ -3,25 +3,21 @@
 #include <algorithm>
 
 #include "src/core/cuda_runtime.h"
-#include "src/fusion/schedule.h"
 #include "src/ops/allocate.h"
 
 namespace taut::fusion {
 
 Program::Program(Graph& graph, const std::vector<NodeId>& roots, const std::vector<int>& alignments,
                  bool share_results)
-    : schedule_(schedule(graph, roots, static_cast<int>(alignments.size()), share_results)) {
-  refusal_ = schedule_.refusal;
-  if (!refusal_.empty()) return;
-  code_ = generate(graph, schedule_, alignments);
-  refusal_ = code_.refusal;
-}
+    : kernels_(make_kernels(graph, roots, alignments, share_results)) {}
 
 void Program::compile(const std::string& architecture) {
   // Functions that say nothing of where they run, as those of the functors, are for the device.
-  const std::vector<std::string> options = {"--device-as-default-execution-space"};
+  // Division and square roots are within two units of the last place: rounding, not more.
+  const std::vector<std::string> options = {"--device-as-default-execution-space",
+                                            "--prec-div=false", "--prec-sqrt=false"};
   std::vector<const kernels::jit::CompiledCode*> compiled;
-  for (const KernelCode& kernel : code_.kernels) {
+  for (const KernelCode& kernel : code().kernels) {
     compiled.push_back(
         &kernels::jit::compiled({kernel.source, kKernelName, options, architecture}));
   }
@@ -37,16 +33,16 @@ void Program::load() {
 Tensors Program::run(Device device, const Tensor* arguments) const {
   cuda::enter(device);
   Tensors buffers;
-  buffers.reserve(schedule_.buffers.size() + code_.parts.size());
-  for (const Buffer& buffer : schedule_.buffers) {
+  buffers.reserve(kernels_.schedule.buffers.size() + code().parts.size());
+  for (const Buffer& buffer : kernels_.schedule.buffers) {
     buffers.push_back(ops::allocate(buffer.shape, buffer.dtype, device));
   }
   const size_t first_part = buffers.size();
-  for (const Parts& parts : code_.parts) {
+  for (const Parts& parts : code().parts) {
     buffers.push_back(ops::allocate({parts.numel}, parts.dtype, device));
   }
-  for (size_t i = 0; i < code_.kernels.size(); ++i) {
-    const KernelCode& kernel = code_.kernels[i];
+  for (size_t i = 0; i < code().kernels.size(); ++i) {
+    const KernelCode& kernel = code().kernels[i];
     KernelArguments given;
     for (size_t k = 0; k < kernel.pointers.size(); ++k) {
       const auto [kind, index] = kernel.pointers[k];
@@ -63,8 +59,8 @@ Tensors Program::run(Device device, const Tensor* arguments) const {
         parameters);
   }
   Tensors results;
-  results.reserve(schedule_.results.size());
-  for (const Result& result : schedule_.results) {
+  results.reserve(kernels_.schedule.results.size());
+  for (const Result& result : kernels_.schedule.results) {
     results.push_back(result.argument >= 0 ? arguments[static_cast<size_t>(result.argument)]
                                            : buffers[static_cast<size_t>(result.buffer)]);
   }

@@ -15,13 +15,13 @@ namespace taut::fusion {
 /// What computes the roots of a graph for arguments like those that it was made for.
 class Program {
  public:
-  /// `alignments`: see generate.
+  /// `alignments`: see make_kernels.
   Program(Graph& graph, const std::vector<NodeId>& roots, const std::vector<int>& alignments,
           bool share_results);
 
   /// Why there are no kernels; empty when there are.
-  const std::string& refusal() const { return refusal_; }
-  const GeneratedCode& code() const { return code_; }
+  const std::string& refusal() const { return kernels_.refusal; }
+  const GeneratedCode& code() const { return kernels_.code; }
 
   /// Runs the compiler where the disk does not know the kernels, for an architecture of
   /// kernels/jit. Needs no GPU. @throws CudaError, DeviceError.
@@ -34,9 +34,7 @@ class Program {
   Tensors run(Device device, const Tensor* arguments) const;
 
  private:
-  Schedule schedule_;
-  GeneratedCode code_;
-  std::string refusal_;
+  Kernels kernels_;
   std::vector<const kernels::jit::CompiledCode*> compiled_;
   std::vector<kernels::jit::LoadedKernel*> loaded_;
 };

@@ -58,8 +58,8 @@ struct Item {
 
 class Scheduler {
  public:
-  Scheduler(Graph& graph, std::vector<NodeId> roots, int arguments, bool share_results)
-      : graph_(graph), roots_(std::move(roots)), share_results_(share_results) {
+  Scheduler(Graph& graph, std::vector<NodeId> roots, int arguments, const ScheduleOptions& options)
+      : graph_(graph), roots_(std::move(roots)), options_(options) {
     result_.arguments = arguments;
   }
 
@@ -95,7 +95,7 @@ class Scheduler {
   bool is_kept(NodeId id) const {
     const Node& node = graph_[id];
     if (node.kind != NodeKind::reduce) return false;
-    return place_of(id) != ReducePlace::row || kept_rows_.contains(id);
+    return options_.keep_rows || place_of(id) != ReducePlace::row || kept_rows_.contains(id);
   }
 
   void number_passes() {
@@ -292,7 +292,7 @@ class Scheduler {
       result.argument = argument_of(root);
       if (result.argument < 0) {
         const auto found = known.find(root);
-        if (share_results_ && found != known.end()) {
+        if (options_.share_results && found != known.end()) {
           result.buffer = found->second;
         } else {
           result.buffer = known[root] = add_buffer(node.dtype, node.shape);
@@ -654,7 +654,7 @@ class Scheduler {
 
   Graph& graph_;
   std::vector<NodeId> roots_;
-  bool share_results_;
+  ScheduleOptions options_;
   Schedule result_;
   // What the rounds have found out.
   std::set<NodeId> kept_rows_;    // results of rows that lie in memory
@@ -670,8 +670,9 @@ class Scheduler {
 
 }  // namespace
 
-Schedule schedule(Graph& graph, std::vector<NodeId> roots, int arguments, bool share_results) {
-  return Scheduler(graph, std::move(roots), arguments, share_results).run();
+Schedule schedule(Graph& graph, std::vector<NodeId> roots, int arguments,
+                  const ScheduleOptions& options) {
+  return Scheduler(graph, std::move(roots), arguments, options).run();
 }
 
 }  // namespace taut::fusion

@@ -81,8 +81,16 @@ struct Schedule {
   std::string refusal;
 };
 
-/// `share_results`: whether equal roots may be one result. Nodes are added to the graph.
+struct ScheduleOptions {
+  /// Whether equal roots may be one result.
+  bool share_results = false;
+  /// Whether results of rows lie in memory, so that no kernel reduces a row and goes on with it:
+  /// for rows that are too long to be kept.
+  bool keep_rows = false;
+};
+
+/// Nodes are added to the graph.
 TAUT_API Schedule schedule(Graph& graph, std::vector<NodeId> roots, int arguments,
-                           bool share_results);
+                           const ScheduleOptions& options);
 
 }  // namespace taut::fusion

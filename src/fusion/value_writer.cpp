@@ -54,9 +54,8 @@ void ValueWriter::begin() {
   conditions_.clear();
   row_values_.clear();
   row_text_.clear();
-  preload_text_.clear();
-  declarations_.clear();
-  kept_packs_.clear();
+  kept_.clear();
+  kept_names_.clear();
   names_ = 0;
 }
 
@@ -82,6 +81,15 @@ int ValueWriter::alignment_of(const Node& leaf) const {
 bool ValueWriter::varies(const Index& index) const {
   for (const Index::Term& term : index.terms) {
     if (variables_[static_cast<size_t>(term.variable)].is_column) return true;
+  }
+  return false;
+}
+
+bool ValueWriter::has_rows(const Index& index) const {
+  for (const Index::Term& term : index.terms) {
+    const Variable& variable = variables_[static_cast<size_t>(term.variable)];
+    // A quotient may be made of both.
+    if (!variable.is_column || !variable.quotient.empty()) return true;
   }
   return false;
 }
@@ -342,7 +350,7 @@ Value ValueWriter::load(const Node& node, const std::vector<Index>& at, const st
 std::string ValueWriter::pack_of(const Node& node, const std::string& from, const Index& address,
                                  const std::string& guard, Scope& scope) {
   const std::string key = concat(from, "[", text_of(address, variables_), "]", guard);
-  std::map<std::string, std::string>& known = shape_.kept ? kept_packs_ : scope.packs;
+  std::map<std::string, std::string>& known = shape_.kept ? kept_names_ : scope.packs;
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   const std::string type = concat("Pack<", memory_type(node.dtype), ", ", shape_.pack, ">");
@@ -350,11 +358,9 @@ std::string ValueWriter::pack_of(const Node& node, const std::string& from, cons
       concat("load_pack<", shape_.pack, ">(", from, " + (", text_of(address, variables_), "))");
   std::string result = name("w");
   if (shape_.kept) {
-    declarations_ += concat(type, " ", result, "[", shape_.packs, "];\n");
+    const bool of_row = has_rows(address) || guard.find(kRowName) != std::string::npos;
+    kept_.push_back({result, type, guard, loaded, of_row});
     result += "[k]";
-    preload_text_ +=
-        concat(guard.empty() ? "" : concat("if (", guard, ") "), result, " = ", loaded, ";\n");
-    if (!guard.empty()) preload_text_ += concat("else ", result, " = {};\n");
   } else {
     scope.loads += concat(type, " ", result, " = {};\n");
     scope.loads +=

@@ -10,8 +10,9 @@
 // Note [Rows in registers]
 // What a kernel loads of a row it loads before the first reduction, as packs that lie in memory as
 // in registers, and every phase after a reduction computes from there. The compiler sees all
-// phases unrolled and keeps what is costly to compute again. Rows too long for that are read again
-// in each phase, from the second cache at best.
+// phases unrolled and keeps what is costly to compute again. Where a team goes from row to row it
+// loads the next one before it computes. Rows too long for registers are read again in each phase,
+// from the second cache at best.
 
 #include <cstdint>
 #include <map>
@@ -59,6 +60,7 @@ struct Shape {
   int threads = 256;
   int packs = 1;            // of a thread and row
   bool kept = true;         // see Note [Rows in registers]
+  bool ahead = false;       // loads the next row before it computes
   bool is_chunked = false;  // blocks share the columns: blockIdx.y counts the chunks
 };
 
@@ -78,7 +80,9 @@ class ValueWriter {
   int pointer(Pointer::Kind kind, int index);
   int pointer_of_leaf(int argument);
   int alignment_of(const Node& leaf) const;
+  /// Whether an index changes along a row, and from row to row.
   bool varies(const Index& index) const;
+  bool has_rows(const Index& index) const;
   bool has_quotient_of_columns(const Index& index) const;
   /// The columns that are alike for an index, and how it steps along them.
   struct Lane {
@@ -131,8 +135,14 @@ class ValueWriter {
   std::vector<std::pair<Index, std::vector<int64_t>>> conditions_;  // an index and its bounds
   std::map<NodeId, std::string> results_;                           // of reductions
   std::map<std::string, Value> row_values_;
-  std::map<std::string, std::string> kept_packs_;
-  std::string row_text_, preload_text_, declarations_;
+  /// A pack that is loaded before the first reduction.
+  struct KeptPack {
+    std::string name, type, guard, load;
+    bool of_row;  // differs between rows
+  };
+  std::vector<KeptPack> kept_;
+  std::map<std::string, std::string> kept_names_;
+  std::string row_text_;
   std::set<kernels::Pointwise> ops_;
 };
 

@@ -152,17 +152,16 @@ struct Direction {
 std::vector<Direction> directions_of(std::vector<Prepared>& chains) {
   std::vector<Direction> result;
   for (Prepared& chain : chains) {
-    const int arguments = static_cast<int>(chain.arguments.size());
     const std::vector<int> alignments(chain.arguments.size(), 16);
     for (const bool is_forward : {true, false}) {
       Direction direction;
       direction.name = concat(chain.chain.name, is_forward ? " forward" : " backward");
       direction.chain = &chain;
       const std::vector<NodeId>& roots = is_forward ? chain.trace.outputs : chain.gradients;
-      direction.schedule = schedule(chain.trace.graph, roots, arguments, !is_forward);
-      EXPECT_EQ(direction.schedule.refusal, "") << direction.name;
-      direction.code = generate(chain.trace.graph, direction.schedule, alignments);
-      EXPECT_EQ(direction.code.refusal, "") << direction.name;
+      Kernels kernels = make_kernels(chain.trace.graph, roots, alignments, !is_forward);
+      EXPECT_EQ(kernels.refusal, "") << direction.name;
+      direction.schedule = std::move(kernels.schedule);
+      direction.code = std::move(kernels.code);
       direction.expected = is_forward ? &chain.expected_outputs : &chain.expected_gradients;
       result.push_back(std::move(direction));
     }
