@@ -374,7 +374,7 @@ def stub_of_classes(module):
 
 
 PYTHON_MODULES = [
-    "_autocast", "_custom_op", "_fuse", "_graphed", "_modes", "_settings", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
+    "_autocast", "_custom_op", "_fuse", "_graphed", "_modes", "_settings", "_structure", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
     "cuda", "io", "ops", "nn.parameter", "nn.utils", "special", "random", "utils.__init__", "utils.checkpoint", "utils.data.__init__",
     "utils.data.collate", "utils.data.dataloader", "utils.data.dataset", "utils.data.sampler", "_serialization",
 ]
