@@ -3,6 +3,7 @@
 #include "src/fusion/codegen.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <set>
 
@@ -22,7 +23,8 @@ constexpr int kMostFlatBlocks = 4096;  // of a kernel that sums over everything
 constexpr int64_t kLeastSumBlocks = 512;
 constexpr int64_t kMostSumBlocks = 1024;
 constexpr int64_t kRowsOfSumBlock = 16;
-constexpr int kFinishThreads = 1024;
+constexpr int kMostFinishThreads = 1024;
+constexpr int64_t kPartsOfThread = 4;
 constexpr int kMostPack = 8;
 
 const char* combine_type(ReduceKind kind) {
@@ -623,13 +625,20 @@ KernelCode KernelWriter::finish_kernel(const FinishKernel& finish, const MainKer
   begin();
   results_.clear();
   finish_sums_ = true;
+  int64_t most_parts = 1;
+  for (const int sum : finish.sums) {
+    const auto at = static_cast<size_t>(sum);
+    most_parts = std::max(most_parts, parts_of_sums[at] / main.sums[at].groups);
+  }
   const int across = columns_ == 1 ? 1 : 32;
-  const int lanes = kFinishThreads / across;
+  // A thread adds a few parts at least, and a block is no less than a warp.
+  const auto wanted = static_cast<uint64_t>(std::max<int64_t>(1, most_parts / kPartsOfThread));
+  const int lanes =
+      std::clamp(static_cast<int>(std::bit_ceil(wanted)), 32 / across, kMostFinishThreads / across);
   std::string text =
       concat("const index_t ", kColumnName, " = blockIdx.x * ", across, "u + threadIdx.x % ",
              across, "u;\nconst index_t lane = threadIdx.x / ", across, "u;\n");
   KernelCode code;
-  std::vector<DType> part_dtypes;
   for (size_t i = 0; i < finish.sums.size(); ++i) {
     const auto which = static_cast<size_t>(finish.sums[i]);
     const PartialSum& sum = main.sums[which];
@@ -638,7 +647,6 @@ KernelCode KernelWriter::finish_kernel(const FinishKernel& finish, const MainKer
     const char* combine = combine_type(node.reduce);
     const std::string from =
         concat("p", pointer(Pointer::Kind::parts, first_part + finish.sums[i]));
-    part_dtypes.push_back(value_dtype(node.dtype));
     // The parts of a result lie `count` apart, those of a group one behind the other.
     const int64_t parts = parts_of_sums[which] / sum.groups;
     code.sizes[0] = parts;
@@ -658,8 +666,8 @@ KernelCode KernelWriter::finish_kernel(const FinishKernel& finish, const MainKer
   text += concat("if (lane == 0 && ", kColumnName, " < ", columns_, ") {\n", row_text_, scope.loads,
                  scope.elements, scope.stores, "}\n");
   code.grid[0] = static_cast<uint32_t>((columns_ + across - 1) / across);
-  code.threads = kFinishThreads;
-  room_ = kFinishThreads;
+  code.threads = static_cast<uint32_t>(across * lanes);
+  room_ = across * lanes;
   // Parts are declared by the dtype of their sum.
   kernel_ = &main;
   first_part_ = first_part;
