@@ -11,6 +11,7 @@
 #include "src/fusion/background.h"
 #include "src/fusion/program.h"
 #include "src/fusion/trace.h"
+#include "src/fusion/tracer.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/function.h"
 #include "taut/autograd/record.h"
@@ -42,6 +43,7 @@ void append_modes(std::vector<int64_t>& key, Device device) {
   int64_t bits = mode.grad_enabled ? 1 : 0;
   if (mode.inference) bits |= 2;
   if (mode.autocast) bits |= 4 | static_cast<int64_t>(get_autocast_dtype(device.type())) << 8;
+  bits |= static_cast<int64_t>(get_default_dtype()) << 12;
   key.push_back(bits << 16 | device.index());
 }
 void append_tensor(std::vector<int64_t>& key, const Tensor& tensor, bool requires_grad) {
@@ -326,7 +328,7 @@ std::shared_ptr<Plan> FusedFunction::State::plan_of(const Call& call, bool& is_n
   is_new = false;
   const Device device = common_gpu(call.inputs);
   // A function that is being traced itself takes this one's ops for its own.
-  if (device.is_cpu() || detail::hot_mode.observed) return nullptr;
+  if (device.is_cpu() || fusion::Tracer::is_tracing()) return nullptr;
   static thread_local std::vector<int64_t> key;
   key.clear();
   append_modes(key, device);

@@ -307,7 +307,13 @@ struct Handlers {
   }
 };
 
-Tracer::Tracer(Graph& graph) : graph_(graph) {}
+namespace {
+constinit thread_local int tracers = 0;
+}
+
+Tracer::Tracer(Graph& graph) : graph_(graph) { ++tracers; }
+Tracer::~Tracer() { --tracers; }
+bool Tracer::is_tracing() { return tracers > 0; }
 
 void Tracer::add_arguments(TensorList arguments, int first) {
   for (const Tensor& tensor : arguments) {

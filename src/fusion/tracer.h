@@ -17,6 +17,10 @@ namespace taut::fusion {
 class TAUT_API Tracer final : public autograd::OpObserver {
  public:
   explicit Tracer(Graph& graph);
+  ~Tracer() override;
+
+  /// Whether there is one on this thread.
+  static bool is_tracing();
 
   /// Tensors that are given, as the graph's arguments `first`, first + 1, ...; undefined ones are
   /// counted and not there.
