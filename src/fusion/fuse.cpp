@@ -63,6 +63,27 @@ void append_tensor(std::vector<int64_t>& key, const Tensor& tensor, bool require
   }
 }
 
+// For each input the first one that is the same elements; empty where all differ. A trace takes
+// such inputs for one.
+std::vector<int> repeated_inputs(TensorList inputs) {
+  std::vector<int> first(inputs.size());
+  bool any = false;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    first[i] = static_cast<int>(i);
+    for (size_t k = 0; k < i && inputs[i].defined(); ++k) {
+      const bool is_same = inputs[k].defined() && inputs[i].data_ptr() == inputs[k].data_ptr() &&
+                           inputs[i].dtype() == inputs[k].dtype() &&
+                           inputs[i].shape() == inputs[k].shape() &&
+                           inputs[i].strides() == inputs[k].strides();
+      if (!is_same) continue;
+      first[i] = static_cast<int>(k);
+      any = true;
+      break;
+    }
+  }
+  return any ? first : std::vector<int>();
+}
+
 std::string describe(TensorList inputs) {
   std::string text;
   for (const Tensor& input : inputs) {
@@ -78,6 +99,7 @@ struct Plan {
 
   std::vector<int64_t> key;
   std::string static_key;
+  std::vector<int> repeated;  // see repeated_inputs: only calls with the same fit then
   std::string inputs;
   std::atomic<Stage> stage = Stage::compiling;
   std::string refusal;  // written before the stage
@@ -335,7 +357,8 @@ std::shared_ptr<Plan> FusedFunction::State::plan_of(const Call& call, bool& is_n
   for (const Tensor& input : call.inputs) append_tensor(key, input, wants_gradient(input));
   const std::lock_guard lock(mutex);
   for (const std::shared_ptr<Plan>& plan : plans) {
-    if (plan->key == key && plan->static_key == call.key) return plan;
+    if (plan->key != key || plan->static_key != call.key) continue;
+    if (plan->repeated.empty() || plan->repeated == repeated_inputs(call.inputs)) return plan;
   }
   if (cuda::current_capture() != 0 || static_cast<int64_t>(plans.size()) >= options.max_kinds) {
     return nullptr;
@@ -343,6 +366,7 @@ std::shared_ptr<Plan> FusedFunction::State::plan_of(const Call& call, bool& is_n
   const auto plan = std::make_shared<Plan>();
   plan->key = key;
   plan->static_key = call.key;
+  plan->repeated = repeated_inputs(call.inputs);
   plan->inputs = describe(call.inputs);
   plan->device = device;
   plan->referred = call.referred;

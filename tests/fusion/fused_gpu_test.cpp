@@ -213,6 +213,18 @@ TEST_F(FusedOnGpu, KindsAreToldApart) {
   EXPECT_EQ(fused.kinds().size(), 5u);
 }
 
+// What a trace takes for one argument may be two in the next call.
+TEST_F(FusedOnGpu, ATensorMayBeGivenTwice) {
+  FusedFunction fused = fuse([](const Tensor& x, const Tensor& y) { return exp(x) - y; });
+  const Tensor x = randn({64}).to(kGpu);
+  const Tensor y = randn({64}).to(kGpu);
+  for (const Tensors& given : {Tensors{x, x}, Tensors{x, y}, Tensors{y, y}}) {
+    ASSERT_TRUE(fused.compile(given));
+    expect_close(fused(given)[0], exp(given[0]) - given[1], 1e-6, "given twice");
+  }
+  EXPECT_EQ(fused.kinds().size(), 2u);
+}
+
 TEST_F(FusedOnGpu, FusedFunctionsAreCaptured) {
   FusedFunction fused = fuse([](const Tensor& x, const Tensor& w) {
     return x * rsqrt(mean(x * x, {-1}, true) + 1e-6) * w;
