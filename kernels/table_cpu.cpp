@@ -19,6 +19,8 @@ const KernelTable& make_cpu_table() {
       .pool = pool_kernels_cpu(),
       .scan = scan_kernels_cpu(),
       .sort = sort_kernels_cpu(),
+      .gated = gated_kernels_cpu(),
+      .rotary = rotary_kernels_cpu(),
       .attention = {},
   };
   __atomic_store_n(&made_cpu_table, &table, __ATOMIC_RELEASE);

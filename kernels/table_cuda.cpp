@@ -19,6 +19,8 @@ const KernelTable& cuda_table() {
       .pool = pool_kernels_cuda(),
       .scan = scan_kernels_cuda(),
       .sort = sort_kernels_cuda(),
+      .gated = gated_kernels_cuda(),
+      .rotary = rotary_kernels_cuda(),
       .attention = attention_kernels_cuda(),
   };
   return table;

@@ -8,6 +8,7 @@ Times of large ops are of queued calls, divided by their number; those of small 
 
 import argparse
 import time
+from functools import partial
 
 import taut
 import torch
@@ -105,6 +106,91 @@ def memory_bound(table):
         table.row(f"layer_norm, 16384 x 4096, {dtype}", layer_norm, bytes_moved=2 * size)
         table.row(f"sum of rows, 16384 x 4096, {dtype}", sum_rows, bytes_moved=size)
         table.row(f"gelu, 16384 x 4096, {dtype}", gelu, bytes_moved=2 * size)
+
+
+def with_gradients(library, call, inputs, backward):
+    """A call alone, or with the gradients of its inputs by ones."""
+    if not backward:
+        return lambda: call(*inputs)
+    inputs = [each.requires_grad_() for each in inputs]
+    outputs = call(*inputs)
+    outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    grads = [library.ones_like(each) for each in outputs]
+    return lambda: library.autograd.grad(outputs, inputs, grads, retain_graph=True)
+
+
+def fused_pairs(table):
+    """Neighbours that are one op in Taut, against what one writes in PyTorch. The limit counts each tensor once."""
+    rows, cols = 16384, 768
+    for dtype, item in (("bfloat16", 2), ("float32", 4)):
+        size = rows * cols * item
+
+        def tensors(library, count, *shape, dtype=dtype):
+            return [on_gpu(library, *shape, dtype=dtype) for _ in range(count)]
+
+        def add_norm(library, rms=False, backward=False):
+            F = library.nn.functional
+            x, residual = tensors(library, 2, rows, cols)
+            weight, bias = tensors(library, 2, cols)
+
+            def call(x, residual, weight, bias):
+                if library is taut:
+                    return F.add_rms_norm(x, residual, cols, weight, 1e-5) if rms else F.add_layer_norm(x, residual, cols, weight, bias)
+                total = x + residual
+                norm = F.rms_norm(total, (cols,), weight, 1e-5) if rms else F.layer_norm(total, (cols,), weight, bias)
+                return norm, total
+
+            if not rms:
+                return with_gradients(library, call, [x, residual, weight, bias], backward)
+            return with_gradients(library, lambda *given: call(*given, None), [x, residual, weight], backward)
+
+        def dropout_add(library, backward=False):
+            F = library.nn.functional
+
+            def call(x, residual):
+                return F.dropout_add(x, residual, 0.1) if library is taut else F.dropout(x, 0.1) + residual
+
+            return with_gradients(library, call, tensors(library, 2, rows, cols), backward)
+
+        def swiglu(library, backward=False):
+            F = library.nn.functional
+
+            def call(both):
+                if library is taut:
+                    return F.swiglu(both)
+                gate, up = both.chunk(2, -1)
+                return F.silu(gate) * up
+
+            return with_gradients(library, call, tensors(library, 1, rows, 2 * cols), backward)
+
+        def qkv_rotary(library, backward=False):
+            batch, length, heads, width = 16, 1024, 12, 64
+            angles = on_gpu(library, length, width // 2)
+            cos, sin = angles.cos(), angles.sin()
+            wide_cos, wide_sin = library.cat([cos, cos], -1), library.cat([sin, sin], -1)
+
+            def turned(x):  # as in Llama of transformers
+                low, high = x[..., : width // 2], x[..., width // 2 :]
+                half = library.cat([-high, low], -1)
+                return (x * wide_cos + half * wide_sin).to(x.dtype)
+
+            def call(qkv):
+                if library is taut:
+                    return library.nn.functional.rotary_qkv(qkv, cos, sin, heads)
+                q, k, v = (part.view(batch, length, heads, width).transpose(1, 2) for part in qkv.split(heads * width, 2))
+                return turned(q), turned(k), v
+
+            return with_gradients(library, call, tensors(library, 1, batch, length, 3 * heads * width), backward)
+
+        for name, make, forward, back in (
+            ("add_layer_norm", add_norm, 4, 4),
+            ("add_rms_norm", partial(add_norm, rms=True), 4, 4),
+            ("dropout_add", dropout_add, 3, 2),
+            ("swiglu", swiglu, 3, 5),
+            ("rotary_qkv", qkv_rotary, 4, 6),
+        ):
+            table.row(f"{name}, 16384 x 768, {dtype}", make, bytes_moved=forward * size)
+            table.row(f"{name} backward, 16384 x 768, {dtype}", partial(make, backward=True), bytes_moved=back * size)
 
 
 def products(table):
@@ -220,15 +306,19 @@ def optimizers(table):
     layer = [(768,), (768,), (2304, 768), (2304,), (768, 768), (768,), (768,), (768,), (3072, 768), (3072,), (768, 3072), (768,)]
     shapes += 12 * layer
 
-    def adamw(library):
+    def adamw(library, **of_taut):
         params = [on_gpu(library, *shape).requires_grad_() for shape in shapes]
         for param in params:
             param.grad = on_gpu(library, *param.shape)
-        options = {"fused": True} if library is torch else {}
+        options = {"fused": True} if library is torch else of_taut
         return library.optim.AdamW(params, lr=1e-4, **options).step
 
     numbers = sum(int(torch.Size(shape).numel()) for shape in shapes)
     table.row("AdamW, 124 M parameters in 148 tensors", adamw, bytes_moved=7 * 4 * numbers)
+    # PyTorch has no smaller state: its own is what it is measured by.
+    for dtype, bytes_of_state in (("bfloat16", 2), ("int8", 1)):
+        moved = (3 * 4 + 4 * bytes_of_state) * numbers
+        table.row(f"AdamW, 124 M parameters, state in {dtype}", partial(adamw, state_dtype=dtype), bytes_moved=moved)
 
 
 def training_steps(table):
@@ -293,6 +383,7 @@ def main():
     print(f"{taut.cuda.get_device_name()}, PyTorch {torch.__version__}\n")
     table = Table(arguments.cases)
     memory_bound(table)
+    fused_pairs(table)
     products(table)
     convolutions(table)
     optimizers(table)

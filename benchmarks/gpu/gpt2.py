@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training steps of GPT-2 124M in Taut and in PyTorch: tokens a second and the most memory held.
 
-    PYTHONPATH=build/gpu/python python3 benchmarks/gpu/gpt2.py [amp] [bf16] [--batch 16] [--compile] [--profile]
+    PYTHONPATH=build/gpu/python python3 benchmarks/gpu/gpt2.py [amp] [bf16] [--batch 16] [--compile] [--profile] [--data tokens.bin]
 
 The same eager code for both: AdamW, gradients clipped, tokens at random. "amp": float32 weights, bfloat16 by autocast.
 "bf16": weights in bfloat16, kept in float32 by Taut's optimizer (master_weights), by PyTorch's not at all.
@@ -10,6 +10,7 @@ The same eager code for both: AdamW, gradients clipped, tokens at random. "amp":
 import argparse
 import time
 
+import numpy as np
 import taut
 import torch
 
@@ -20,6 +21,13 @@ FLOPS_PER_TOKEN = 6 * 124.4e6 + 6 * LAYERS * WIDTH * CONTEXT  # causal attention
 
 def make_model(library):
     nn, F = library.nn, library.nn.functional
+
+    def add_norm(norm, branch, x):
+        """The norm of x + branch, and the sum."""
+        if library is taut:
+            return F.add_layer_norm(branch, x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        x = x + branch
+        return norm(x), x
 
     class Block(nn.Module):
         def __init__(self):
@@ -33,21 +41,24 @@ def make_model(library):
                 return F.mlp(x, self.up.weight, self.down.weight, self.up.bias, self.down.bias, activation="gelu_tanh")
             return self.down(F.gelu(self.up(x), approximate="tanh"))
 
-        def forward(self, x):
-            batch, length, width = x.shape
+        def attend(self, h):
+            batch, length, width = h.shape
             q, k, v = (
                 part.view(batch, length, HEADS, width // HEADS).transpose(1, 2)
-                for part in self.qkv(self.norm1(x)).split(width, 2)
+                for part in self.qkv(h).split(width, 2)
             )
             mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(mixed.transpose(1, 2).reshape(batch, length, width))
-            return x + self.mlp(self.norm2(x))
+            return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+
+        def forward(self, h, x, next_norm):
+            h, x = add_norm(self.norm2, self.attend(h), x)
+            return add_norm(next_norm, self.mlp(h), x)
 
     class Gpt2(nn.Module):
         def __init__(self):
             super().__init__()
             self.token, self.position = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(CONTEXT, WIDTH)
-            self.blocks = nn.Sequential(*[Block() for _ in range(LAYERS)])
+            self.blocks = nn.ModuleList([Block() for _ in range(LAYERS)])
             self.norm = nn.LayerNorm(WIDTH)
             self.head = nn.Linear(WIDTH, VOCABULARY, bias=False)
             for name, weight in self.named_parameters():
@@ -57,31 +68,60 @@ def make_model(library):
 
         def forward(self, x):
             places = library.arange(x.shape[1], device=x.device)
-            return self.head(self.norm(self.blocks(self.token(x) + self.position(places))))
+            x = self.token(x) + self.position(places)
+            norms = [block.norm1 for block in self.blocks] + [self.norm]
+            h = norms[0](x)
+            for block, next_norm in zip(self.blocks, norms[1:]):
+                h, x = block(h, x, next_norm)
+            return self.head(h)
 
     library.manual_seed(1)
     return Gpt2().to("cuda")
 
 
-def make_step(library, mode, batch, compiled):
+class Tokens:
+    """The inputs and targets of each step: the same each time, at random, or pieces of a file of 16-bit tokens."""
+
+    def __init__(self, library, batch, data):
+        self.library, self.batch = library, batch
+        self.tokens = None if data is None else np.fromfile(data, np.uint16).astype(np.int64)
+        self.random = np.random.default_rng(7)
+        if data is None:
+            self.fixed = self.parts(library.randint(0, 50257, (batch, CONTEXT + 1), device="cuda"))
+
+    @staticmethod
+    def parts(tokens):
+        return tokens[:, :-1].contiguous(), tokens[:, 1:].flatten()
+
+    def next(self):
+        if self.tokens is None:
+            return self.fixed
+        firsts = self.random.integers(0, len(self.tokens) - CONTEXT, self.batch)
+        pieces = np.stack([self.tokens[first : first + CONTEXT + 1] for first in firsts])
+        return self.parts(self.library.tensor(pieces, device="cuda"))
+
+
+def make_step(library, mode, batch, compiled, data=None, weights=None):
     F = library.nn.functional
     model = make_model(library)
+    if weights is not None:
+        model.load_state_dict({name: library.tensor(values) for name, values in weights.items()})
     options = {"fused": True} if library is torch else {}
     if mode == "bf16":
         model = model.to(library.bfloat16)
         options |= {} if library is torch else {"master_weights": True}
     run = torch.compile(model) if compiled else model
     optimizer = library.optim.AdamW(model.parameters(), lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1, **options)
-    tokens = library.randint(0, 50257, (batch, CONTEXT + 1), device="cuda")
-    x, y = tokens[:, :-1].contiguous(), tokens[:, 1:].flatten()
+    tokens = Tokens(library, batch, data)
 
-    def logits():
+    def logits(x):
         with library.autocast("cuda", library.bfloat16, enabled=mode == "amp"):
             return run(x).flatten(0, 1)
 
     def step():
+        x, y = tokens.next()
         with library.autocast("cuda", library.bfloat16):
-            loss = F.cross_entropy(logits(), y)
+            loss = F.cross_entropy(logits(x), y)
         loss.backward()
         library.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -117,6 +157,27 @@ def measure(library, mode, options, compiled=False):
     )
 
 
+def compare_losses(options):
+    """The losses of both libraries from the same weights on the same pieces of the data, and how far they are from PyTorch's
+    with autocast. How far PyTorch gets from itself when its first weights are rounded to bfloat16 is the noise to judge by."""
+    weights = {name: values.cpu() for name, values in make_model(torch).state_dict().items()}
+    rounded = {name: values.bfloat16().float().numpy() for name, values in weights.items()}
+    weights = {name: values.numpy() for name, values in weights.items()}
+    runs = {"torch amp": (torch, "amp", weights), "torch amp from rounded weights": (torch, "amp", rounded)}
+    runs |= {f"taut {mode}": (taut, mode, weights) for mode in options.modes}
+    losses = {}
+    for name, (library, mode, first) in runs.items():
+        step = make_step(library, mode, options.batch, False, options.data, first)
+        losses[name] = np.array([step().item() for _ in range(options.steps)])
+        apart = losses[name] - losses["torch amp"]
+        shown = " ".join(f"{each:.3f}" for each in [*losses[name][:: max(1, options.steps // 10)], losses[name][-1]])
+        print(
+            f"{name}: {shown}; mean of the last 20 {losses[name][-20:].mean():.4f}; from torch amp {apart.mean():+.4f} on average, "
+            f"{np.abs(apart).mean():.4f} in size, {np.abs(apart).max():.4f} at most",
+            flush=True,
+        )
+
+
 def profile(options):
     """The kernels of a step of Taut, by time, as PyTorch's profiler sees them."""
     step = make_step(taut, options.modes[0], options.batch, False)
@@ -136,11 +197,16 @@ def main():
     parser.add_argument("--batch", type=int, default=16, help="sequences in a batch (16)")
     parser.add_argument("--turns", type=int, default=6, help="how often to time 10 steps (6)")
     parser.add_argument("--compile", action="store_true", help="PyTorch by torch.compile too")
+    parser.add_argument("--data", help="a file of 16-bit tokens: tell the losses of both libraries on it, not the speed")
+    parser.add_argument("--steps", type=int, default=200, help="steps on the data (200)")
     parser.add_argument("--profile", action="store_true", help="tell Taut's kernels and leave PyTorch out")
     options = parser.parse_args()
     print(f"{taut.cuda.get_device_name()}, PyTorch {torch.__version__}, batch {options.batch} x {CONTEXT}")
     if options.profile:
         profile(options)
+        return
+    if options.data:
+        compare_losses(options)
         return
     for mode in options.modes:
         measure(taut, mode, options)

@@ -83,6 +83,12 @@ struct Cache {
   Tensors keys, values;
 };
 
+// The norm of x + branch, and the sum itself, in one pass.
+std::pair<Tensor, Tensor> add_norm(const nn::LayerNorm& norm, const Tensor& branch,
+                                   const Tensor& x) {
+  return F::add_layer_norm(branch, x, norm.normalized_shape, norm.weight, norm.bias, norm.eps);
+}
+
 struct Block : nn::Module {
   Block(size_t layer_in, int64_t width, int64_t heads_in)
       : layer(layer_in),
@@ -110,9 +116,12 @@ struct Block : nn::Module {
     return (*out)(mixed.transpose(1, 2).reshape({batch, length, width}));
   }
 
-  Tensor run(const Tensor& x, Cache* cache) {
-    const Tensor y = x + attend((*norm1)(x), cache);
-    return y + F::mlp((*norm2)(y), up->weight, down->weight, up->bias, down->bias, "gelu_tanh");
+  // The next norm of the residual stream x, of which h is norm1, and the stream.
+  std::pair<Tensor, Tensor> run(const Tensor& h, const Tensor& x, const nn::LayerNorm& next_norm,
+                                Cache* cache) {
+    const auto [normal, sum] = add_norm(*norm2, attend(h, cache), x);
+    const Tensor mlp = F::mlp(normal, up->weight, down->weight, up->bias, down->bias, "gelu_tanh");
+    return add_norm(next_norm, mlp, sum);
   }
 
   size_t layer;
@@ -153,9 +162,16 @@ struct Gpt2 : nn::Module {
     const Tensor places = taut::arange(start, start + tokens.size(1), 1,
                                        taut::TensorOptions(taut::kInt64).device(tokens.device()));
     Tensor x = (*token)(tokens) + (*position)(places);
-    for (const auto& block : blocks) x = block->run(x, cache);
+    Tensor h = norm_before(0)(x);
+    for (size_t layer = 0; layer < blocks.size(); ++layer) {
+      std::tie(h, x) = blocks[layer]->run(h, x, norm_before(layer + 1), cache);
+    }
     if (cache != nullptr) cache->length += tokens.size(1);
-    return F::linear((*norm)(x), token->weight);
+    return F::linear(h, token->weight);
+  }
+  // The first norm of a block, or the model's own after the last one.
+  nn::LayerNorm& norm_before(size_t layer) {
+    return layer < blocks.size() ? *blocks[layer]->norm1 : *norm;
   }
   Tensor forward(const Tensor& tokens) override { return run(tokens); }
 

@@ -28,14 +28,24 @@ PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # FLOP/s of dense prod
 LLMC_MAGIC, LLMC_HEADER = 20240520, 1024  # the first number of llm.c's token files, and the bytes before the tokens
 
 
+def add_common(parser, **default):
+    """Options that stand before or behind the command; `default` replaces their defaults."""
+    device = "cuda" if taut.cuda.is_available() else "cpu"
+    parser.add_argument("--checkpoint", **{"default": "gpt2.safetensors"} | default, help="where the model is kept (gpt2.safetensors)")
+    parser.add_argument("--device", **{"default": device} | default, help="cpu, cuda, cuda:1")
+    parser.add_argument("--seed", type=int, **{"default": 1} | default, help="seed of weights, batches and writing (1)")
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--checkpoint", default="gpt2.safetensors", help="where the model is kept (gpt2.safetensors)")
-    parser.add_argument("--device", default="cuda" if taut.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1")
-    parser.add_argument("--seed", type=int, default=1, help="seed of weights, batches and writing (1)")
+    add_common(parser)
     commands = parser.add_subparsers(dest="command", required=True)
 
     train = commands.add_parser("train", help="trains and writes checkpoints")
+    sample = commands.add_parser("sample", help="writes")
+    for command in (train, sample):
+        add_common(command, default=argparse.SUPPRESS)  # what stands before the command counts too
+
     train.add_argument("--data", required=True, help="a .bin of 16-bit tokens, or any text")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     train.add_argument("--size", choices=SIZES, default="124M", help="which of the published models (124M)")
@@ -55,7 +65,6 @@ def parse():
     train.add_argument("--every", type=int, default=250, help="steps between checkpoints and looks at unseen tokens (250)")
     train.add_argument("--losses", help="where the loss of every step goes, one in a line")
 
-    sample = commands.add_parser("sample", help="writes")
     sample.add_argument("--prompt", default="\n", help="how to begin")
     sample.add_argument("--prompt-tokens", type=int, nargs="*", help="the same in tokens")
     sample.add_argument("--length", type=int, default=200, help="tokens to write (200)")
@@ -86,6 +95,11 @@ class Cache:
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
 
+def add_norm(norm, branch, x):
+    """The norm of x + branch, and the sum itself, in one pass."""
+    return F.add_layer_norm(branch, x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
 class Block(nn.Module):
     def __init__(self, layer, width, heads):
         super().__init__()
@@ -107,10 +121,11 @@ class Block(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=is_start and length > 1)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
-    def forward(self, x, cache=None):
-        x = x + self.attend(self.norm1(x), cache)
-        mlp = F.mlp(self.norm2(x), self.up.weight, self.down.weight, self.up.bias, self.down.bias, activation="gelu_tanh")
-        return x + mlp
+    def forward(self, h, x, next_norm, cache=None):
+        """The residual stream x, of which h is norm1, and its next norm."""
+        h, x = add_norm(self.norm2, self.attend(h, cache), x)
+        mlp = F.mlp(h, self.up.weight, self.down.weight, self.up.bias, self.down.bias, activation="gelu_tanh")
+        return add_norm(next_norm, mlp, x)
 
 
 class Gpt2(nn.Module):
@@ -134,11 +149,13 @@ class Gpt2(nn.Module):
         start = 0 if cache is None else cache.length
         places = taut.arange(start, start + tokens.shape[1], device=tokens.device)
         x = self.token(tokens) + self.position(places)
-        for block in self.blocks:
-            x = block(x, cache)
+        norms = [block.norm1 for block in self.blocks] + [self.norm]
+        h = norms[0](x)
+        for block, next_norm in zip(self.blocks, norms[1:]):
+            h, x = block(h, x, next_norm, cache)
         if cache is not None:
             cache.length += tokens.shape[1]
-        return F.linear(self.norm(x), self.token.weight)
+        return F.linear(h, self.token.weight)
 
     def flops_per_token(self):
         """Of a training step; attention sees half of the context on average."""

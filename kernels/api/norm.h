@@ -13,14 +13,18 @@ namespace taut::kernels {
 
 /// y = (x - mean) rstd weight + bias, rstd = 1 / sqrt(var + eps), var biased; per row.
 /// rms_norm: y = x rstd weight, rstd = 1 / sqrt(mean(x^2) + eps); bias and mean are not used.
+/// With a residual x = input + residual, rounded to dtype, which goes to `sum`, too.
 struct LayerNormArgs {
-  const void* input = nullptr;   // (rows, cols) contiguous, dtype
+  const void* input = nullptr;     // (rows, cols) contiguous, dtype; input_dtype with a residual
+  const void* residual = nullptr;  // (rows, cols) contiguous, dtype; may be null
+  void* sum = nullptr;  // (rows, cols), dtype; with a residual, which it may be; not the output
   const void* weight = nullptr;  // (cols), parameter_dtype; may be null
   const void* bias = nullptr;    // (cols), parameter_dtype; may be null
   void* output = nullptr;        // (rows, cols), dtype; may be the input
   void* mean = nullptr;          // (rows), compute dtype; may be null
   void* rstd = nullptr;          // (rows), compute dtype; may be null
   DType dtype = kFloat32;
+  DType input_dtype = kFloat32;      // with a residual: dtype, or a 16-bit float beside float32
   DType parameter_dtype = kFloat32;  // dtype or compute_dtype(dtype)
   int64_t rows = 0;
   int64_t cols = 0;
@@ -31,8 +35,10 @@ struct LayerNormArgs {
 ///   grad_x = rstd (h - mean(h) - xhat mean(h xhat)),  grad_weight = sum_rows(grad_y xhat),
 ///   grad_bias = sum_rows(grad_y).
 /// rms_norm: xhat = x rstd, grad_x = rstd (h - xhat mean(h xhat)); no mean, no grad_bias.
+/// grad_sum is added to grad_x: what else came for the x that a residual was added to.
 struct LayerNormBackwardArgs {
   const void* grad_output = nullptr;  // (rows, cols) contiguous, dtype
+  const void* grad_sum = nullptr;     // (rows, cols) contiguous, dtype; may be null
   const void* input = nullptr;        // (rows, cols) contiguous, dtype
   const void* mean = nullptr;         // (rows), compute dtype
   const void* rstd = nullptr;         // (rows), compute dtype
@@ -85,7 +91,9 @@ struct GroupNormBackwardArgs {
 /// = batch * spatial elements a channel) and, where there are running statistics,
 ///   running_mean += momentum (mean - running_mean)
 ///   running_var += momentum (var n / (n - 1) - running_var);
-/// otherwise the running statistics are used, and saved_* are not written.
+/// otherwise the running statistics are used, and saved_* are not written. Channels that lie side
+/// by side, as in channels_last, are those of spatial 1, with batch the number of places. Where
+/// has_batch_norm_relu and spatial is 1, y + residual may follow, and then relu.
 struct BatchNormArgs {
   const void* input = nullptr;   // (batch, channels, spatial) contiguous, dtype
   const void* weight = nullptr;  // (channels), parameter_dtype; may be null
@@ -103,10 +111,13 @@ struct BatchNormArgs {
   bool is_training = true;
   double momentum = 0.1;
   double eps = 1e-5;
+  const void* residual = nullptr;  // like input; may be null
+  bool relu = false;
 };
 
 /// In training layer norm's formula per channel; otherwise grad_x = grad_y weight invstd, where
-/// mean and invstd come from the running statistics and eps.
+/// mean and invstd come from the running statistics and eps. With relu of those gradients that it
+/// lets through, which are grad_residual, too.
 struct BatchNormBackwardArgs {
   const void* grad_output = nullptr;   // (batch, channels, spatial) contiguous, dtype
   const void* input = nullptr;         // (batch, channels, spatial) contiguous, dtype
@@ -125,6 +136,10 @@ struct BatchNormBackwardArgs {
   int64_t spatial = 0;
   bool is_training = true;
   double eps = 1e-5;
+  bool relu = false;
+  const void* bias = nullptr;     // (channels), parameter_dtype; may be null; for relu
+  const void* output = nullptr;   // what forward gave, where a residual was added
+  void* grad_residual = nullptr;  // like input, where a residual was added
 };
 
 /// Floating dtypes; the 16-bit ones are computed in float32.
@@ -137,6 +152,7 @@ struct NormKernels {
   void (*group_norm_backward)(const GroupNormBackwardArgs&) = nullptr;
   void (*batch_norm)(const BatchNormArgs&) = nullptr;
   void (*batch_norm_backward)(const BatchNormBackwardArgs&) = nullptr;
+  bool has_batch_norm_relu = false;  // whether batch_norm takes residual and relu
 };
 
 /// The kernels for this machine's best instruction set.

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "kernels/api/small_state.h"
 #include "taut/base/macros.h"
 #include "taut/core/dtype.h"
 
@@ -39,6 +40,10 @@ struct ParamList {
   void* const* low_params = nullptr;
   DType low_dtype = kFloat32;
   const int64_t* steps = nullptr;  // of those that count them: from 1 on, with this one
+  /// How the state of SGD and Adam lies; see Note [Small state]. One that is not plain begins on an
+  /// address that is a multiple of 16.
+  StateFormat state_format = StateFormat::plain;
+  const int64_t* places = nullptr;  // in the optimizer, for states that are rounded at random
   StepControl control = {};
   // Of a step that is captured or replayed: where its launches are noted, or get these arguments.
   taut::cuda::CapturedLaunches* launches = nullptr;
@@ -49,7 +54,7 @@ struct ParamList {
 ///                g = nesterov ? g + momentum buf : buf
 /// p -= lr g
 struct SgdArgs : ParamList {
-  void* const* momentum_buffers = nullptr;  // dtype; null when momentum is 0
+  void* const* momentum_buffers = nullptr;  // dtype or state_format; null when momentum is 0
   double lr = 1e-3;
   double momentum = 0.0;
   double dampening = 0.0;
@@ -66,9 +71,9 @@ struct SgdArgs : ParamList {
 /// p += -(lr / (1 - beta1^t)) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 /// with the bias corrections in double, t = steps[i].
 struct AdamArgs : ParamList {
-  void* const* exp_avgs = nullptr;         // m, dtype
-  void* const* exp_avg_sqs = nullptr;      // v, dtype
-  void* const* max_exp_avg_sqs = nullptr;  // vmax, dtype; amsgrad only
+  void* const* exp_avgs = nullptr;         // m, dtype or state_format
+  void* const* exp_avg_sqs = nullptr;      // v, the same, rounded at random
+  void* const* max_exp_avg_sqs = nullptr;  // vmax, the same; amsgrad only
   double lr = 1e-3;
   double beta1 = 0.9;
   double beta2 = 0.999;

@@ -1,6 +1,7 @@
 #pragma once
 // Pooling over 1 to 3 spatial dims. Tensors are contiguous, (planes, size...), with planes the
-// product of batch and channels; ceil_mode is already resolved into output_size.
+// product of batch and channels; ceil_mode is already resolved into output_size. On CUDA `inner`
+// planes may lie side by side, as in channels_last: (planes / inner, size..., inner).
 
 #include <cstdint>
 
@@ -29,6 +30,7 @@ struct PoolShape {
 struct MaxPoolArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
+  int64_t inner = 1;
   PoolShape shape;
   const void* input = nullptr;
   void* output = nullptr;
@@ -42,6 +44,7 @@ struct MaxPoolArgs {
 struct MaxPoolBackwardArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
+  int64_t inner = 1;
   int64_t input_plane = 0;   // elements of a plane of grad_input
   int64_t output_plane = 0;  // elements of a plane of grad_output and indices
   PoolShape shape;
@@ -56,6 +59,7 @@ struct MaxPoolBackwardArgs {
 struct AvgPoolArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
+  int64_t inner = 1;
   PoolShape shape;
   bool count_include_pad = true;
   int64_t divisor_override = 0;
@@ -67,6 +71,7 @@ struct AvgPoolArgs {
 struct AvgPoolBackwardArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
+  int64_t inner = 1;
   PoolShape shape;
   bool count_include_pad = true;
   int64_t divisor_override = 0;
@@ -79,6 +84,7 @@ struct AvgPoolBackwardArgs {
 struct AdaptiveAvgPoolArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
+  int64_t inner = 1;
   Dims input_size;
   Dims output_size;
   const void* input = nullptr;
@@ -88,6 +94,7 @@ struct AdaptiveAvgPoolArgs {
 struct AdaptiveAvgPoolBackwardArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
+  int64_t inner = 1;
   Dims input_size;
   Dims output_size;
   const void* grad_output = nullptr;
@@ -98,6 +105,7 @@ struct AdaptiveAvgPoolBackwardArgs {
 struct AdaptiveMaxPoolArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
+  int64_t inner = 1;
   Dims input_size;
   Dims output_size;
   const void* input = nullptr;

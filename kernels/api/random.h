@@ -89,11 +89,12 @@ struct CauchyArgs : RandomArgs {
 /// keys of the stream. Width 64.
 struct RandpermArgs : RandomArgs {};
 
-/// keep = word < (1 - p) 2^32;  output = keep ? input / (1 - p) : 0;  mask = keep. Width 32.
-/// p = 1 drops everything.
+/// keep = word < (1 - p) 2^32;  output = keep ? input / (1 - p) : 0. Width 32.
+/// p = 1 drops everything. `residual` is added to the output, which is rounded before as after.
+/// The backward is the same of the gradient, without a residual, from the same place of the stream.
 struct DropoutArgs : RandomArgs {
-  const void* input = nullptr;  // (n) contiguous, dtype; may be the output
-  bool* mask = nullptr;         // (n); may be null
+  const void* input = nullptr;     // (n) contiguous, dtype; may be the output
+  const void* residual = nullptr;  // (n) contiguous, dtype; may be null; not the output
   double p = 0.5;
 };
 

@@ -5,6 +5,7 @@
 #include "kernels/api/attention.h"
 #include "kernels/api/conv.h"
 #include "kernels/api/copy.h"
+#include "kernels/api/gated.h"
 #include "kernels/api/index.h"
 #include "kernels/api/matmul.h"
 #include "kernels/api/norm.h"
@@ -13,6 +14,7 @@
 #include "kernels/api/pool.h"
 #include "kernels/api/random.h"
 #include "kernels/api/reduce.h"
+#include "kernels/api/rotary.h"
 #include "kernels/api/scan.h"
 #include "kernels/api/softmax.h"
 #include "kernels/api/sort.h"
@@ -35,6 +37,8 @@ struct KernelTable {
   PoolKernels pool;
   ScanKernels scan;
   SortKernels sort;
+  GatedKernels gated;
+  RotaryKernels rotary;
   /// Null where attention is composed of other ops.
   AttentionKernels attention;
 };

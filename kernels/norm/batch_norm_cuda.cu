@@ -108,8 +108,26 @@ void batch_norm(const BatchNormArgs& args) {
                      .running_var = args.running_var,
                      .parameter_dtype = args.parameter_dtype,
                      .momentum = args.momentum});
-  } else {
+  } else if (shape.spatial != 1) {
     recall(args, kept);
+  }
+  if (shape.spatial == 1) {
+    normalize_columns({.dtype = args.dtype,
+                       .shape = shape,
+                       .input = args.input,
+                       .residual = args.residual,
+                       .output = args.output,
+                       .statistics = {.mean = args.is_training ? mean : nullptr,
+                                      .rstd = invstd,
+                                      .running_mean = args.running_mean,
+                                      .running_var = args.running_var,
+                                      .eps = args.eps,
+                                      .weight = args.weight,
+                                      .bias = args.bias,
+                                      .parameter_dtype = args.parameter_dtype},
+                       .relu = args.relu});
+    check_launch("batch_norm");
+    return;
   }
   normalize({.dtype = args.dtype,
              .shape = shape,
@@ -138,14 +156,22 @@ void batch_norm_backward(const BatchNormBackwardArgs& args) {
     mean = recalled.first();
     invstd = recalled.second();
   }
-  if (args.is_training || args.grad_weight != nullptr || args.grad_bias != nullptr) {
+  const ColumnStatistics statistics{.mean = mean,
+                                    .rstd = invstd,
+                                    .weight = args.weight,
+                                    .bias = args.bias,
+                                    .parameter_dtype = args.parameter_dtype};
+  const bool has_residual = args.output != nullptr;
+  if (args.is_training || args.grad_weight != nullptr || args.grad_bias != nullptr ||
+      has_residual) {
     const taut::cuda::Scratch sums(static_cast<size_t>(2 * args.channels) * sizeof(double));
     sum_channels({.dtype = args.dtype,
                   .shape = shape,
                   .grad = args.grad_output,
                   .input = args.input,
                   .mean = mean,
-                  .sums = sums.as<double>()});
+                  .sums = sums.as<double>(),
+                  .relu = {args.relu, statistics, args.output, args.grad_residual}});
     visit_floating("batch_norm_backward", args.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using A = Compute<T>;
@@ -160,7 +186,17 @@ void batch_norm_backward(const BatchNormBackwardArgs& args) {
                     static_cast<A*>(tilt.first()), static_cast<A*>(tilt.second()));
     });
   }
-  if (args.grad_input != nullptr) {
+  if (args.grad_input != nullptr && shape.spatial == 1) {
+    write_column_gradient({.dtype = args.dtype,
+                           .shape = shape,
+                           .grad = has_residual ? args.grad_residual : args.grad_output,
+                           .input = args.input,
+                           .grad_input = args.grad_input,
+                           .statistics = statistics,
+                           .slope = args.is_training ? tilt.first() : nullptr,
+                           .shift = args.is_training ? tilt.second() : nullptr,
+                           .relu = args.relu && !has_residual});
+  } else if (args.grad_input != nullptr) {
     write_gradient({.dtype = args.dtype,
                     .shape = shape,
                     .grad = args.grad_output,
@@ -188,6 +224,7 @@ NormKernels norm_kernels_cuda() {
   table.group_norm_backward = cuda::group_norm_backward;
   table.batch_norm = cuda::batch_norm;
   table.batch_norm_backward = cuda::batch_norm_backward;
+  table.has_batch_norm_relu = true;
   return table;
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernels/api/fast_index.cuh"
 #include "kernels/api/row_team.cuh"
+#include "kernels/norm/column_sums_cuda.cuh"
 #include "kernels/norm/moments_cuda.cuh"
 #include "kernels/norm/norm_steps_cuda.h"
 #include "kernels/norm/parameter_cuda.cuh"
@@ -17,8 +18,6 @@ namespace {
 constexpr int kChunkThreads = 512;
 constexpr int64_t kShortestChunk = 4096;  // elements
 constexpr int64_t kElementsPerThread = 16;
-constexpr int kColumnWarps = 16;
-constexpr int64_t kShortestColumn = 128;  // rows
 
 /// Elements that a thread loads before it uses the first.
 template <int kPack>
@@ -27,8 +26,7 @@ constexpr int kBatch = kPack > 4 ? 2 * kPack : 8;
 /// Where the elements of channels lie, and how they are cut.
 struct Channels {
   int64_t batch, channels, spatial;
-  int64_t chunks, chunk_size;  // of a channel; the size in elements, or rows where spatial is 1
-  int64_t per_mean;            // channels that share a mean
+  int64_t chunks, chunk_size;  // of a channel; the size in elements
   Divider by_spatial;
   int lanes;
 };
@@ -88,7 +86,7 @@ __device__ inline const T* grad_of(const Of& of, const T*) {
 
 // ---- Chunks -------------------------------------------------------------------------------------
 
-// spatial > 1: a chunk is a stretch of a channel's batch * spatial elements.
+// A chunk is a stretch of a channel's batch * spatial elements.
 template <class T, class Of, int kPack>
 __global__ void __launch_bounds__(kChunkThreads)
     sum_runs_kernel(const __grid_constant__ Of of, const __grid_constant__ Channels in,
@@ -132,48 +130,6 @@ __global__ void __launch_bounds__(kChunkThreads)
   if (exists && team.lane == 0) found[team.row] = mine;
 }
 
-// spatial == 1: a chunk is some rows of the (batch, channels) matrix, threads side by side.
-template <class T, class Of>
-__global__ void __launch_bounds__(kWarp* kColumnWarps)
-    sum_columns_kernel(const __grid_constant__ Of of, const __grid_constant__ Channels in,
-                       typename Of::Found* found) {
-  wait_for_stream();
-  using A = Compute<T>;
-  constexpr int kRows = 8;
-  const int64_t tile = blockIdx.x / in.chunks;
-  const int64_t chunk = blockIdx.x - tile * in.chunks;
-  const int64_t channel = tile * kWarp + threadIdx.x;
-  const bool exists = channel < in.channels;
-  const int64_t begin = chunk * in.chunk_size;
-  const int64_t last = begin + in.chunk_size;
-  const int64_t end = !exists ? 0 : last < in.batch ? last : in.batch;
-  const A center = exists ? of.center(channel) : A(0);
-  auto mine = Of::Fold::template identity<typename Of::Found>();
-  for (int64_t row = begin + threadIdx.y; row < end; row += kColumnWarps * kRows) {
-    A x[kRows], g[kRows];
-    int count = 0;
-#pragma unroll
-    for (int u = 0; u < kRows; ++u) {
-      const int64_t at = row + u * kColumnWarps;
-      x[u] = g[u] = A(0);
-      if (at >= end) continue;
-      x[u] = widen(of.input[at * in.channels + channel]);
-      if constexpr (Of::reads_grad) g[u] = widen(grad_of(of, of.input)[at * in.channels + channel]);
-      ++count;
-    }
-    of.take(mine, x, g, count, center);
-  }
-  __shared__ alignas(16) unsigned char memory[kColumnWarps * kWarp * sizeof(typename Of::Found)];
-  auto* partial = reinterpret_cast<typename Of::Found*>(memory);
-  partial[threadIdx.y * kWarp + threadIdx.x] = mine;
-  __syncthreads();
-  if (threadIdx.y != 0 || !exists) return;
-  for (int warp = 1; warp < kColumnWarps; ++warp) {
-    mine = typename Of::Fold{}(mine, partial[warp * kWarp + threadIdx.x]);
-  }
-  found[channel * in.chunks + chunk] = mine;
-}
-
 int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t clamp_chunks(int64_t wanted, int64_t most) {
@@ -181,24 +137,20 @@ int64_t clamp_chunks(int64_t wanted, int64_t most) {
   return wanted < 1 ? 1 : wanted;
 }
 
+/// Channels that share a mean.
+int64_t per_mean(const NormShape& shape) { return shape.per_group == 0 ? 1 : shape.per_group; }
+
 Channels plan_channels(const NormShape& shape) {
   Channels in;
   in.batch = shape.batch;
   in.channels = shape.channels;
   in.spatial = shape.spatial;
-  in.per_mean = shape.per_group == 0 ? 1 : shape.per_group;
   const int64_t n = shape.batch * shape.spatial;
   in.by_spatial = Divider(shape.spatial, n);
   const int64_t blocks = int64_t{8} * multiprocessors();
-  if (shape.spatial == 1) {
-    const int64_t tiles = ceil_divide(shape.channels, kWarp);
-    in.chunks = clamp_chunks(ceil_divide(blocks, tiles), ceil_divide(n, kShortestColumn));
-    in.chunk_size = ceil_divide(n, in.chunks);
-  } else {
-    in.chunks = clamp_chunks(ceil_divide(blocks, shape.channels), n / kShortestChunk);
-    // Whole packs, whatever their size.
-    in.chunk_size = ceil_divide(ceil_divide(n, in.chunks), 16) * 16;
-  }
+  in.chunks = clamp_chunks(ceil_divide(blocks, shape.channels), n / kShortestChunk);
+  // Whole packs, whatever their size.
+  in.chunk_size = ceil_divide(ceil_divide(n, in.chunks), 16) * 16;
   in.chunks = ceil_divide(n, in.chunk_size);
   in.lanes = 0;
   return in;
@@ -206,11 +158,6 @@ Channels plan_channels(const NormShape& shape) {
 
 template <class T, class Of>
 void launch_chunks(const Of& of, Channels in, bool aligned, typename Of::Found* found) {
-  if (in.spatial == 1) {
-    const auto blocks = static_cast<unsigned>(ceil_divide(in.channels, kWarp) * in.chunks);
-    launch_kernel(sum_columns_kernel<T, Of>, {blocks, dim3(kWarp, kColumnWarps)}, of, in, found);
-    return;
-  }
   int64_t wanted = ceil_divide(in.chunk_size, kElementsPerThread);
   if (wanted > kChunkThreads) wanted = kChunkThreads;
   const TeamPlan plan = plan_teams(in.channels * in.chunks, wanted);
@@ -248,17 +195,23 @@ __global__ void __launch_bounds__(kThreads)
   using A = Compute<T>;
   const RowTeam team(kWarp);
   const bool exists = team.row < channels;
-  auto all = Moments<double>::none();
+  // In double two plain sums lose no digits that matter: those of the values, then of the squares.
+  double sum = 0;
   for (int64_t k = team.lane; exists && k < chunks; k += kWarp) {
     const Moments<A> part = found[team.row * chunks + k];
-    const Moments<double> wide{static_cast<double>(part.count), static_cast<double>(part.mean),
-                               static_cast<double>(part.m2)};
-    all = MergeMoments{}(all, wide);
+    sum += static_cast<double>(part.count) * static_cast<double>(part.mean);
   }
-  all = team.fold(all, MergeMoments{});
+  const double center = team.fold(sum, Sum{}) / n;
+  double squares = 0;
+  for (int64_t k = team.lane; exists && k < chunks; k += kWarp) {
+    const Moments<A> part = found[team.row * chunks + k];
+    const double away = static_cast<double>(part.mean) - center;
+    squares += static_cast<double>(part.m2) + static_cast<double>(part.count) * away * away;
+  }
+  squares = team.fold(squares, Sum{});
   if (!exists || team.lane != 0) return;
-  const A mean = static_cast<A>(all.mean);
-  const A variance = static_cast<A>(all.m2 / n + (to.is_rms ? all.mean * all.mean : 0.0));
+  const A mean = static_cast<A>(center);
+  const A variance = static_cast<A>(squares / n + (to.is_rms ? center * center : 0.0));
   if (to.mean != nullptr) to.mean[team.row] = mean;
   if (to.rstd != nullptr) {
     to.rstd[team.row] = static_cast<A>(1.0 / sqrt(static_cast<double>(variance) + to.eps));
@@ -289,22 +242,75 @@ unsigned blocks_of_warps(int64_t rows) {
   return static_cast<unsigned>(ceil_divide(rows, kThreads / kWarp));
 }
 
-template <class Found>
-size_t bytes_of(const Channels& in) {
-  return static_cast<size_t>(in.channels * in.chunks) * sizeof(Found);
+// A thread sums this many rows of a column or more, where there are so many.
+constexpr int64_t kLeastRows = 16;
+
+template <class Many, class One, int kPack>
+void launch_columns(const typename One::Of& of, const ColumnPlan& plan, bool packs,
+                    typename One::Found* found) {
+  const auto kernel = packs ? &sum_columns_kernel<Many, kPack> : &sum_columns_kernel<One, 1>;
+  launch_kernel(kernel, {plan.blocks(), plan.threads()}, of, plan, found);
+}
+
+template <class T>
+void find_column_moments(const StatisticsCall& call, const ColumnPlan& plan, bool packs,
+                         Moments<Compute<T>>* found) {
+  launch_columns<ColumnMoments<T, kPackCount<T>>, ColumnMoments<T, 1>, kPackCount<T>>(
+      {static_cast<const T*>(call.input)}, plan, packs, found);
+}
+
+template <class T, ReluMask kMask>
+void sum_column_gradients(const ColumnGradientInput<T>& of, const ColumnPlan& plan, bool packs,
+                          SumPair<Compute<T>>* found) {
+  launch_columns<ColumnGradients<T, kPackCount<T>, kMask>, ColumnGradients<T, 1, kMask>,
+                 kPackCount<T>>(of, plan, packs, found);
+}
+
+template <class T>
+void sum_column_gradients(const ChannelSumsCall& call, const ColumnPlan& plan, bool packs,
+                          SumPair<Compute<T>>* found) {
+  const ReluCall& relu = call.relu;
+  const ColumnGradientInput<T> of{
+      static_cast<const T*>(call.input),         static_cast<const T*>(call.grad),
+      static_cast<const Compute<T>*>(call.mean), per_mean(call.shape),
+      static_cast<const T*>(relu.output),        static_cast<T*>(relu.masked),
+      parameters_of<T>(relu.statistics)};
+  if (!relu.exists) {
+    sum_column_gradients<T, ReluMask::none>(of, plan, packs, found);
+  } else if (relu.output == nullptr) {
+    sum_column_gradients<T, ReluMask::recomputed>(of, plan, packs, found);
+  } else {
+    sum_column_gradients<T, ReluMask::from_output>(of, plan, packs, found);
+  }
+}
+
+template <class T>
+bool has_packs(const ChannelSumsCall& call) {
+  return has_packs<T>(call.shape, call.relu.statistics) && is_aligned(call.input) &&
+         is_aligned(call.grad) && is_aligned(call.relu.output) && is_aligned(call.relu.masked);
 }
 
 }  // namespace
 
 void find_statistics(const StatisticsCall& call) {
-  const Channels in = plan_channels(call.shape);
   visit_floating("norm", call.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using A = Compute<T>;
-    const taut::cuda::Scratch scratch(bytes_of<Moments<A>>(in));
+    const NormShape& shape = call.shape;
+    const bool aligned = is_aligned(call.input);
+    const bool packs = aligned && shape.channels % kPackCount<T> == 0;
+    const bool by_columns = shape.spatial == 1;
+    const Channels in = plan_channels(shape);
+    const ColumnPlan plan = plan_columns(shape, packs ? kPackCount<T> : 1, kLeastRows);
+    const int64_t chunks = by_columns ? plan.chunks : in.chunks;
+    const taut::cuda::Scratch scratch(static_cast<size_t>(shape.channels * chunks) *
+                                      sizeof(Moments<A>));
     auto* found = scratch.as<Moments<A>>();
-    launch_chunks<T>(InputMoments<T>{static_cast<const T*>(call.input)}, in, is_aligned(call.input),
-                     found);
+    if (by_columns) {
+      find_column_moments<T>(call, plan, packs, found);
+    } else {
+      launch_chunks<T>(InputMoments<T>{static_cast<const T*>(call.input)}, in, aligned, found);
+    }
     const Statistics<T> to{static_cast<A*>(call.mean),
                            static_cast<A*>(call.rstd),
                            call.eps,
@@ -312,23 +318,33 @@ void find_statistics(const StatisticsCall& call) {
                            call.is_rms,
                            {call.running_mean, call.parameter_dtype},
                            {call.running_var, call.parameter_dtype}};
-    launch_kernel(finish_statistics_kernel<T>, {blocks_of_warps(in.channels), kThreads}, found,
-                  in.channels, in.chunks, static_cast<double>(in.batch * in.spatial), to);
+    launch_kernel(finish_statistics_kernel<T>, {blocks_of_warps(shape.channels), kThreads}, found,
+                  shape.channels, chunks, static_cast<double>(shape.batch * shape.spatial), to);
   });
 }
 
 void sum_channels(const ChannelSumsCall& call) {
-  const Channels in = plan_channels(call.shape);
   visit_floating("norm", call.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using A = Compute<T>;
-    const taut::cuda::Scratch scratch(bytes_of<SumPair<A>>(in));
+    const NormShape& shape = call.shape;
+    const bool packs = has_packs<T>(call);
+    const bool by_columns = shape.spatial == 1;
+    const Channels in = plan_channels(shape);
+    const ColumnPlan plan = plan_columns(shape, packs ? kPackCount<T> : 1, kLeastRows);
+    const int64_t chunks = by_columns ? plan.chunks : in.chunks;
+    const taut::cuda::Scratch scratch(static_cast<size_t>(shape.channels * chunks) *
+                                      sizeof(SumPair<A>));
     auto* found = scratch.as<SumPair<A>>();
-    const GradientSums<T> of{static_cast<const T*>(call.input), static_cast<const T*>(call.grad),
-                             static_cast<const A*>(call.mean), in.per_mean};
-    launch_chunks<T>(of, in, is_aligned(call.input) && is_aligned(call.grad), found);
-    launch_kernel(finish_sums_kernel<A>, {blocks_of_warps(in.channels), kThreads}, found,
-                  in.channels, in.chunks, call.sums);
+    if (by_columns) {
+      sum_column_gradients<T>(call, plan, packs, found);
+    } else {
+      const GradientSums<T> of{static_cast<const T*>(call.input), static_cast<const T*>(call.grad),
+                               static_cast<const A*>(call.mean), per_mean(shape)};
+      launch_chunks<T>(of, in, is_aligned(call.input) && is_aligned(call.grad), found);
+    }
+    launch_kernel(finish_sums_kernel<A>, {blocks_of_warps(shape.channels), kThreads}, found,
+                  shape.channels, chunks, call.sums);
   });
 }
 

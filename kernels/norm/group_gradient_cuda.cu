@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T>
-void launch_steps(const GroupNormBackwardArgs& args, bool is_rms) {
+void launch_steps(const GroupNormBackwardArgs& args, const void* more, bool is_rms) {
   using A = Compute<T>;
   const int64_t per_group = args.channels / args.groups;
   const int64_t runs = args.batch * args.channels, groups = args.batch * args.groups;
@@ -99,7 +99,8 @@ void launch_steps(const GroupNormBackwardArgs& args, bool is_rms) {
                     .slope = slopes.data(),
                     .shift = shifts.data(),
                     .weight = args.weight,
-                    .parameter_dtype = args.parameter_dtype});
+                    .parameter_dtype = args.parameter_dtype,
+                    .more = more});
   }
   if (args.grad_weight == nullptr && args.grad_bias == nullptr) return;
   const auto blocks = static_cast<unsigned>((args.channels + kThreads - 1) / kThreads);
@@ -109,9 +110,10 @@ void launch_steps(const GroupNormBackwardArgs& args, bool is_rms) {
 
 }  // namespace
 
-void group_norm_backward_by_steps(const char* op, const GroupNormBackwardArgs& args, bool is_rms) {
+void group_norm_backward_by_steps(const char* op, const GroupNormBackwardArgs& args,
+                                  const void* more, bool is_rms) {
   visit_floating(op, args.dtype,
-                 [&](auto tag) { launch_steps<typename decltype(tag)::type>(args, is_rms); });
+                 [&](auto tag) { launch_steps<typename decltype(tag)::type>(args, more, is_rms); });
 }
 
 void group_norm_backward(const GroupNormBackwardArgs& args) {
@@ -124,7 +126,7 @@ void group_norm_backward(const GroupNormBackwardArgs& args) {
     }
     return;
   }
-  group_norm_backward_by_steps("group_norm_backward", args, false);
+  group_norm_backward_by_steps("group_norm_backward", args, nullptr, false);
   check_launch("group_norm_backward");
 }
 

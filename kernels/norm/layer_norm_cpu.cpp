@@ -54,17 +54,41 @@ compute_t<T> mean_square(const T* x, int64_t n) {
   return static_cast<compute_t<T>>(total / static_cast<double>(n));
 }
 
+// sum = x + residual.
+template <class T, class In>
+HWY_NOINLINE void add_row(const In* x, const T* residual, int64_t n, T* sum) {
+  for_vectors(Lanes<T>(), n,
+              [&](auto load, auto store) { store(hn::Add(load(x), load(residual)), sum); });
+}
+
+// The row that is normalised: of the input, or of its sum with the residual.
+template <class T>
+const T* source_row(const LayerNormArgs& args, int64_t r) {
+  const int64_t start = r * args.cols;
+  if (args.residual == nullptr) return static_cast<const T*>(args.input) + start;
+  T* sum = static_cast<T*>(args.sum) + start;
+  const auto add = [&]<class In>(Tag<In>) {
+    add_row(static_cast<const In*>(args.input) + start,
+            static_cast<const T*>(args.residual) + start, args.cols, sum);
+  };
+  if constexpr (std::is_same_v<T, float>) {
+    visit_dtype(TypeList<float, Float16, BFloat16>{}, args.input_dtype, "add_norm", add);
+  } else {
+    add(Tag<T>{});
+  }
+  return sum;
+}
+
 template <class T, bool kIsRms>
 void layer_norm_of(const LayerNormArgs& args) {
   using A = compute_t<T>;
   const int64_t n = args.cols;
   const Parameter<A> weight(args.weight, args.parameter_dtype, n);
   const Parameter<A> bias(kIsRms ? nullptr : args.bias, args.parameter_dtype, n);
-  const T* x = static_cast<const T*>(args.input);
   const ResultRows<T> results(static_cast<T*>(args.output), args.rows, n);
   parallel_for(args.rows, grain_of(n), [&](int64_t begin, int64_t end) {
     results.form(begin, end, [&](int64_t r, T* y) {
-      const T* row = x + r * n;
+      const T* row = source_row<T>(args, r);
       A mean = 0;
       double variance;
       if constexpr (kIsRms) {
@@ -156,10 +180,13 @@ class LayerNormGradient {
     const auto mean_h = hn::Set(d, kIsRms ? A(0) : sum_h / static_cast<A>(n_));
     const auto mean_h_xhat = hn::Set(d, sum_h_xhat / static_cast<A>(n_));
     T* grad_x = static_cast<T*>(args_.grad_input) + r * n_;
+    const T* more = static_cast<const T*>(args_.grad_sum);
+    if (more != nullptr) more += r * n_;
     for_vectors(d, n_, [&](auto load, auto store) {
       const auto h = weight != nullptr ? hn::Mul(load(g), load(weight)) : load(g);
       const auto xhat = hn::Mul(hn::Sub(load(x), center), scale);
-      store(hn::Mul(scale, hn::NegMulAdd(xhat, mean_h_xhat, hn::Sub(h, mean_h))), grad_x);
+      const auto inner = hn::NegMulAdd(xhat, mean_h_xhat, hn::Sub(h, mean_h));
+      store(more != nullptr ? hn::MulAdd(scale, inner, load(more)) : hn::Mul(scale, inner), grad_x);
     });
   }
 

@@ -54,7 +54,7 @@ struct NormalizeCall {
 };
 void normalize(const NormalizeCall& call);
 
-/// grad_input = grad rstd weight + (input - mean) slope + shift.
+/// grad_input = grad rstd weight + (input - mean) slope + shift + more.
 struct GradientCall {
   DType dtype;
   NormShape shape;
@@ -67,11 +67,33 @@ struct GradientCall {
   const void* shift;
   const void* weight;
   DType parameter_dtype;
+  const void* more = nullptr;  // of the input's shape and dtype; may be null
 };
 void write_gradient(const GradientCall& call);
 
+/// What a batch norm does to its channels: (x - mean) rstd weight + bias. Without mean and rstd
+/// those come from running statistics.
+struct ColumnStatistics {
+  const void* mean = nullptr;  // compute dtype, as rstd
+  const void* rstd = nullptr;
+  const void* running_mean = nullptr;  // parameter_dtype, as all that follows; each may be null
+  const void* running_var = nullptr;
+  double eps = 0;
+  const void* weight = nullptr;
+  const void* bias = nullptr;
+  DType parameter_dtype = kFloat32;
+};
+
+/// The relu behind a batch norm of spatial 1.
+struct ReluCall {
+  bool exists = false;
+  ColumnStatistics statistics;
+  const void* output = nullptr;  // where a residual was added, and then `masked`:
+  void* masked = nullptr;        // takes the gradient that relu lets through
+};
+
 /// For each channel sums[c] = (sum of grad, sum of grad (input - mean)), in double, of a shape
-/// without groups. `mean` may be null.
+/// without groups, of the gradients that relu lets through. `mean` may be null.
 struct ChannelSumsCall {
   DType dtype;
   NormShape shape;
@@ -79,11 +101,45 @@ struct ChannelSumsCall {
   const void* input;
   const void* mean;
   double* sums;  // (channels, 2)
+  ReluCall relu = {};
 };
 void sum_channels(const ChannelSumsCall& call);
 
-/// Layer norm's backward (kIsRms false) and RMS norm's by the steps of group norm.
-void group_norm_backward_by_steps(const char* op, const GroupNormBackwardArgs& args, bool is_rms);
+/// output = (input - mean) rstd weight + bias + residual, and then relu; of spatial 1.
+struct NormalizeColumnsCall {
+  DType dtype;
+  NormShape shape;
+  const void* input;
+  const void* residual;  // may be null
+  void* output;
+  ColumnStatistics statistics;
+  bool relu;
+};
+void normalize_columns(const NormalizeColumnsCall& call);
+
+/// write_gradient for batch norm of spatial 1; with relu, of the gradients that it lets through
+/// where no residual was added.
+struct ColumnGradientCall {
+  DType dtype;
+  NormShape shape;
+  const void* grad;
+  const void* input;
+  void* grad_input;
+  ColumnStatistics statistics;
+  const void* slope;  // compute dtype; may be null, with shift
+  const void* shift;
+  bool relu;
+};
+void write_column_gradient(const ColumnGradientCall& call);
+
+/// Layer norm's backward (is_rms false) and RMS norm's by the steps of group norm. `more` is added
+/// to the gradient of the input; it may be null.
+void group_norm_backward_by_steps(const char* op, const GroupNormBackwardArgs& args,
+                                  const void* more, bool is_rms);
+
+/// Layer and RMS norm with a residual.
+void add_layer_norm(const LayerNormArgs& args);
+void add_rms_norm(const LayerNormArgs& args);
 
 // The slots, each in its file.
 void layer_norm(const LayerNormArgs& args);

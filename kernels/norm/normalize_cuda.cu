@@ -115,6 +115,7 @@ template <class T>
 struct Gradient {
   const T* grad;
   const T* input;
+  const T* more;  // may be null
   T* grad_input;
   const Compute<T>* mean;
   const Compute<T>* rstd;
@@ -137,7 +138,10 @@ __global__ void __launch_bounds__(kThreads)
   const bool is_own = of.along == Along::channels && of.places.per_group == 0;
   const Pack<T, kPack> grad = load_pack<kPack>(of.grad + i);
   const Pack<T, kPack> input = load_pack<kPack>(of.input + i);
-  A g[kPack], x[kPack], mean[kPack], rstd[kPack], slope[kPack], shift[kPack], weight[kPack];
+  Pack<T, kPack> more = {};
+  if (of.more != nullptr) more = load_pack<kPack>(of.more + i);
+  A g[kPack], x[kPack], added[kPack], mean[kPack], rstd[kPack], slope[kPack], shift[kPack],
+      weight[kPack];
   load_statistics(of.mean, statistic, is_own, A(0), mean);
   load_statistics(of.rstd, statistic, is_own, A(1), rstd);
   load_statistics(of.slope, statistic, is_own, A(0), slope);
@@ -145,10 +149,11 @@ __global__ void __launch_bounds__(kThreads)
   load_parameters(of.weight, channel, of.along, A(1), weight);
   widen_words<T>(grad, g);
   widen_words<T>(input, x);
+  widen_words<T>(more, added);
 #pragma unroll
   for (int e = 0; e < kPack; ++e) {
     const A rest = of.slope == nullptr ? shift[e] : (x[e] - mean[e]) * slope[e] + shift[e];
-    g[e] = g[e] * (rstd[e] * weight[e]) + rest;
+    g[e] = g[e] * (rstd[e] * weight[e]) + rest + added[e];
   }
   store_narrowed<kPack>(of.grad_input + i, g);
 }
@@ -190,10 +195,11 @@ void write_gradient(const GradientCall& call) {
     const bool aligned = is_aligned(call.grad) && is_aligned(call.input) &&
                          is_aligned(call.grad_input) && is_aligned(call.mean) &&
                          is_aligned(call.rstd) && is_aligned(call.slope) &&
-                         is_aligned(call.shift) && is_aligned(call.weight);
+                         is_aligned(call.shift) && is_aligned(call.weight) && is_aligned(call.more);
     const Layout layout(call.shape, kPackCount<T>, aligned);
     const Gradient<T> of{static_cast<const T*>(call.grad),
                          static_cast<const T*>(call.input),
+                         static_cast<const T*>(call.more),
                          static_cast<T*>(call.grad_input),
                          static_cast<const A*>(call.mean),
                          static_cast<const A*>(call.rstd),

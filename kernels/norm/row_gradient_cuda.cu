@@ -27,6 +27,7 @@ template <class T>
 struct RowGradients {
   const T* grad;
   const T* input;
+  const T* grad_sum;       // with kAdds
   const Compute<T>* mean;  // null for RMS norm
   const Compute<T>* rstd;
   Parameter<T> weight;
@@ -93,13 +94,14 @@ __device__ inline void store_partial(const RowGradients<T>& of, const RowTeam& t
   store_row<kPack>(team, to + of.n, of.n, grad_bias);
 }
 
-// kRing: rows come through shared memory, kPack is kPackCount<T>.
-template <class T, int kPack, bool kRing>
+// kRing: rows come through shared memory, kPack is kPackCount<T>. kAdds: grad_sum joins grad_input.
+template <class T, int kPack, bool kRing, bool kAdds>
 __global__ void __launch_bounds__(kMostThreads, 1)
     row_gradient_kernel(const __grid_constant__ RowGradients<T> of, int lanes) {
   wait_for_stream();
   using A = Compute<T>;
-  using Ring = RowRing<T, kItems<T>>;
+  constexpr int kArrays = kAdds ? 3 : 2;
+  using Ring = RowRing<T, kItems<T>, kArrays>;
   constexpr int kCount = kItems<T>;
   extern __shared__ __align__(16) unsigned char memory[];
   const Ring ring(memory);
@@ -108,7 +110,12 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   const auto fetch = [&](int turn, int64_t row) {
     if constexpr (kRing) {
       const int64_t start = row * of.n;
-      ring.fetch(turn, team, of.grad + start, of.input + start, row < of.rows ? of.n : 0);
+      const int n = row < of.rows ? of.n : 0;
+      if constexpr (kAdds) {
+        ring.fetch(turn, team, {of.grad + start, of.input + start, of.grad_sum + start}, n);
+      } else {
+        ring.fetch(turn, team, {of.grad + start, of.input + start}, n);
+      }
     }
   };
 #pragma unroll
@@ -141,7 +148,8 @@ __global__ void __launch_bounds__(kMostThreads, 1)
       if (at >= n) continue;
       if constexpr (kRing) {
         A g_pack[kPack], x_pack[kPack];
-        ring.read(turn, j, g_pack, x_pack);
+        ring.read(turn, 0, j, g_pack);
+        ring.read(turn, 1, j, x_pack);
 #pragma unroll
         for (int e = 0; e < kPack; ++e) {
           g[j * kPack + e] = g_pack[e];
@@ -160,15 +168,32 @@ __global__ void __launch_bounds__(kMostThreads, 1)
       }
     }
     if (of.grad_input != nullptr) sums = team.fold(sums, AddPairs{});
-    fetch(turn, row + Ring::kSlots * teams);
-    turn = (turn + 1) % Ring::kSlots;
-    if (of.grad_input == nullptr) continue;
-    // rstd (h - mean of h - xhat mean of h xhat)
-    const A shift = of.mean != nullptr ? sums.first * per_column * rstd : A(0);
-    const A slope = sums.second * per_column * rstd;
+    if constexpr (!kAdds) fetch(turn, row + Ring::kSlots * teams);
+    if (of.grad_input != nullptr) {
+      // rstd (h - mean of h - xhat mean of h xhat)
+      const A shift = of.mean != nullptr ? sums.first * per_column * rstd : A(0);
+      const A slope = sums.second * per_column * rstd;
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) g[i] = g[i] * rstd - (x[i] * slope + shift);
-    store_row<kPack>(team, of.grad_input + start, n, g);
+      for (int i = 0; i < kCount; ++i) g[i] = g[i] * rstd - (x[i] * slope + shift);
+      if constexpr (kAdds) {
+#pragma unroll
+        for (int j = 0; j < kCount / kPack; ++j) {
+          const int at = (j * team.lanes + team.lane) * kPack;
+          if (at >= n) continue;
+          A more[kPack];
+          if constexpr (kRing) {
+            ring.read(turn, 2, j, more);
+          } else {
+            load_widened<kPack>(of.grad_sum + start + at, more);
+          }
+#pragma unroll
+          for (int e = 0; e < kPack; ++e) g[j * kPack + e] += more[e];
+        }
+      }
+      store_row<kPack>(team, of.grad_input + start, n, g);
+    }
+    if constexpr (kAdds) fetch(turn, row + Ring::kSlots * teams);
+    turn = (turn + 1) % Ring::kSlots;
   }
   if (of.partial != nullptr) store_partial<kPack>(of, team, grad_weight, grad_bias);
 }
@@ -194,18 +219,18 @@ __global__ void __launch_bounds__(kWarp* kSumWarps)
   column < n ? grad_weight.set(column, sum) : grad_bias.set(column - n, sum);
 }
 
-template <class T>
+template <class T, bool kAdds>
 void launch_rows(const RowGradients<T>& of, bool packs, const TeamPlan& plan) {
   constexpr int kPack = kPackCount<T>;
-  constexpr auto kThroughRing = &row_gradient_kernel<T, kPack, true>;
-  const int ring_bytes = plan.threads * RowRing<T, kItems<T>>::kBytesPerThread;
+  constexpr auto kThroughRing = &row_gradient_kernel<T, kPack, true, kAdds>;
+  const int ring_bytes = plan.threads * RowRing < T, kItems<T>, kAdds ? 3 : 2 > ::kBytesPerThread;
   if (packs && ring_bytes <= shared_bytes_for_copies<kThroughRing>("norm")) {
     launch_kernel(kThroughRing, {plan.blocks, plan.threads, static_cast<size_t>(ring_bytes)}, of,
                   plan.lanes);
     return;
   }
-  const auto kernel =
-      packs ? &row_gradient_kernel<T, kPack, false> : &row_gradient_kernel<T, 1, false>;
+  const auto kernel = packs ? &row_gradient_kernel<T, kPack, false, kAdds>
+                            : &row_gradient_kernel<T, 1, false, kAdds>;
   launch_kernel(kernel, {plan.blocks, plan.threads}, of, plan.lanes);
 }
 
@@ -223,6 +248,7 @@ void launch_gradient(const LayerNormBackwardArgs& args, bool is_rms) {
                                                    : 1);
   const RowGradients<T> of{static_cast<const T*>(args.grad_output),
                            static_cast<const T*>(args.input),
+                           static_cast<const T*>(args.grad_sum),
                            is_rms ? nullptr : static_cast<const A*>(args.mean),
                            static_cast<const A*>(args.rstd),
                            {args.weight, args.parameter_dtype},
@@ -231,8 +257,10 @@ void launch_gradient(const LayerNormBackwardArgs& args, bool is_rms) {
                            args.rows,
                            n};
   const bool packs = n % kPackCount<T> == 0 && is_aligned(of.grad) && is_aligned(of.input) &&
-                     is_aligned(of.grad_input) && is_aligned(args.weight);
-  launch_rows(of, packs, plan);
+                     is_aligned(of.grad_sum) && is_aligned(of.grad_input) &&
+                     is_aligned(args.weight);
+  const bool adds = of.grad_sum != nullptr && of.grad_input != nullptr;
+  (adds ? &launch_rows<T, true> : &launch_rows<T, false>)(of, packs, plan);
   if (!has_parameters) return;
   const auto blocks = static_cast<unsigned>((2 * int64_t{n} + kWarp - 1) / kWarp);
   launch_kernel(sum_parts_kernel<T>, {blocks, dim3(kWarp, kSumWarps)}, scratch.as<A>(), parts, n,
@@ -247,7 +275,7 @@ void clear_parameters(const LayerNormBackwardArgs& args) {
   }
 }
 
-// A row too long is layer norm over one group of as many channels.
+// A row too long is layer norm over one group of as many channels, but for what is added.
 GroupNormBackwardArgs as_groups(const LayerNormBackwardArgs& args) {
   GroupNormBackwardArgs result;
   result.grad_output = args.grad_output;
@@ -272,7 +300,7 @@ void backward(const char* name, const LayerNormBackwardArgs& args, bool is_rms) 
     clear_parameters(args);
   } else if (args.cols >
              kMostThreads * (args.dtype == DType::float64 ? kItems<double> : kItems<float>)) {
-    group_norm_backward_by_steps(name, as_groups(args), is_rms);
+    group_norm_backward_by_steps(name, as_groups(args), args.grad_sum, is_rms);
   } else {
     visit_floating(name, args.dtype,
                    [&](auto tag) { launch_gradient<typename decltype(tag)::type>(args, is_rms); });

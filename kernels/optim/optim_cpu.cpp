@@ -12,6 +12,7 @@
 
 #include "kernels/api/optim.h"
 #include "kernels/api/simd_rows-inl.h"
+#include "kernels/optim/small_state-inl.h"
 #include "taut/base/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -91,24 +92,22 @@ HWY_INLINE hn::Vec<Lanes<T>> splat(double value) {
   return hn::Set(Lanes<T>(), static_cast<compute_t<T>>(value));
 }
 
-template <class T>
-void sgd_part(const SgdArgs& args, int64_t i, int64_t begin, int64_t end) {
+// S: of the state, T or the type that is computed in.
+template <class T, class S>
+void sgd_run(const SgdArgs& args, T* p, const T* g, S* buffer, int64_t n) {
   const Lanes<T> d;
-  T* p = part<T>(args.params, i, begin);
-  const T* g = part<T>(args.grads, i, begin);
-  T* buffer = args.momentum != 0.0 ? part<T>(args.momentum_buffers, i, begin) : nullptr;
   const Gradient<T> gradient(args.control, args.maximize, args.weight_decay);
   const auto lr = splat<T>(-args.lr), momentum = splat<T>(args.momentum);
   const auto damped = splat<T>(1.0 - args.dampening);
   const bool is_first = args.is_first_step, nesterov = args.nesterov;
   if (buffer == nullptr) {
-    for_vectors(d, end - begin, [&](auto load, auto store) {
+    for_vectors(d, n, [&](auto load, auto store) {
       const auto param = load(p);
       store(hn::MulAdd(lr, gradient(load(g), param), param), p);
     });
     return;
   }
-  for_vectors(d, end - begin, [&](auto load, auto store) {
+  for_vectors(d, n, [&](auto load, auto store) {
     const auto param = load(p);
     const auto grad = gradient(load(g), param);
     auto velocity = grad;
@@ -120,13 +119,26 @@ void sgd_part(const SgdArgs& args, int64_t i, int64_t begin, int64_t end) {
 }
 
 template <class T>
-void adam_part(const AdamArgs& args, int64_t i, int64_t begin, int64_t end) {
+void sgd_part(const SgdArgs& args, int64_t i, int64_t begin, int64_t end) {
+  T* buffer = args.momentum != 0.0 ? part<T>(args.momentum_buffers, i, begin) : nullptr;
+  sgd_run<T, T>(args, part<T>(args.params, i, begin), part<T>(args.grads, i, begin), buffer,
+                end - begin);
+}
+
+template <class T>
+void sgd_block(const SgdArgs& args, int64_t i, int64_t begin, int64_t n) {
+  compute_t<T> buffer[kStateBlock];
+  const StateBlock block{args.state_format, args.momentum_buffers[i], args.sizes[i], begin, n};
+  if (!args.is_first_step) load_state(block, true, buffer);
+  sgd_run(args, part<T>(args.params, i, begin), part<T>(args.grads, i, begin), buffer, n);
+  store_state(block, true, nullptr, buffer);
+}
+
+// S: of the state, T or the type that is computed in. `highest` is null without amsgrad.
+template <class T, class S>
+void adam_run(const AdamArgs& args, int64_t i, T* p, const T* g, S* m, S* v, S* highest,
+              int64_t n) {
   const Lanes<T> d;
-  T* p = part<T>(args.params, i, begin);
-  const T* g = part<T>(args.grads, i, begin);
-  T* m = part<T>(args.exp_avgs, i, begin);
-  T* v = part<T>(args.exp_avg_sqs, i, begin);
-  T* highest = args.amsgrad ? part<T>(args.max_exp_avg_sqs, i, begin) : nullptr;
   const double t = real_steps(args, i);
   const double correction1 = 1.0 - std::pow(args.beta1, t);
   const double correction2 = 1.0 - std::pow(args.beta2, t);
@@ -138,7 +150,7 @@ void adam_part(const AdamArgs& args, int64_t i, int64_t begin, int64_t end) {
   // m / (sqrt(v) / root2 + eps) = root2 * m / (sqrt(v) + root2 * eps), a division less
   const double root2 = std::sqrt(correction2);
   const auto step = splat<T>(-args.lr / correction1 * root2), eps = splat<T>(args.eps * root2);
-  for_vectors(d, end - begin, [&](auto load, auto store) {
+  for_vectors(d, n, [&](auto load, auto store) {
     auto param = load(p);
     if (shrinks) param = hn::Mul(param, shrink);
     const auto grad = gradient(load(g), param);
@@ -154,6 +166,33 @@ void adam_part(const AdamArgs& args, int64_t i, int64_t begin, int64_t end) {
     const auto divisor = hn::Add(hn::Sqrt(square), eps);
     store(hn::MulAdd(step, hn::Div(mean, divisor), param), p);
   });
+}
+
+template <class T>
+void adam_part(const AdamArgs& args, int64_t i, int64_t begin, int64_t end) {
+  T* highest = args.amsgrad ? part<T>(args.max_exp_avg_sqs, i, begin) : nullptr;
+  adam_run<T, T>(args, i, part<T>(args.params, i, begin), part<T>(args.grads, i, begin),
+                 part<T>(args.exp_avgs, i, begin), part<T>(args.exp_avg_sqs, i, begin), highest,
+                 end - begin);
+}
+
+template <class T>
+void adam_block(const AdamArgs& args, int64_t i, int64_t begin, int64_t n) {
+  using A = compute_t<T>;
+  A m[kStateBlock], v[kStateBlock], highest[kStateBlock];
+  const auto block = [&](void* const* list) {
+    return StateBlock{args.state_format, list[i], args.sizes[i], begin, n};
+  };
+  load_state(block(args.exp_avgs), true, m);
+  load_state(block(args.exp_avg_sqs), false, v);
+  if (args.amsgrad) load_state(block(args.max_exp_avg_sqs), false, highest);
+  adam_run<T, A>(args, i, part<T>(args.params, i, begin), part<T>(args.grads, i, begin), m, v,
+                 args.amsgrad ? highest : nullptr, n);
+  const StateDraw draw{static_cast<uint32_t>(args.places[i]),
+                       static_cast<uint32_t>(real_steps(args, i))};
+  store_state(block(args.exp_avgs), true, nullptr, m);
+  store_state(block(args.exp_avg_sqs), false, &draw, v);
+  if (args.amsgrad) store_state(block(args.max_exp_avg_sqs), false, nullptr, highest);
 }
 
 template <class T>
@@ -209,6 +248,11 @@ void adagrad_part(const AdagradArgs& args, int64_t i, int64_t begin, int64_t end
 void sgd(const SgdArgs& args) {
   if (is_called_off(args)) return;
   visit_dtype(Floating{}, args.dtype, "sgd", [&]<class T>(Tag<T>) {
+    if (args.momentum != 0.0 && args.state_format != StateFormat::plain) {
+      return for_state_blocks(args.sizes, args.count, [&](int64_t i, int64_t begin, int64_t n) {
+        sgd_block<T>(args, i, begin, n);
+      });
+    }
     for_parts(args.sizes, args.count,
               [&](int64_t i, int64_t begin, int64_t end) { sgd_part<T>(args, i, begin, end); });
   });
@@ -217,6 +261,11 @@ void sgd(const SgdArgs& args) {
 void adam(const AdamArgs& args) {
   if (is_called_off(args)) return;
   visit_dtype(Floating{}, args.dtype, "adam", [&]<class T>(Tag<T>) {
+    if (args.state_format != StateFormat::plain) {
+      return for_state_blocks(args.sizes, args.count, [&](int64_t i, int64_t begin, int64_t n) {
+        adam_block<T>(args, i, begin, n);
+      });
+    }
     for_parts(args.sizes, args.count,
               [&](int64_t i, int64_t begin, int64_t end) { adam_part<T>(args, i, begin, end); });
   });

@@ -2,8 +2,7 @@
 
 #include "kernels/api/optim.h"
 #include "kernels/api/row_team.cuh"
-#include "kernels/optim/steps_cuda.cuh"
-#include "src/core/cuda/captured_launches.h"
+#include "kernels/optim/update_launch_cuda.cuh"
 
 namespace taut::kernels {
 namespace {
@@ -15,8 +14,6 @@ constexpr int kSumThreads = 1024;
 /// Packs of each list that a thread loads before it uses the first.
 template <class T>
 constexpr int kPacks = sizeof(T) == 2 ? 1 : 2;
-
-constexpr int kLowParam = kMaxLists - 1;
 
 // The update of kUnroll packs of kPack elements, kThreads packs apart, as far as they lie before
 // `end`. G: of the gradients and, where it is not T, of the parameters that are written beside.
@@ -71,37 +68,6 @@ __device__ inline void update_packs(const TensorTable<kCapacity>& table, const L
   }
 }
 
-template <class Update>
-constexpr bool kHasScalars = requires(const Update& update) { update.scalar(0, 1.0); };
-
-/// What a gradient scaler says, as a kernel takes it.
-struct DeviceControl {
-  const float* grad_factor;
-  const float* found_inf;
-  float* skipped_steps;
-
-  __device__ bool is_called_off() const { return found_inf != nullptr && *found_inf != 0.0f; }
-};
-
-// Note [Controlled steps]
-// The host does not know how many steps a gradient scaler has called off. Under one the table's
-// scalars are the host's count of steps and the place where those are counted; the first thread of
-// a block makes the update's scalars of them. No block reads a count in a launch that changes it.
-template <class A, class Update, int kCapacity>
-__device__ inline void count_real_steps(const TensorTable<kCapacity>& table, const ListChunk& chunk,
-                                        const DeviceControl& control, const Update& update,
-                                        A (&scalars)[kMaxScalars]) {
-  __shared__ A shared[kMaxScalars];
-  if (threadIdx.x == 0) {
-    const auto place = static_cast<int64_t>(table.scalars[1][chunk.tensor]);
-    const double steps =
-        table.scalars[0][chunk.tensor] - static_cast<double>(control.skipped_steps[place]);
-    for (int i = 0; i < kMaxScalars; ++i) shared[i] = static_cast<A>(update.scalar(i, steps));
-  }
-  __syncthreads();
-  for (int i = 0; i < kMaxScalars; ++i) scalars[i] = shared[i];
-}
-
 template <class T, class G, class Update, int kCapacity>
 __global__ void __launch_bounds__(kThreads, 3)
     update_kernel(const __grid_constant__ TensorTable<kCapacity> table,
@@ -110,22 +76,8 @@ __global__ void __launch_bounds__(kThreads, 3)
   using A = Compute<T>;
   constexpr int kPack = kPackCount<T>;
   const ListChunk chunk(table);
-  if (control.is_called_off()) {
-    if (control.skipped_steps != nullptr && chunk.begin == 0 && threadIdx.x == 0) {
-      control.skipped_steps[static_cast<int64_t>(table.scalars[1][chunk.tensor])] += 1.0f;
-    }
-    return;
-  }
-  const A grad_factor =
-      control.grad_factor == nullptr ? A(1) : static_cast<A>(*control.grad_factor);
-  A scalars[kMaxScalars];
-#pragma unroll
-  for (int i = 0; i < kMaxScalars; ++i) {
-    scalars[i] = static_cast<A>(table.scalars[i][chunk.tensor]);
-  }
-  if constexpr (kHasScalars<Update>) {
-    if (control.skipped_steps != nullptr) count_real_steps(table, chunk, control, update, scalars);
-  }
+  A grad_factor, scalars[kMaxScalars];
+  if (!begin_update(table, chunk, control, update, grad_factor, scalars)) return;
   const int64_t whole = table.aligned[chunk.tensor] ? chunk.size / kPack * kPack : 0;
   for (int64_t i = int64_t{threadIdx.x} * kPack; i < whole;
        i += int64_t{kThreads} * kPack * kPacks<T>) {
@@ -136,75 +88,20 @@ __global__ void __launch_bounds__(kThreads, 3)
   }
 }
 
-// What the table's scalars are made of.
-template <class Update>
-struct ScalarSource {
-  const ParamList& list;
-  const Update& update;
-
-  static double scalar(const void* context, int which, int64_t i) {
-    const auto& self = *static_cast<const ScalarSource*>(context);
-    const int64_t* steps = self.list.steps;
-    if (self.list.control.skipped_steps != nullptr) {
-      if (which == 1) return static_cast<double>(self.list.control.places[i]);
-      return steps == nullptr ? 0.0 : static_cast<double>(steps[i]);
-    }
-    if constexpr (kHasScalars<Update>) {
-      return self.update.scalar(which, static_cast<double>(steps[i]));
-    } else {
-      return 0.0;
-    }
-  }
-};
-
-// Launches the update of a table, or hands it to the launch of a captured graph: see Note
-// [Arguments of replays].
-template <class T, class G, class Update, int kCapacity>
-void launch_table(taut::cuda::CapturedLaunches* launches, const TensorTable<kCapacity>& table,
-                  uint32_t chunks, const Update& update, const DeviceControl& control) {
-  constexpr auto kernel = &update_kernel<T, G, Update, kCapacity>;
-  if (launches != nullptr && launches->is_replaying()) {
-    const void* arguments[] = {&table, &update, &control};
-    launches->set_next(reinterpret_cast<const void*>(kernel), chunks, kThreads,
-                       const_cast<void**>(arguments));
-    return;
-  }
-  launch_kernel(kernel, {chunks, kThreads}, table, update, control);
-  if (launches != nullptr) launches->add();
-}
-
-template <class T, class G, int kLists, class Update>
-void launch_lists(const ParamList& list, const void* const* const (&lists)[kLists],
-                  const Update& update) {
-  const ScalarSource<Update> source{list, update};
-  const DeviceControl control{list.control.grad_factor, list.control.found_inf,
-                              list.control.skipped_steps};
-  for_list(
-      list.sizes, list.count, lists,
-      [&](const auto& table, uint32_t chunks, int64_t) {
-        launch_table<T, G>(list.launches, table, chunks, update, control);
-      },
-      &ScalarSource<Update>::scalar, &source);
-}
-
 template <class T, class Update, int kLists>
 void launch_update(const ParamList& list, const void* const* const (&lists)[kLists],
                    const Update& update) {
-  static_assert(kLists == Update::kLists);
-  if (list.low_params == nullptr) return launch_lists<T, T>(list, lists, update);
-  if constexpr (std::is_same_v<T, float>) {
-    const void* const* with_low[kMaxLists] = {};
-    for (int k = 0; k < kLists; ++k) with_low[k] = lists[k];
-    with_low[kLowParam] = list.low_params;
-    if (list.low_dtype == kBFloat16) {
-      launch_lists<float, __nv_bfloat16>(list, with_low, update);
-    } else {
-      launch_lists<float, __half>(list, with_low, update);
-    }
-  }
+  const DeviceControl control = control_of(list);
+  for_updates<T>(list, lists, update,
+                 [&]<int kCapacity, class G>(const TensorTable<kCapacity>& table, uint32_t chunks,
+                                             TypeTag<G>) {
+                   launch_chunks(list.launches, update_kernel<T, G, Update, kCapacity>, chunks,
+                                 table, update, control);
+                 });
 }
 
 void sgd(const SgdArgs& args) {
+  if (args.momentum != 0.0 && args.state_format != StateFormat::plain) return small_sgd(args);
   visit_floating("sgd", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const void* const* buffers = args.momentum != 0.0 ? args.momentum_buffers : nullptr;
@@ -214,6 +111,7 @@ void sgd(const SgdArgs& args) {
 }
 
 void adam(const AdamArgs& args) {
+  if (args.state_format != StateFormat::plain) return small_adam(args);
   visit_floating("adam", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const void* const* highest = args.amsgrad ? args.max_exp_avg_sqs : nullptr;

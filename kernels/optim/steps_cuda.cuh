@@ -12,6 +12,9 @@ namespace taut::kernels::cuda {
 
 constexpr unsigned kParam = 1, kGrad = 2, kFirstState = 4, kSecondState = 8, kThirdState = 16;
 
+/// Lists of Update::kUnsigned have no sign, those of Update::kDrawn are rounded at random; see Note
+/// [Small state].
+
 /// The gradient as the formulas want it: its sign, and with the coupled weight decay.
 template <class A>
 struct DecayedGradient {
@@ -26,6 +29,7 @@ struct DecayedGradient {
 template <class A>
 struct SgdUpdate {
   static constexpr int kLists = 3;
+  static constexpr unsigned kUnsigned = 0, kDrawn = 0;
   unsigned reads, writes;
   DecayedGradient<A> gradient;
   A lr, momentum, undamped;
@@ -60,6 +64,7 @@ struct SgdUpdate {
 template <class A>
 struct AdamUpdate {
   static constexpr int kLists = 5;
+  static constexpr unsigned kUnsigned = kSecondState | kThirdState, kDrawn = kSecondState;
   unsigned reads, writes;
   DecayedGradient<A> gradient;
   double given_lr, given_beta1, given_beta2;

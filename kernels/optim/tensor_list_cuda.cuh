@@ -20,7 +20,7 @@ constexpr int64_t kChunk = 8192;
 
 /// Tensors of one launch: kernels take 32,764 bytes of arguments since CUDA 12.1, 4 KiB before.
 #if CUDART_VERSION >= 12010
-constexpr int kManyTensors = 400;
+constexpr int kManyTensors = 360;
 #else
 constexpr int kManyTensors = 48;
 #endif
@@ -35,6 +35,8 @@ struct TensorTable {
   int64_t sizes[kCapacity];
   void* data[kMaxLists][kCapacity];
   double scalars[kMaxScalars][kCapacity];
+  uint32_t steps[kCapacity];   // the host's count
+  uint32_t places[kCapacity];  // in the optimizer
 };
 static_assert(sizeof(TensorTable<kManyTensors>) < 32000);
 
@@ -61,11 +63,18 @@ struct ListChunk {
   }
 };
 
+/// What a table holds of its i-th tensor beside pointers.
+struct TensorNumbers {
+  double scalars[kMaxScalars];
+  uint32_t step;
+  uint32_t place;
+};
+using NumbersOf = TensorNumbers (*)(const void* context, int64_t i);
+
 /// Fills tables from lists of pointers and hands each to launch(table, chunks, chunks before).
 template <int kCapacity, int kLists, class Launch>
 void for_tables(const int64_t* sizes, int64_t count, const void* const* const (&lists)[kLists],
-                const Launch& launch, double (*scalar)(const void* context, int which, int64_t i),
-                const void* context) {
+                const Launch& launch, NumbersOf numbers_of, const void* context) {
   TensorTable<kCapacity> table;
   int64_t before = 0;
   for (int64_t i = 0; i < count;) {
@@ -82,9 +91,13 @@ void for_tables(const int64_t* sizes, int64_t count, const void* const* const (&
         table.data[k][at] = data;
         table.aligned[at] = table.aligned[at] && is_aligned(data);
       }
+      const TensorNumbers numbers =
+          numbers_of == nullptr ? TensorNumbers{} : numbers_of(context, i);
       for (int which = 0; which < kMaxScalars; ++which) {
-        table.scalars[which][at] = scalar == nullptr ? 0.0 : scalar(context, which, i);
+        table.scalars[which][at] = numbers.scalars[which];
       }
+      table.steps[at] = numbers.step;
+      table.places[at] = numbers.place;
       chunks += static_cast<uint32_t>((sizes[i] + kChunk - 1) / kChunk);
     }
     if (chunks == 0) continue;
@@ -104,13 +117,11 @@ inline int64_t count_chunks(const int64_t* sizes, int64_t count) {
 /// for_tables with the smallest capacity that does.
 template <int kLists, class Launch>
 void for_list(const int64_t* sizes, int64_t count, const void* const* const (&lists)[kLists],
-              const Launch& launch,
-              double (*scalar)(const void* context, int which, int64_t i) = nullptr,
-              const void* context = nullptr) {
+              const Launch& launch, NumbersOf numbers_of = nullptr, const void* context = nullptr) {
   if (count <= kFewTensors) {
-    for_tables<kFewTensors>(sizes, count, lists, launch, scalar, context);
+    for_tables<kFewTensors>(sizes, count, lists, launch, numbers_of, context);
   } else {
-    for_tables<kManyTensors>(sizes, count, lists, launch, scalar, context);
+    for_tables<kManyTensors>(sizes, count, lists, launch, numbers_of, context);
   }
 }
 

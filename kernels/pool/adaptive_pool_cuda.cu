@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kThreads)
     int64_t size = 0;
     if (i < n) {
       const PlanePoint<int64_t> out = w.output_point(i);
-      const T* plane = input + out.plane * w.input_plane();
+      const T* plane = input + w.input_begin(out);
       const Range<int64_t> depth = w.depth.window(out.z);
       const Range<int64_t> height = w.height.window(out.y);
       const Range<int64_t> width = w.width.window(out.x);
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kThreads)
         const int64_t position =
             ((depth.begin + z) * w.height.input + height.begin + y) * w.width.input + width.begin +
             x;
-        reducer.add(state, widen(plane[position]), position);
+        reducer.add(state, widen(plane[position * w.inner]), position);
       }
     }
     for (int offset = group / 2; offset > 0; offset /= 2) {
@@ -95,9 +95,10 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T, class Args, class R>
 void launch(const Args& args, const R& reducer) {
-  const AdaptiveWindows windows = adaptive_windows(args.input_size, args.output_size);
+  const AdaptiveWindows windows = adaptive_windows(args.input_size, args.output_size, args.inner);
   const int64_t n = args.planes * windows.output_plane();
-  const bool is_shared = windows.input_plane() / windows.output_plane() >= kWarp;
+  // Planes side by side are read side by side by neighbouring threads already.
+  const bool is_shared = args.inner == 1 && windows.input_plane() / windows.output_plane() >= kWarp;
   const int group = is_shared ? kWarp : 1;
   launch_kernel(adaptive_pool_kernel<T, R>, {blocks_for(n * group), kThreads}, windows, reducer,
                 static_cast<const T*>(args.input), group, n);

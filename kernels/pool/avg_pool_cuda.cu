@@ -20,36 +20,51 @@ struct Divisor {
   }
 };
 
-template <class T, class Windows>
+// A thread takes kPack planes that lie side by side.
+template <class T, class Windows, int kPack>
 __global__ void __launch_bounds__(kThreads)
     avg_pool_kernel(Windows w, Divisor divisor, const T* input, T* output, int64_t n) {
   wait_for_stream();
   using Int = typename Windows::Index;
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
+  const int64_t step = int64_t{gridDim.x} * blockDim.x * kPack;
+  const int64_t first = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * kPack;
+  for (int64_t i = first; i < n; i += step) {
     const PlanePoint<Int> out = w.output_point(i);
-    const T* plane = input + out.plane * w.input_plane();
-    Compute<T> sum = 0;
-    visit_window(w, out, [&](Int position) { sum += widen(plane[position]); });
-    output[i] = narrow<T>(sum / divisor.of<Compute<T>>(w, out));
+    const T* plane = input + w.input_begin(out);
+    Compute<T> sums[kPack] = {};
+    visit_window(w, out, [&](Int position) {
+      Compute<T> values[kPack];
+      load_widened<kPack>(plane + position * w.inner, values);
+#pragma unroll
+      for (int e = 0; e < kPack; ++e) sums[e] += values[e];
+    });
+    const auto size = divisor.of<Compute<T>>(w, out);
+#pragma unroll
+    for (int e = 0; e < kPack; ++e) sums[e] /= size;
+    store_narrowed<kPack>(output + i, sums);
   }
 }
 
-template <class T, class Windows>
+template <class T, class Windows, int kPack>
 __global__ void __launch_bounds__(kThreads)
     avg_pool_backward_kernel(Windows w, Divisor divisor, const T* grad_output, T* grad_input,
                              int64_t n) {
   wait_for_stream();
   using Int = typename Windows::Index;
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
+  const int64_t step = int64_t{gridDim.x} * blockDim.x * kPack;
+  const int64_t first = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * kPack;
+  for (int64_t i = first; i < n; i += step) {
     const PlanePoint<Int> in = w.input_point(i);
-    const T* plane = grad_output + in.plane * w.output_plane();
-    Compute<T> sum = 0;
+    const T* plane = grad_output + w.output_begin(in);
+    Compute<T> sums[kPack] = {};
     visit_covering(w, in, [&](const PlanePoint<Int>& out) {
-      sum += widen(plane[out.position]) / divisor.of<Compute<T>>(w, out);
+      Compute<T> grads[kPack];
+      load_widened<kPack>(plane + out.position * w.inner, grads);
+      const auto size = divisor.of<Compute<T>>(w, out);
+#pragma unroll
+      for (int e = 0; e < kPack; ++e) sums[e] += grads[e] / size;
     });
-    grad_input[i] = narrow<T>(sum);
+    store_narrowed<kPack>(grad_input + i, sums);
   }
 }
 
@@ -59,8 +74,11 @@ void run_avg_pool_backward(const char* op, const Args& args, const Windows& wind
   const int64_t n = args.planes * int64_t{windows.input_plane()};
   if (n == 0) return;
   visit_floating(op, args.dtype, [&]<class T>(TypeTag<T>) {
-    launch_kernel(avg_pool_backward_kernel<T, Windows>, {blocks_for(n), kThreads}, windows, divisor,
-                  static_cast<const T*>(args.grad_output), static_cast<T*>(args.grad_input), n);
+    with_pack<T>(args.inner, {args.grad_output, args.grad_input}, [&]<int kPack>() {
+      launch_kernel(avg_pool_backward_kernel<T, Windows, kPack>, {blocks_for(n / kPack), kThreads},
+                    windows, divisor, static_cast<const T*>(args.grad_output),
+                    static_cast<T*>(args.grad_input), n);
+    });
   });
   check_launch(op);
 }
@@ -71,10 +89,13 @@ void avg_pool(const AvgPoolArgs& args) {
   const int64_t n = args.planes * args.shape.output_size.numel();
   if (n == 0) return;
   const Divisor divisor{args.count_include_pad, args.divisor_override};
-  with_windows(args.shape, [&]<class Windows>(const Windows& windows) {
+  with_windows(args.shape, args.inner, [&]<class Windows>(const Windows& windows) {
     visit_floating("avg_pool", args.dtype, [&]<class T>(TypeTag<T>) {
-      launch_kernel(avg_pool_kernel<T, Windows>, {blocks_for(n), kThreads}, windows, divisor,
-                    static_cast<const T*>(args.input), static_cast<T*>(args.output), n);
+      with_pack<T>(args.inner, {args.input, args.output}, [&]<int kPack>() {
+        launch_kernel(avg_pool_kernel<T, Windows, kPack>, {blocks_for(n / kPack), kThreads},
+                      windows, divisor, static_cast<const T*>(args.input),
+                      static_cast<T*>(args.output), n);
+      });
     });
   });
   check_launch("avg_pool");
@@ -82,14 +103,15 @@ void avg_pool(const AvgPoolArgs& args) {
 
 void avg_pool_backward(const AvgPoolBackwardArgs& args) {
   const Divisor divisor{args.count_include_pad, args.divisor_override};
-  with_windows(args.shape, [&]<class Windows>(const Windows& windows) {
+  with_windows(args.shape, args.inner, [&]<class Windows>(const Windows& windows) {
     run_avg_pool_backward("avg_pool_backward", args, windows, divisor);
   });
 }
 
 void adaptive_avg_pool_backward(const AdaptiveAvgPoolBackwardArgs& args) {
   run_avg_pool_backward("adaptive_avg_pool_backward", args,
-                        adaptive_windows(args.input_size, args.output_size), Divisor{true, 0});
+                        adaptive_windows(args.input_size, args.output_size, args.inner),
+                        Divisor{true, 0});
 }
 
 }  // namespace taut::kernels::cuda

@@ -2,8 +2,9 @@
 // Pooling windows for kernels: three spatial dims, fewer are padded with dims of size 1 in front.
 
 #include <cuda/std/limits>
+#include <initializer_list>
 
-#include "kernels/api/cuda_launch.cuh"
+#include "kernels/api/packs.cuh"
 #include "kernels/api/pool.h"
 #include "kernels/api/strided_offset.cuh"
 
@@ -78,8 +79,9 @@ struct AdaptiveAxis {
 /// Where an element stands in a tensor of planes.
 template <class Int>
 struct PlanePoint {
-  int64_t plane;
-  Int position;  // in the plane
+  int64_t plane;  // or what number of `inner` planes side by side
+  int64_t side;   // which of those
+  Int position;   // in the plane
   Int z;
   Int y;
   Int x;
@@ -91,10 +93,18 @@ struct PoolWindows {
   Axis depth;
   Axis height;
   Axis width;
+  int64_t inner = 1;  // planes side by side
 
   __host__ __device__ Int input_plane() const { return depth.input * height.input * width.input; }
   __host__ __device__ Int output_plane() const {
     return depth.output * height.output * width.output;
+  }
+  /// Where the plane of a point begins in the input, whose places are `inner` elements apart.
+  __device__ int64_t input_begin(const PlanePoint<Int>& at) const {
+    return at.plane * input_plane() * inner + at.side;
+  }
+  __device__ int64_t output_begin(const PlanePoint<Int>& at) const {
+    return at.plane * output_plane() * inner + at.side;
   }
   __device__ PlanePoint<Int> output_point(int64_t i) const {
     return point(i, output_plane(), height.output, width.output);
@@ -104,9 +114,11 @@ struct PoolWindows {
   }
 
  private:
-  __device__ static PlanePoint<Int> point(int64_t i, Int plane_size, Int height, Int width) {
+  __device__ PlanePoint<Int> point(int64_t i, Int plane_size, Int height, Int width) const {
     int64_t position;
     PlanePoint<Int> result;
+    result.side = 0;
+    if (inner != 1) i = divide(i, inner, result.side);
     result.plane = divide(i, plane_size, position);
     result.position = static_cast<Int>(position);
     const Int row = result.position / width;
@@ -143,7 +155,7 @@ __device__ inline void visit_covering(const Windows& w, const Point& in, const V
     for (Int y = height.begin; y < height.end; ++y) {
       const Int row = (z * w.height.output + y) * w.width.output;
       for (Int x = width.begin; x < width.end; ++x) {
-        visit(PlanePoint<Int>{in.plane, row + x, z, y, x});
+        visit(PlanePoint<Int>{in.plane, in.side, row + x, z, y, x});
       }
     }
   }
@@ -154,8 +166,9 @@ using FixedWindows = PoolWindows<PoolAxis<Int>, Int>;
 using AdaptiveWindows = PoolWindows<AdaptiveAxis, int64_t>;
 
 template <class Int>
-FixedWindows<Int> fixed_windows(const PoolShape& shape) {
+FixedWindows<Int> fixed_windows(const PoolShape& shape, int64_t inner) {
   FixedWindows<Int> windows;
+  windows.inner = inner;
   PoolAxis<Int>* const axes[] = {&windows.depth, &windows.height, &windows.width};
   const int rank = shape.input_size.rank();
   for (int d = 0; d < rank; ++d) {
@@ -167,8 +180,10 @@ FixedWindows<Int> fixed_windows(const PoolShape& shape) {
   return windows;
 }
 
-inline AdaptiveWindows adaptive_windows(const Dims& input_size, const Dims& output_size) {
+inline AdaptiveWindows adaptive_windows(const Dims& input_size, const Dims& output_size,
+                                        int64_t inner) {
   AdaptiveWindows windows;
+  windows.inner = inner;
   AdaptiveAxis* const axes[] = {&windows.depth, &windows.height, &windows.width};
   const int rank = input_size.rank();
   for (int d = 0; d < rank; ++d) *axes[3 - rank + d] = {input_size[d], output_size[d]};
@@ -190,11 +205,24 @@ inline bool fits_int32(const PoolShape& shape) {
 
 /// Calls body with the windows of a shape, in integers that hold what they compute.
 template <class Body>
-void with_windows(const PoolShape& shape, const Body& body) {
+void with_windows(const PoolShape& shape, int64_t inner, const Body& body) {
   if (fits_int32(shape)) {
-    body(fixed_windows<int32_t>(shape));
+    body(fixed_windows<int32_t>(shape, inner));
   } else {
-    body(fixed_windows<int64_t>(shape));
+    body(fixed_windows<int64_t>(shape, inner));
+  }
+}
+
+/// Calls body.operator()<kPack>() with how many of `inner` planes side by side a thread takes:
+/// whole packs where all of them and the addresses allow it.
+template <class T, class Body>
+void with_pack(int64_t inner, std::initializer_list<const void*> addresses, const Body& body) {
+  bool packs = inner % kPackCount<T> == 0;
+  for (const void* address : addresses) packs = packs && is_aligned(address);
+  if (packs) {
+    body.template operator()<kPackCount<T>>();
+  } else {
+    body.template operator()<1>();
   }
 }
 

@@ -178,9 +178,11 @@ void dropout(const DropoutArgs& args) {
         drop(row, words, n, keeps, scale, row);
         for_vectors(d, n, [&](auto load, auto store) { store(load(row), y + first); });
       }
-      if (args.mask != nullptr) {
-        auto* mask = reinterpret_cast<uint8_t*>(args.mask) + first;
-        choose(words, n, keeps, uint8_t{1}, uint8_t{0}, mask);
+      if (args.residual != nullptr) {
+        const T* residual = static_cast<const T*>(args.residual) + first;
+        T* sum = y + first;
+        for_vectors(Lanes<T>(), n,
+                    [&](auto load, auto store) { store(hn::Add(load(sum), load(residual)), sum); });
       }
     });
   });

@@ -158,33 +158,39 @@ void geometric(const GeometricArgs& args) {
 
 // ---- Dropout ------------------------------------------------------------------------------------
 
+// kWords elements from `first` on, zeros past the end.
+template <class T>
+__device__ inline Pack<T, kWords> load_words(const T* from, int64_t first, int64_t n, bool whole) {
+  if (whole && first + kWords <= n) return load_pack<kWords>(from + first);
+  Pack<T, kWords> pack;
+#pragma unroll
+  for (int e = 0; e < kWords; ++e) {
+    pack.values[e] = first + e < n ? from[first + e] : narrow<T>(Compute<T>(0));
+  }
+  return pack;
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    dropout_kernel(const T* x, T* y, bool* mask, int64_t n, RandomStream stream,
+    dropout_kernel(const T* x, const T* residual, T* y, int64_t n, RandomStream stream,
                    WordThreshold keeps, Compute<T> scale, bool whole) {
   wait_for_stream();
   const int64_t i = stream_block();
   const int64_t first = i * kWords;
   if (first >= n) return;
+  const Pack<T, kWords> in = load_words(x, first, n, whole);
+  Pack<T, kWords> more = {};
+  if (residual != nullptr) more = load_words(residual, first, n, whole);
   const PhiloxBlock block = stream.block(i);
-  Pack<T, kWords> in;
-  if (whole && first + kWords <= n) {
-    in = load_pack<kWords>(x + first);
-  } else {
-#pragma unroll
-    for (int e = 0; e < kWords; ++e) {
-      in.values[e] = first + e < n ? x[first + e] : narrow<T>(Compute<T>(0));
-    }
-  }
   Pack<T, kWords> out;
-  Pack<bool, kWords> kept;
 #pragma unroll
   for (int e = 0; e < kWords; ++e) {
-    kept.values[e] = keeps(block.word[e]);
-    out.values[e] = narrow<T>(kept.values[e] ? widen(in.values[e]) * scale : Compute<T>(0));
+    out.values[e] = narrow<T>(keeps(block.word[e]) ? widen(in.values[e]) * scale : Compute<T>(0));
+    if (residual != nullptr) {
+      out.values[e] = narrow<T>(widen(out.values[e]) + widen(more.values[e]));
+    }
   }
   store_block<kWords>(y, i, n, whole, out);
-  if (mask != nullptr) store_block<kWords>(mask, i, n, whole, kept);
 }
 
 void dropout(const DropoutArgs& args) {
@@ -192,13 +198,14 @@ void dropout(const DropoutArgs& args) {
   visit_floating("dropout", args.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* x = static_cast<const T*>(args.input);
+    const T* residual = static_cast<const T*>(args.residual);
     T* y = static_cast<T*>(args.output);
     const Compute<T> scale =
         args.p < 1.0 ? static_cast<Compute<T>>(1.0 / (1.0 - args.p)) : Compute<T>(0);
     constexpr int kBytes = Pack<T, kWords>::kAccess;
     const bool whole =
-        is_aligned(x, kBytes) && is_aligned(y, kBytes) && is_aligned(args.mask, kWords);
-    launch_kernel(dropout_kernel<T>, {blocks_for_stream(args.n, kWords), kThreads}, x, y, args.mask,
+        is_aligned(x, kBytes) && is_aligned(residual, kBytes) && is_aligned(y, kBytes);
+    launch_kernel(dropout_kernel<T>, {blocks_for_stream(args.n, kWords), kThreads}, x, residual, y,
                   args.n, RandomStream(args), WordThreshold(1.0 - args.p), scale, whole);
   });
   check_launch("dropout");

@@ -70,7 +70,7 @@ void add_activation_fields(py::module_& m) {
       .TAUT_FIELD(LeakyReLU, inplace);
   Fields<nn::ELU>(m, "ELU").TAUT_FIELD(ELU, alpha).TAUT_FIELD(ELU, inplace);
   Fields<nn::CELU>(m, "CELU").TAUT_FIELD(CELU, alpha).TAUT_FIELD(CELU, inplace);
-  Fields<nn::GELU>(m, "GELU").TAUT_FIELD(GELU, approximate);
+  Fields<nn::GELU>(m, "GELU").TAUT_FIELD(GELU, approximate).TAUT_FIELD(GELU, recompute);
   Fields<nn::Softplus>(m, "Softplus").TAUT_FIELD(Softplus, beta).TAUT_FIELD(Softplus, threshold);
   Fields<nn::Hardtanh>(m, "Hardtanh")
       .TAUT_FIELD(Hardtanh, min_val)
@@ -139,17 +139,20 @@ void add_norm_fields(py::module_& m) {
   add_running_norm_fields<nn::BatchNorm1d>(m, "BatchNorm1d");
   add_running_norm_fields<nn::BatchNorm2d>(m, "BatchNorm2d");
   add_running_norm_fields<nn::BatchNorm3d>(m, "BatchNorm3d");
+  add_running_norm_fields<nn::BatchNormReLU2d>(m, "BatchNormReLU2d");
   add_running_norm_fields<nn::InstanceNorm1d>(m, "InstanceNorm1d");
   add_running_norm_fields<nn::InstanceNorm2d>(m, "InstanceNorm2d");
   add_running_norm_fields<nn::InstanceNorm3d>(m, "InstanceNorm3d");
   Fields<nn::LayerNorm>(m, "LayerNorm")
       .TAUT_FIELD(LayerNorm, normalized_shape)
       .TAUT_FIELD(LayerNorm, eps)
-      .TAUT_FIELD(LayerNorm, elementwise_affine);
+      .TAUT_FIELD(LayerNorm, elementwise_affine)
+      .TAUT_FIELD(LayerNorm, recompute);
   Fields<nn::RMSNorm>(m, "RMSNorm")
       .TAUT_FIELD(RMSNorm, normalized_shape)
       .TAUT_FIELD(RMSNorm, eps)
-      .TAUT_FIELD(RMSNorm, elementwise_affine);
+      .TAUT_FIELD(RMSNorm, elementwise_affine)
+      .TAUT_FIELD(RMSNorm, recompute);
   Fields<nn::GroupNorm>(m, "GroupNorm")
       .TAUT_FIELD(GroupNorm, num_groups)
       .TAUT_FIELD(GroupNorm, num_channels)

@@ -43,6 +43,18 @@ Layer<M> sized_layer(py::module_& module, const char* name, const Names&... name
   return type;
 }
 
+/// The same with `recompute` behind them.
+template <class M, class... A, class... Names>
+Layer<M> recomputing_layer(py::module_& module, const char* name, const Names&... names) {
+  Layer<M> type(module, name);
+  type.def(py::init([](A... arguments, DeviceOpt device, DTypeOpt dtype, bool recompute) {
+             return new Hosted<M>(std::forward<A>(arguments)..., make_options(dtype, device),
+                                  recompute);
+           }),
+           names..., "device"_a = py::none(), "dtype"_a = py::none(), "recompute"_a = false);
+  return type;
+}
+
 void bind_activations(py::module_& m) {
 #define TAUT_INPLACE_LAYER(Name) layer<nn::Name, bool>(m, #Name, "inplace"_a = false);
   TAUT_INPLACE_LAYER(ReLU)
@@ -62,7 +74,7 @@ void bind_activations(py::module_& m) {
                                      "inplace"_a = false);
   layer<nn::ELU, double, bool>(m, "ELU", "alpha"_a = 1.0, "inplace"_a = false);
   layer<nn::CELU, double, bool>(m, "CELU", "alpha"_a = 1.0, "inplace"_a = false);
-  layer<nn::GELU, std::string>(m, "GELU", "approximate"_a = "none");
+  layer<nn::GELU, std::string, bool>(m, "GELU", "approximate"_a = "none", "recompute"_a = false);
   layer<nn::Softplus, double, double>(m, "Softplus", "beta"_a = 1.0, "threshold"_a = 20.0);
   layer<nn::Hardtanh, double, double, bool>(m, "Hardtanh", "min_val"_a = -1.0, "max_val"_a = 1.0,
                                             "inplace"_a = false);
@@ -147,11 +159,12 @@ void bind_normalizations(py::module_& m) {
   TAUT_BATCH_NORM(BatchNorm1d)
   TAUT_BATCH_NORM(BatchNorm2d)
   TAUT_BATCH_NORM(BatchNorm3d)
+  TAUT_BATCH_NORM(BatchNormReLU2d)
 #undef TAUT_BATCH_NORM
-  sized_layer<nn::LayerNorm, const nn::SizeArg&, double, bool, bool>(
+  recomputing_layer<nn::LayerNorm, const nn::SizeArg&, double, bool, bool>(
       m, "LayerNorm", "normalized_shape"_a, "eps"_a = 1e-5, "elementwise_affine"_a = true,
       "bias"_a = true);
-  sized_layer<nn::RMSNorm, const nn::SizeArg&, std::optional<double>, bool>(
+  recomputing_layer<nn::RMSNorm, const nn::SizeArg&, std::optional<double>, bool>(
       m, "RMSNorm", "normalized_shape"_a, "eps"_a = py::none(), "elementwise_affine"_a = true);
   sized_layer<nn::GroupNorm, int64_t, int64_t, double, bool>(
       m, "GroupNorm", "num_groups"_a, "num_channels"_a, "eps"_a = 1e-5, "affine"_a = true);

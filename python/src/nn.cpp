@@ -201,6 +201,15 @@ void bind_module_class(py::module_& module) {
            [](Module& self, std::optional<DType> dtype, std::optional<Device> device) {
              self.to(TensorOptions().dtype(dtype).device(device));
            })
+      .def("_to_format",
+           [](Module& self, const py::object& given) {
+             MemoryFormat format = MemoryFormat::contiguous;
+             if (!read(given.ptr(), format)) {
+               throw py::type_error("to: expected a memory format, as taut.channels_last; got " +
+                                    std::string(py::repr(given)));
+             }
+             self.to(format);
+           })
       .def("_state_dict",
            [](const Module& self, const std::string& prefix) {
              py::dict result;

@@ -5,10 +5,12 @@
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/attention.h"
 #include "taut/nn/functional/conv.h"
+#include "taut/nn/functional/gated.h"
 #include "taut/nn/functional/loss.h"
 #include "taut/nn/functional/mlp.h"
 #include "taut/nn/functional/norm.h"
 #include "taut/nn/functional/pool.h"
+#include "taut/nn/functional/rotary.h"
 #include "taut/nn/functional/softmax.h"
 #include "taut/nn/init.h"
 #include "taut/ops/indexing.h"
@@ -44,7 +46,8 @@ void add_activation_rows(Rows& rows) {
   rows.function("celu(input, alpha=1.0, inplace=False)", [](T x, double alpha, bool inplace) {
     return maybe_in_place(x, F::celu(x, alpha), inplace);
   });
-  rows.function("gelu(input, *, approximate='none')", fn<Tensor(T, std::string_view)>(F::gelu));
+  rows.function("gelu(input, *, approximate='none', recompute=False)",
+                fn<Tensor(T, std::string_view, bool)>(F::gelu));
   rows.function("hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False)",
                 [](T x, double min_val, double max_val, bool inplace) {
                   return maybe_in_place(x, F::hardtanh(x, min_val, max_val), inplace);
@@ -150,16 +153,30 @@ void add_loss_rows(Rows& rows) {
 }
 
 void add_normalization_rows(Rows& rows) {
-  rows.function("layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05)",
-                fn<Tensor(T, D, T, T, double)>(F::layer_norm));
-  rows.function("rms_norm(input, normalized_shape, weight=None, eps=None)",
-                fn<Tensor(T, D, T, std::optional<double>)>(F::rms_norm));
+  rows.function(
+      "layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, *, recompute=False)",
+      fn<Tensor(T, D, T, T, double, bool)>(F::layer_norm));
+  rows.function("rms_norm(input, normalized_shape, weight=None, eps=None, *, recompute=False)",
+                fn<Tensor(T, D, T, std::optional<double>, bool)>(F::rms_norm));
+  using Pair = std::pair<Tensor, Tensor>;
+  rows.function(
+      "add_layer_norm(input, residual, normalized_shape, weight=None, bias=None, eps=1e-05, *, "
+      "recompute=False) -> (output, sum)",
+      fn<Pair(T, T, D, T, T, double, bool)>(F::add_layer_norm));
+  rows.function(
+      "add_rms_norm(input, residual, normalized_shape, weight=None, eps=None, *, recompute=False) "
+      "-> (output, sum)",
+      fn<Pair(T, T, D, T, std::optional<double>, bool)>(F::add_rms_norm));
   rows.function("group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)",
                 fn<Tensor(T, int64_t, T, T, double)>(F::group_norm));
   rows.function(
       "batch_norm(input, running_mean=None, running_var=None, weight=None, bias=None, "
       "training=False, momentum=0.1, eps=1e-05)",
       fn<Tensor(T, T, T, T, T, bool, double, double)>(F::batch_norm));
+  rows.function(
+      "batch_norm_relu(input, running_mean=None, running_var=None, weight=None, bias=None, "
+      "training=False, momentum=0.1, eps=1e-05, residual=None)",
+      fn<Tensor(T, T, T, T, T, bool, double, double, T)>(F::batch_norm_relu));
   rows.function(
       "instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, "
       "use_input_stats=True, momentum=0.1, eps=1e-05)",
@@ -268,12 +285,30 @@ void add_layer_rows(Rows& rows) {
                 });
   rows.function("one_hot(tensor, num_classes=-1)", fn<Tensor(T, int64_t)>(F::one_hot));
   rows.function("linear(input, weight, bias=None)", fn<Tensor(T, T, T)>(F::linear));
-  rows.function("mlp(input, weight1, weight2, bias1=None, bias2=None, activation='gelu')",
-                fn<Tensor(T, T, T, T, T, std::string_view)>(F::mlp));
+  rows.function(
+      "mlp(input, weight1, weight2, bias1=None, bias2=None, activation='gelu', *, recompute=False)",
+      fn<Tensor(T, T, T, T, T, std::string_view, bool)>(F::mlp));
   rows.function("dropout(input, p=0.5, training=True, inplace=False)",
                 [](T x, double p, bool training, bool inplace) {
                   return maybe_in_place(x, F::dropout(x, p, training), inplace && training);
                 });
+  rows.function("swiglu(gate, up=None, *, recompute=False)", fn<Tensor(T, T, bool)>(F::swiglu));
+  rows.function("geglu(gate, up=None, *, approximate='none', recompute=False)",
+                fn<Tensor(T, T, std::string_view, bool)>(F::geglu));
+  rows.function("rotary_embedding(input, cos, sin, interleaved=False, offset=0)",
+                fn<Tensor(T, T, T, bool, int64_t)>(F::rotary_embedding));
+  rows.function(
+      "rotary_qkv(qkv, cos, sin, num_heads, num_kv_heads=None, interleaved=False, offset=0) -> "
+      "(query, key, value)",
+      fn<std::tuple<Tensor, Tensor, Tensor>(T, T, T, int64_t, DimOpt, bool, int64_t)>(
+          F::rotary_qkv));
+  rows.function(
+      "rotary_tables(positions, width, base=10000.0, *, dtype=None, device=None) -> (cos, sin)",
+      [](int64_t positions, int64_t width, double base, DTypeOpt dtype, DeviceOpt device) {
+        return F::rotary_tables(positions, width, base, make_options(dtype, device));
+      });
+  rows.function("dropout_add(input, residual, p=0.5, training=True)",
+                fn<Tensor(T, T, double, bool)>(F::dropout_add));
   rows.function("dropout2d(input, p=0.5, training=True, inplace=False)",
                 [](T x, double p, bool training, bool inplace) {
                   return maybe_in_place(x, F::dropout2d(x, p, training), inplace && training);

@@ -40,6 +40,7 @@ Value value_of(const py::handle& object) {
   Scalar number;
   if (object.is_none()) return std::monostate();
   if (PyUnicode_Check(object.ptr())) return object.cast<std::string>();
+  if (DType dtype; read(object.ptr(), dtype)) return std::string(name(dtype));
   if (is_tensor(object.ptr())) return tensor_of(object.ptr());
   if (PyTuple_Check(object.ptr()) || PyList_Check(object.ptr())) {
     return object.cast<std::vector<double>>();
@@ -94,6 +95,18 @@ std::vector<ParamGroup> groups_of(const py::object& params) {
   }
   if (groups.empty() || !all.params.empty()) groups.insert(groups.begin(), std::move(all));
   return groups;
+}
+
+/// A dtype as it stands in the options of a group: by name.
+std::optional<DType> state_dtype_of(const py::object& object) {
+  if (object.is_none()) return std::nullopt;
+  if (!py::isinstance<py::str>(object)) return object.cast<DType>();
+  const auto text = object.cast<std::string>();
+  for (DType dtype : {kFloat32, kBFloat16, kInt8}) {
+    if (text == name(dtype)) return dtype;
+  }
+  throw ValueError(
+      concat("state_dtype must be None, float32, bfloat16 or int8; got \"", text, '"'));
 }
 
 /// One group of a living optimizer, as the dict that PyTorch has there.
@@ -308,35 +321,39 @@ void bind_optimizers(py::module_& m) {
   py::class_<optim::SGD, Optimizer, py::smart_holder>(m, "SGD").def(
       py::init([](const py::object& params, double lr, double momentum, double dampening,
                   double weight_decay, bool nesterov, bool maximize, bool master_weights,
-                  const py::kwargs&) {
+                  const py::object& state_dtype, const py::kwargs&) {
         return std::make_unique<optim::SGD>(
-            groups_of(params), optim::SGDOptions{lr, momentum, dampening, weight_decay, nesterov,
-                                                 maximize, master_weights});
+            groups_of(params),
+            optim::SGDOptions{lr, momentum, dampening, weight_decay, nesterov, maximize,
+                              master_weights, state_dtype_of(state_dtype)});
       }),
       "params"_a, "lr"_a = 1e-3, "momentum"_a = 0.0, "dampening"_a = 0.0, "weight_decay"_a = 0.0,
-      "nesterov"_a = false, "maximize"_a = false, "master_weights"_a = false);
+      "nesterov"_a = false, "maximize"_a = false, "master_weights"_a = false,
+      "state_dtype"_a = py::none());
   py::class_<optim::Adam, Optimizer, py::smart_holder>(m, "Adam").def(
       py::init([](const py::object& params, double lr, Pair betas, double eps, double weight_decay,
                   bool amsgrad, bool maximize, bool decoupled_weight_decay, bool master_weights,
-                  const py::kwargs&) {
+                  const py::object& state_dtype, const py::kwargs&) {
         return std::make_unique<optim::Adam>(
             groups_of(params), optim::AdamOptions{lr, betas, eps, weight_decay, amsgrad, maximize,
-                                                  decoupled_weight_decay, master_weights});
+                                                  decoupled_weight_decay, master_weights,
+                                                  state_dtype_of(state_dtype)});
       }),
       "params"_a, "lr"_a = 1e-3, "betas"_a = Pair(0.9, 0.999), "eps"_a = 1e-8,
       "weight_decay"_a = 0.0, "amsgrad"_a = false, "maximize"_a = false,
-      "decoupled_weight_decay"_a = false, "master_weights"_a = false);
+      "decoupled_weight_decay"_a = false, "master_weights"_a = false, "state_dtype"_a = py::none());
   py::class_<optim::AdamW, optim::Adam, py::smart_holder>(m, "AdamW")
       .def(py::init([](const py::object& params, double lr, Pair betas, double eps,
                        double weight_decay, bool amsgrad, bool maximize, bool master_weights,
-                       const py::kwargs&) {
+                       const py::object& state_dtype, const py::kwargs&) {
              return std::make_unique<optim::AdamW>(
-                 groups_of(params), optim::AdamWOptions{lr, betas, eps, weight_decay, amsgrad,
-                                                        maximize, master_weights});
+                 groups_of(params),
+                 optim::AdamWOptions{lr, betas, eps, weight_decay, amsgrad, maximize,
+                                     master_weights, state_dtype_of(state_dtype)});
            }),
            "params"_a, "lr"_a = 1e-3, "betas"_a = Pair(0.9, 0.999), "eps"_a = 1e-8,
            "weight_decay"_a = 1e-2, "amsgrad"_a = false, "maximize"_a = false,
-           "master_weights"_a = false);
+           "master_weights"_a = false, "state_dtype"_a = py::none());
   py::class_<optim::RMSprop, Optimizer, py::smart_holder>(m, "RMSprop")
       .def(py::init([](const py::object& params, double lr, double alpha, double eps,
                        double weight_decay, double momentum, bool centered, bool maximize,

@@ -193,7 +193,7 @@ _FUNCTIONAL = {
     "hardswish": "x * hardsigmoid(x).", "logsigmoid": "log(sigmoid(x)).", "softsign": "x / (1 + |x|).",
     "tanhshrink": "x - tanh(x).", "leaky_relu": "x above 0, negative_slope * x below.",
     "elu": "x above 0, alpha (e^x - 1) below.", "celu": "max(0, x) + min(0, alpha (e^(x/alpha) - 1)).",
-    "gelu": "x times the normal distribution function; approximate='tanh' is faster.", "hardtanh": "clamp(x, min_val, max_val).",
+    "gelu": "x times the normal distribution function; approximate='tanh' is faster. With recompute the output is made again in backward.", "hardtanh": "clamp(x, min_val, max_val).",
     "threshold": "x above threshold, value below.", "softplus": "log(1 + e^(beta x)) / beta.",
     "softshrink": "x moved towards 0 by lambd.", "hardshrink": "x where |x| > lambd, 0 elsewhere.",
     "prelu": "x above 0, weight * x below.", "softmin": "softmax(-x).", "glu": "a * sigmoid(b) of the halves of a dim.",
@@ -208,13 +208,25 @@ _FUNCTIONAL = {
     "cosine_embedding_loss": "1 - cos for t = 1, max(0, cos - margin) for t = -1.",
     "triplet_margin_loss": "max(0, d(anchor, positive) - d(anchor, negative) + margin).",
     "cosine_similarity": "x1 . x2 / (|x1| |x2|) along dim.", "pairwise_distance": "The p-norm of x1 - x2 over the last dim.",
-    "normalize": "input / max(|input|_p, eps) along dim.", "layer_norm": "Mean 0 and variance 1 over the last dims.",
-    "rms_norm": "input / sqrt(mean(input^2) + eps) over the last dims.", "group_norm": "Mean 0 and variance 1 over groups of channels.",
+    "normalize": "input / max(|input|_p, eps) along dim.", "layer_norm": "Mean 0 and variance 1 over the last dims. With recompute the output is made again in backward instead of being kept.",
+    "rms_norm": "input / sqrt(mean(input^2) + eps) over the last dims; recompute as for layer_norm.", "group_norm": "Mean 0 and variance 1 over groups of channels.",
+    "add_layer_norm": "(layer_norm(input + residual), input + residual) in one pass, as is its backward; what PyTorch writes as two ops, to the same "
+                      "numbers.",
+    "add_rms_norm": "(rms_norm(input + residual), input + residual) in one pass, as is its backward.",
     "batch_norm": "Mean 0 and variance 1 over the batch, or by running statistics.",
+    "batch_norm_relu": "relu(batch_norm(input) + residual), the residual where there is one; one op on GPUs with channels_last.",
     "instance_norm": "Mean 0 and variance 1 over each channel of each sample.", "linear": "input @ weight.T + bias.",
     "mlp": "linear(activation(linear(input, weight1, bias1)), weight2, bias2); activation is 'relu', 'gelu' or 'gelu_tanh', and a "
-           "GPU fuses the last and relu with the products, their gradients too.",
+           "GPU fuses the last and relu with the products, their gradients too. With recompute GELU's output is made again in backward.",
     "dropout": "Each element 0 with probability p, the others scaled by 1 / (1 - p).", "dropout2d": "dropout of whole channels.",
+    "swiglu": "silu(gate) * up, both ways in one pass; without up, gate and up are the halves of the last dim.",
+    "geglu": "gelu(gate, approximate) * up, both ways in one pass; without up, gate and up are the halves of the last dim.",
+    "rotary_tables": "cos and sin of (positions, width / 2), of position * base^(-2 i / width).",
+    "rotary_embedding": "Each row of (..., length, width) turned for its position, from `offset` on, by tables of rotary_tables. The pairs "
+                        "are half a row apart, or neighbours where interleaved.",
+    "rotary_qkv": "Query, key and value (batch, heads, length, width) from a product of (batch, length, (num_heads + 2 num_kv_heads) width), "
+                  "the first two turned as by rotary_embedding; the values are a view.",
+    "dropout_add": "dropout(input, p, training) + residual in one pass, to the same numbers.",
     "conv1d": "Cross-correlation over one dim.", "conv2d": "Cross-correlation over two dims.", "conv3d": "Cross-correlation over three dims.",
     "conv_transpose1d": "The gradient of conv1d as an op.", "conv_transpose2d": "The gradient of conv2d as an op.",
     "conv_transpose3d": "The gradient of conv3d as an op.", "unfold": "Sliding windows as columns.", "fold": "Columns added into windows.",
@@ -263,6 +275,8 @@ _EXAMPLES = {
     "sort": ">>> taut.sort(taut.tensor([3, 1, 2])).values\ntensor([1, 2, 3])",
     "from_numpy": ">>> import numpy\n>>> taut.from_numpy(numpy.arange(3))\ntensor([0, 1, 2])",
     "nn.functional.cross_entropy": ">>> taut.nn.functional.cross_entropy(taut.zeros(1, 4), taut.tensor([2]))\ntensor(1.3863)",
+    "nn.functional.add_layer_norm": ">>> h, x = taut.tensor([[1., 2.]]), taut.tensor([[1., 0.]])\n"
+                                    ">>> taut.nn.functional.add_layer_norm(h, x, 2).sum\ntensor([[2., 2.]])",
     "nn.functional.mlp": ">>> x, eye = taut.tensor([[1., -1.]]), taut.eye(2)\n>>> taut.nn.functional.mlp(x, eye, 2 * eye, activation='relu')\n"
                          "tensor([[2., 0.]])",
     "nn.functional.linear": ">>> taut.nn.functional.linear(taut.ones(1, 2), taut.eye(2))\ntensor([[1., 1.]])",

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "src/autograd/meta.h"
+#include "src/autograd/remade.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/autograd/record.h"
 
@@ -37,7 +38,11 @@ void SavedTensor::save_input(const Tensor& tensor) {
   is_output_ = false;
   version_ = tensor.version();
   tensor_ = tensor;
-  if (TAUT_UNLIKELY(has_pack_hooks)) pack_if_hooked(tensor);
+  if (TAUT_UNLIKELY(has_pack_hooks)) return pack_if_hooked(tensor);
+  if (TAUT_UNLIKELY(has_remade_tensors.load(std::memory_order_relaxed))) {
+    unpack_hook_ = way_to_remake(tensor);
+    if (unpack_hook_) tensor_ = Tensor();
+  }
 }
 
 void SavedTensor::save_output(const Tensor& tensor, uint32_t slot) {

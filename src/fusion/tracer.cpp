@@ -199,22 +199,35 @@ struct Handlers {
     Graph& graph = tracer.graph_;
     define(tracer, record, graph.subtract(parts.shifted, graph.unary(Pointwise::Log, parts.sum)));
   }
-  static void row_norm(Tracer& tracer, const OpRecord& record, bool is_centered) {
-    const auto& at = attributes_of<nn::functional::LayerNormAttributes>(record);
+  // The norm of `source`, with the weight and bias among the inputs from `first` on.
+  static NodeId norm_of(Tracer& tracer, const OpRecord& record, NodeId source, size_t first) {
+    const auto& at = attributes_of<nn::functional::RowNormAttributes>(record);
     Graph& graph = tracer.graph_;
-    const NodeId source = input(tracer, record);
     const uint32_t mask = last_dims(output_shape(record).rank(), at.normalized_dims);
-    const NodeId centre = is_centered ? graph.subtract(source, graph.mean(source, mask)) : source;
+    const NodeId centre =
+        at.is_centered ? graph.subtract(source, graph.mean(source, mask)) : source;
     const NodeId variance = graph.mean(graph.multiply(centre, centre), mask);
     const NodeId rstd =
         graph.unary(Pointwise::Rsqrt, graph.add(variance, graph.number(Scalar(at.eps))));
     NodeId result = graph.multiply(centre, rstd);
-    if (record.inputs[1]->defined()) result = graph.multiply(result, input(tracer, record, 1));
-    if (record.inputs[2]->defined()) result = graph.add(result, input(tracer, record, 2));
-    define(tracer, record, result);
+    for (size_t i = first; i < record.inputs.size() && i < first + 2; ++i) {
+      if (!record.inputs[i]->defined()) continue;
+      const NodeId parameter = input(tracer, record, i);
+      result = i == first ? graph.multiply(result, parameter) : graph.add(result, parameter);
+    }
+    return result;
   }
-  static void layer_norm(Tracer& tracer, const OpRecord& record) { row_norm(tracer, record, true); }
-  static void rms_norm(Tracer& tracer, const OpRecord& record) { row_norm(tracer, record, false); }
+  static void row_norm(Tracer& tracer, const OpRecord& record) {
+    define(tracer, record, norm_of(tracer, record, input(tracer, record), 1));
+  }
+  static void add_norm(Tracer& tracer, const OpRecord& record) {
+    Graph& graph = tracer.graph_;
+    const DType dtype = record.outputs[1]->dtype();
+    const NodeId sum = graph.add(graph.cast(input(tracer, record, 0), dtype),
+                                 graph.cast(input(tracer, record, 1), dtype));
+    tracer.define(*record.outputs[1], sum);
+    define(tracer, record, norm_of(tracer, record, sum, 2));
+  }
 
   // In place
   static void copy_in_place(Tracer& tracer, const OpRecord& record) {
@@ -266,8 +279,10 @@ struct Handlers {
         {"std_mean", moments},
         {"softmax", softmax},
         {"log_softmax", log_softmax},
-        {"layer_norm", layer_norm},
-        {"rms_norm", rms_norm},
+        {"layer_norm", row_norm},
+        {"rms_norm", row_norm},
+        {"add_layer_norm", add_norm},
+        {"add_rms_norm", add_norm},
         {"copy_", copy_in_place},
         {"fill_", fill},
     };

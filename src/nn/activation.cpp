@@ -54,9 +54,14 @@ CELU::CELU(double alpha_in, bool inplace_in) : alpha(alpha_in), inplace(inplace_
 Tensor CELU::forward(const Tensor& input) { return functional::celu(input, alpha); }
 std::string CELU::extra_repr() const { return with_inplace(concat("alpha=", alpha), inplace); }
 
-GELU::GELU(std::string approximate_in) : approximate(std::move(approximate_in)) {}
-Tensor GELU::forward(const Tensor& input) { return functional::gelu(input, approximate); }
-std::string GELU::extra_repr() const { return concat("approximate='", approximate, "'"); }
+GELU::GELU(std::string approximate_in, bool recompute_in)
+    : approximate(std::move(approximate_in)), recompute(recompute_in) {}
+Tensor GELU::forward(const Tensor& input) {
+  return functional::gelu(input, approximate, recompute);
+}
+std::string GELU::extra_repr() const {
+  return concat("approximate='", approximate, "'", recompute ? ", recompute=True" : "");
+}
 
 Softplus::Softplus(double beta_in, double threshold_in) : beta(beta_in), threshold(threshold_in) {}
 Tensor Softplus::forward(const Tensor& input) {

@@ -1,6 +1,6 @@
 #include "src/nn/fused_attention.h"
 
-#include "src/ops/allocate.h"
+#include "src/nn/functional/heads.h"
 #include "src/ops/composed_backward.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/precision.h"
@@ -19,31 +19,8 @@ using kernels::RowStrides;
 
 constexpr int64_t kMaxWidth = 256;
 
-// Batch and heads of a tensor of 2 to 4 dims; what it has not is 1.
-Tensor with_four_dims(const Tensor& tensor) {
-  Tensor result = tensor;
-  if (result.dim() == 2) result = unsqueeze(result, 0);
-  // Three dims are (batch, length, width), of one head each.
-  if (result.dim() == 3) result = unsqueeze(result, 1);
-  return result;
-}
-
-Tensor with_contiguous_rows(const Tensor& tensor) {
-  return tensor.strides().back() == 1 || tensor.shape().back() == 1 ? tensor : contiguous(tensor);
-}
-
 RowStrides rows_of(const Tensor& tensor) {
   return {tensor.strides()[0], tensor.strides()[1], tensor.strides()[2]};
-}
-
-// A result of (batch, heads, length, width) that lies as `like` does: length before heads where
-// that has it so, since the heads are then joined without a copy.
-Tensor allocate_rows(const Dims& shape, const Tensor& like) {
-  const bool length_first = like.strides()[1] < like.strides()[2] && like.shape()[1] > 1;
-  if (!length_first) return ops::allocate(shape, like.dtype(), like.device());
-  const Layout layout =
-      Layout::contiguous({shape[0], shape[2], shape[1], shape[3]}).transpose(1, 2);
-  return ops::allocate_layout(layout, like.dtype(), like.device());
 }
 
 // The mask in the form of the kernel, over (batch, heads, queries, keys).
@@ -124,9 +101,9 @@ void fused_backward(BackwardContext& context) {
   const Tensor output = with_four_dims(context.saved(4));
   const Tensor log_sum_exp = context.saved(5);
   const Tensor grad = with_contiguous_rows(with_four_dims(context.grad()));
-  const Tensor grad_q = allocate_rows(q.shape(), q);
-  const Tensor grad_k = allocate_rows(k.shape(), k);
-  const Tensor grad_v = allocate_rows(v.shape(), v);
+  const Tensor grad_q = allocate_heads(q.shape(), q);
+  const Tensor grad_k = allocate_heads(k.shape(), k);
+  const Tensor grad_v = allocate_heads(v.shape(), v);
   const Mask mask = expanded_mask(context.saved(3), query, key);
   kernels::AttentionBackwardArgs args;
   set_shape(args, q, k, v, mask);
@@ -202,7 +179,7 @@ Tensor fused_attention(const AttentionCall& call) {
   args.is_causal = call.is_causal;
   args.dropout_p = call.dropout_p;
   args.random = random;
-  Tensor output = allocate_rows({q.size(0), q.size(1), q.size(2), v.size(3)}, q);
+  Tensor output = allocate_heads({q.size(0), q.size(1), q.size(2), v.size(3)}, q);
   const bool is_recorded = autograd::is_recording({query, key, value});
   Tensor log_sum_exp;
   if (is_recorded) {
@@ -218,9 +195,7 @@ Tensor fused_attention(const AttentionCall& call) {
   args.value_strides = rows_of(v);
   args.output_strides = rows_of(output);
   ops::kernels_of(q).attention.forward(args);
-  Layout layout = output.layout();
-  while (layout.rank() > query.dim()) layout = layout.select(query.dim() == 2 ? 0 : 1, 0);
-  output.impl()->set_layout(layout);
+  drop_added_dims(output, query.dim());
   return autograd::record(
       "scaled_dot_product_attention", {query, key, value}, output,
       {query, key, value, mask.tensor, output, log_sum_exp}, fused_backward,

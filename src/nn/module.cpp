@@ -295,21 +295,41 @@ void Module::apply(const Callback<void(Module&)>& fn) {
 void Module::to(DType dtype) { to(TensorOptions(dtype)); }
 void Module::to(Device device) { to(TensorOptions(device)); }
 
+namespace {
+
+// Gives a module's tensors what `make` makes of them, and of their gradients; they stay the same
+// tensors.
+template <class Make>
+void replace_all(const Module& module, const Make& make) {
+  const NoGradGuard no_grad;
+  const auto replace = [&](const Tensor& tensor) {
+    const Tensor made = make(tensor, tensor.detach());
+    if (made.storage() == tensor.storage()) return;
+    const Tensor grad = tensor.grad();
+    autograd::set_data(tensor, made, grad.defined() ? make(tensor, grad) : grad);
+  };
+  for (const Tensor& parameter : module.parameters()) replace(parameter);
+  for (const Tensor& buffer : module.buffers()) replace(buffer);
+}
+
+}  // namespace
+
 void Module::to(const TensorOptions& options) {
   const std::optional<DType> dtype = options.dtype_opt();
   TAUT_CHECK(!dtype || is_floating_point(*dtype), DTypeError, name(),
              ": a module can only move to a floating dtype; got ", *dtype);
-  const NoGradGuard no_grad;
-  const auto move = [&](const Tensor& tensor) {
+  replace_all(*this, [&](const Tensor& tensor, const Tensor& value) {
     TensorOptions wanted = TensorOptions().device(options.device_opt());
     if (tensor.is_floating_point()) wanted = wanted.dtype(dtype);
-    const Tensor moved = taut::to(tensor.detach(), wanted);
-    if (moved.storage() == tensor.storage()) return;
-    const Tensor grad = tensor.grad();
-    autograd::set_data(tensor, moved, grad.defined() ? taut::to(grad, wanted) : grad);
-  };
-  for (const Tensor& parameter : parameters()) move(parameter);
-  for (const Tensor& buffer : buffers()) move(buffer);
+    return taut::to(value, wanted);
+  });
+}
+
+void Module::to(MemoryFormat format) {
+  replace_all(*this, [&](const Tensor& tensor, const Tensor& value) {
+    const bool is_image = tensor.dim() == 4 || tensor.dim() == 5;
+    return is_image && format != MemoryFormat::preserve ? contiguous(value, format) : value;
+  });
 }
 
 // The computation --------------------------------------------------------------------------------

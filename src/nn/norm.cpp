@@ -56,16 +56,25 @@ std::string NormBase::extra_repr() const {
                 ", track_running_stats=", track_running_stats);
 }
 
-Tensor BatchNormBase::forward(const Tensor& input) {
+Tensor BatchNormBase::run(Function function, const Tensor& input, const Tensor& residual) {
   check_input(input);
   double factor = momentum.value_or(0.0);
   const bool tracks = is_training() && running_mean.defined();
   if (tracks && !momentum) factor = 1.0 / (num_batches_tracked.item<double>() + 1);
   const bool uses_batch = is_training() || !running_mean.defined();
-  Tensor output = functional::batch_norm(input, running_mean, running_var, weight, bias, uses_batch,
-                                         factor, eps);
+  Tensor output =
+      function(input, running_mean, running_var, weight, bias, uses_batch, factor, eps, residual);
   if (tracks) num_batches_tracked.add_(1);  // only now: a batch that was refused is not counted
   return output;
+}
+
+Tensor BatchNormBase::forward(const Tensor& input) {
+  const Function batch_norm = [](const Tensor& x, const Tensor& mean, const Tensor& var,
+                                 const Tensor& scale, const Tensor& shift, bool training,
+                                 double factor, double epsilon, const Tensor&) {
+    return functional::batch_norm(x, mean, var, scale, shift, training, factor, epsilon);
+  };
+  return run(batch_norm, input, Tensor());
 }
 
 BatchNorm1d::BatchNorm1d(int64_t features, double eps_in, std::optional<double> momentum_in,
@@ -78,6 +87,16 @@ BatchNorm2d::BatchNorm2d(int64_t features, double eps_in, std::optional<double> 
     : BatchNormBase(features, eps_in, momentum_in, affine_in, track, options) {}
 void BatchNorm2d::check_input(const Tensor& input) const { check_rank(*this, input, 4, 4); }
 
+Tensor BatchNormReLU2d::forward(const Tensor& input, const Tensor& residual) {
+  return run(functional::batch_norm_relu, input, residual);
+}
+
+Tensors BatchNormReLU2d::forward_many(TensorList inputs) {
+  TAUT_CHECK(inputs.size() == 1 || inputs.size() == 2, ValueError, name(),
+             ": expected input, or input and residual; got ", inputs.size(), " tensors");
+  return {forward(inputs[0], inputs.size() == 2 ? inputs[1] : Tensor())};
+}
+
 BatchNorm3d::BatchNorm3d(int64_t features, double eps_in, std::optional<double> momentum_in,
                          bool affine_in, bool track, const TensorOptions& options)
     : BatchNormBase(features, eps_in, momentum_in, affine_in, track, options) {}
@@ -86,8 +105,11 @@ void BatchNorm3d::check_input(const Tensor& input) const { check_rank(*this, inp
 // Layer, RMS, group and instance norm ------------------------------------------------------------
 
 LayerNorm::LayerNorm(const SizeArg& shape, double eps_in, bool affine, bool with_bias,
-                     const TensorOptions& options)
-    : normalized_shape(shape_of(shape)), eps(eps_in), elementwise_affine(affine) {
+                     const TensorOptions& options, bool recompute_in)
+    : normalized_shape(shape_of(shape)),
+      eps(eps_in),
+      elementwise_affine(affine),
+      recompute(recompute_in) {
   register_parameter("weight", weight, affine ? empty(normalized_shape, options) : Tensor());
   register_parameter("bias", bias,
                      affine && with_bias ? empty(normalized_shape, options) : Tensor());
@@ -100,17 +122,20 @@ void LayerNorm::reset_parameters() {
 }
 
 Tensor LayerNorm::forward(const Tensor& input) {
-  return functional::layer_norm(input, normalized_shape, weight, bias, eps);
+  return functional::layer_norm(input, normalized_shape, weight, bias, eps, recompute);
 }
 
 std::string LayerNorm::extra_repr() const {
   return concat(normalized_shape, ", eps=", eps, ", elementwise_affine=", elementwise_affine,
-                ", bias=", bias.defined());
+                ", bias=", bias.defined(), recompute ? ", recompute=True" : "");
 }
 
 RMSNorm::RMSNorm(const SizeArg& shape, std::optional<double> eps_in, bool affine,
-                 const TensorOptions& options)
-    : normalized_shape(shape_of(shape)), eps(eps_in), elementwise_affine(affine) {
+                 const TensorOptions& options, bool recompute_in)
+    : normalized_shape(shape_of(shape)),
+      eps(eps_in),
+      elementwise_affine(affine),
+      recompute(recompute_in) {
   register_parameter("weight", weight, affine ? empty(normalized_shape, options) : Tensor());
   reset_parameters();
 }
@@ -120,12 +145,12 @@ void RMSNorm::reset_parameters() {
 }
 
 Tensor RMSNorm::forward(const Tensor& input) {
-  return functional::rms_norm(input, normalized_shape, weight, eps);
+  return functional::rms_norm(input, normalized_shape, weight, eps, recompute);
 }
 
 std::string RMSNorm::extra_repr() const {
   return concat(normalized_shape, ", eps=", eps ? concat(*eps) : std::string("None"),
-                ", elementwise_affine=", elementwise_affine);
+                ", elementwise_affine=", elementwise_affine, recompute ? ", recompute=True" : "");
 }
 
 GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps_in, bool affine_in,

@@ -9,6 +9,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
+#include "taut/autograd/recompute.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/ops.h"
 
@@ -562,6 +563,14 @@ Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
   Tensor output = apply_plain(op, span, values);
   if (TAUT_UNLIKELY(!output.defined())) output = apply_general(op, span, values);
   if (TAUT_UNLIKELY(may_record(mode, span))) record_pointwise(op, span, output, values);
+  return output;
+}
+
+Tensor apply_recomputed(Pointwise op, const Tensor& input) {
+  Tensor output = apply(op, {input});
+  autograd::recompute_when_saved(output, [](const BackwardContext& context) {
+    return apply(context.attributes<PointwiseAttributes>().op, {context.saved(0)});
+  });
   return output;
 }
 

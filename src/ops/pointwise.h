@@ -36,7 +36,11 @@ DType result_type(Inputs inputs);
 TAUT_API Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
                       std::initializer_list<double> parameters = {});
 
-/// The same, written to inputs[0], which must be a tensor.
+/// apply() of a function of one tensor without parameters, whose derivative reads that tensor. The
+/// result is made again where it is saved for backward (Note [Recomputation]).
+Tensor apply_recomputed(Pointwise op, const Tensor& input);
+
+/// The same as apply(), written to inputs[0], which must be a tensor.
 const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
                              std::initializer_list<double> parameters = {});
 

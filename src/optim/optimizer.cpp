@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <typeinfo>
 
+#include "src/optim/small_state.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/ops/ops.h"
 
@@ -158,6 +159,10 @@ void Optimizer::load_state_dict(const OptimizerState& state) {
       } else if (key == "step") {
         // A count: it is read on the host and keeps its dtype.
         loaded[position->second].set(key, static_cast<int64_t>(tensor->item<double>()));
+      } else if (is_in_blocks(*tensor, param)) {
+        loaded[position->second].set(
+            key, taut::to(tensor->detach(), TensorOptions(kUInt8).device(param.device()),
+                          /*copy=*/true));
       } else {
         TAUT_CHECK(tensor->shape() == param.shape() || tensor->numel() == 1, ValueError,
                    "load_state_dict: ", key, " of parameter ", id, " has shape ", tensor->shape(),

@@ -20,6 +20,11 @@ void check_betas(const char* optimizer, const std::pair<double, double>& betas) 
   }
 }
 
+Value value_of(std::optional<DType> state_dtype) {
+  if (!state_dtype) return std::monostate();
+  return std::string(name(*state_dtype));
+}
+
 Values values_of(const AdamOptions& options) {
   return {{"lr", options.lr},
           {"betas", std::vector<double>{options.betas.first, options.betas.second}},
@@ -28,7 +33,8 @@ Values values_of(const AdamOptions& options) {
           {"amsgrad", options.amsgrad},
           {"maximize", options.maximize},
           {"decoupled_weight_decay", options.decoupled_weight_decay},
-          {"master_weights", options.master_weights}};
+          {"master_weights", options.master_weights},
+          {"state_dtype", value_of(options.state_dtype)}};
 }
 
 // A class derived from one of these may have a step of its own.
@@ -48,7 +54,9 @@ SGD::SGD(std::vector<ParamGroup> groups, const SGDOptions& options)
                                     {"weight_decay", options.weight_decay},
                                     {"nesterov", options.nesterov},
                                     {"maximize", options.maximize},
-                                    {"master_weights", options.master_weights}}) {
+                                    {"master_weights", options.master_weights},
+                                    {"state_dtype", value_of(options.state_dtype)}}) {
+  state_format_of(defaults());
   check_not_negative("SGD", "lr", options.lr);
   check_not_negative("SGD", "momentum", options.momentum);
   check_not_negative("SGD", "weight_decay", options.weight_decay);
@@ -75,7 +83,7 @@ void launch_sgd(StepList& list, const Values& options) {
   // Where dampening treats the first step apart, one that is called off must leave no buffers.
   const bool stands_out = args.is_first_step && args.momentum != 0 && args.dampening != 0;
   if (stands_out && list.is_called_off()) return;
-  args.momentum_buffers = args.momentum == 0 ? nullptr : list.slot("momentum_buffer");
+  args.momentum_buffers = args.momentum == 0 ? nullptr : list.small_slot("momentum_buffer", true);
   ops::kernels_of(list.device()).optim.sgd(args);
 }
 
@@ -86,6 +94,7 @@ void SGD::step() { take_steps(*this, sgd_rule()); }
 
 Adam::Adam(std::vector<ParamGroup> groups, const AdamOptions& options)
     : Optimizer(std::move(groups), values_of(options)) {
+  state_format_of(defaults());
   check_not_negative("Adam", "lr", options.lr);
   check_not_negative("Adam", "eps", options.eps);
   check_not_negative("Adam", "weight_decay", options.weight_decay);
@@ -110,9 +119,9 @@ void launch_adam(StepList& list, const Values& options) {
   args.decoupled = options.flag("decoupled_weight_decay");
   list.fill(args);
   list.count_steps(args);
-  args.exp_avgs = list.slot("exp_avg");
-  args.exp_avg_sqs = list.slot("exp_avg_sq");
-  args.max_exp_avg_sqs = args.amsgrad ? list.slot("max_exp_avg_sq") : nullptr;
+  args.exp_avgs = list.small_slot("exp_avg", true);
+  args.exp_avg_sqs = list.small_slot("exp_avg_sq", false);
+  args.max_exp_avg_sqs = args.amsgrad ? list.small_slot("max_exp_avg_sq", false) : nullptr;
   ops::kernels_of(list.device()).optim.adam(args);
 }
 
@@ -129,7 +138,8 @@ AdamW::AdamW(std::vector<ParamGroup> groups, const AdamWOptions& options)
                                           .amsgrad = options.amsgrad,
                                           .maximize = options.maximize,
                                           .decoupled_weight_decay = true,
-                                          .master_weights = options.master_weights}) {}
+                                          .master_weights = options.master_weights,
+                                          .state_dtype = options.state_dtype}) {}
 
 RMSprop::RMSprop(std::vector<ParamGroup> groups, const RMSpropOptions& options)
     : Optimizer(std::move(groups), {{"lr", options.lr},

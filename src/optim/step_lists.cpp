@@ -32,13 +32,15 @@ Tensor on_device(const Tensor& number, Device device) {
 
 }  // namespace
 
-StepList::StepList(Optimizer& optimizer, const Tensor& param, int64_t key, bool has_masters)
+StepList::StepList(Optimizer& optimizer, const Tensor& param, int64_t key, bool has_masters,
+                   kernels::StateFormat format)
     : optimizer_(&optimizer),
       dtype_(param.dtype()),
       has_masters_(has_masters && is_reduced_floating_point(param.dtype())),
       writes_low_(has_masters_ && ops::kernels_of(param).optim.takes_low_params),
       device_(param.device()),
-      key_(key) {}
+      key_(key),
+      format_(format) {}
 
 void StepList::add(const Tensor& param, const Tensor& grad, size_t place) {
   places_.push_back(static_cast<int64_t>(place));
@@ -72,7 +74,9 @@ void StepList::fill(kernels::ParamList& list) {
   list.grads = grad_pointers_.data();
   list.sizes = sizes_.data();
   list.count = static_cast<int64_t>(sizes_.size());
-  list.dtype = has_masters_ ? kFloat32 : dtype_;
+  list.dtype = step_dtype();
+  list.state_format = format_;
+  list.places = places_.data();
   if (writes_low_) {
     list.low_params = param_pointers_.data();
     list.low_dtype = dtype_;
@@ -82,20 +86,33 @@ void StepList::fill(kernels::ParamList& list) {
 }
 
 void* const* StepList::slot(const char* name, double start) {
-  return state_tensors(name, [&](const Tensor& param) {
-    const DType dtype = has_masters_ ? kFloat32 : dtype_;
-    return full(param.shape(), start, param.options().dtype(dtype));
-  });
+  const DType dtype = step_dtype();
+  return state_tensors(
+      name,
+      [&](const Tensor& param) { return full(param.shape(), start, param.options().dtype(dtype)); },
+      [&](const Tensor& state, const Tensor& param) {
+        return contiguous(taut::to(state, param.options().dtype(dtype)));
+      });
+}
+
+void* const* StepList::small_slot(const char* name, bool is_signed) {
+  return state_tensors(
+      name, [&](const Tensor& param) { return zero_state(param, format_, step_dtype()); },
+      [&](const Tensor& state, const Tensor& param) {
+        return in_format(state, param, format_, step_dtype(), is_signed);
+      });
 }
 
 void* const* StepList::masters() {
-  return state_tensors("master_param", [](const Tensor& param) {
-    return contiguous(taut::to(param.detach(), kFloat32));
-  });
+  const auto made = [](const Tensor& state, const Tensor& param) {
+    return contiguous(taut::to(state.detach(), TensorOptions(kFloat32).device(param.device())));
+  };
+  return state_tensors(
+      "master_param", [&](const Tensor& param) { return made(param, param); }, made);
 }
 
-template <class Make>
-void* const* StepList::state_tensors(const char* name, const Make& make) {
+template <class Make, class Adapt>
+void* const* StepList::state_tensors(const char* name, const Make& make, const Adapt& adapt) {
   if (stage_ == Stage::captured) return param_pointers_.data();
   std::vector<void*>& pointers = slots_.emplace_back();
   pointers.reserve(originals_.size());
@@ -103,14 +120,7 @@ void* const* StepList::state_tensors(const char* name, const Make& make) {
     const Tensor& param = originals_[i];
     Value* held = states_[i]->find(name);
     const Tensor* tensor = held == nullptr ? nullptr : std::get_if<Tensor>(held);
-    Tensor usable;
-    if (tensor == nullptr) {
-      usable = make(param);
-    } else {
-      // A state that came from elsewhere may lie otherwise.
-      const DType dtype = has_masters_ ? kFloat32 : dtype_;
-      usable = contiguous(taut::to(*tensor, param.options().dtype(dtype)));
-    }
+    const Tensor usable = tensor == nullptr ? make(param) : adapt(*tensor, param);
     if (tensor == nullptr || !usable.is_same(*tensor)) states_[i]->set(name, usable);
     pointers.push_back(usable.data_ptr());
   }
@@ -211,12 +221,15 @@ std::vector<StepList> make_step_lists(Optimizer& optimizer, const ParamGroup& gr
     const size_t place = StepAccess::place(optimizer, param);
     const int64_t key =
         rule.key_of == nullptr ? 0 : rule.key_of(StepAccess::state(optimizer, place));
+    const bool is_raised = has_masters && is_reduced_floating_point(param.dtype());
+    const kernels::StateFormat format =
+        state_format_of(group.options, param, is_raised ? kFloat32 : param.dtype());
     StepList* fitting = nullptr;
     for (StepList& list : lists) {
-      if (list.fits(param, key)) fitting = &list;
+      if (list.fits(param, key, format)) fitting = &list;
     }
     if (fitting == nullptr) {
-      fitting = &lists.emplace_back(optimizer, param, key, has_masters);
+      fitting = &lists.emplace_back(optimizer, param, key, has_masters, format);
     }
     fitting->add(param, grad, place);
   }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/api/optim.h"
+#include "src/optim/small_state.h"
 #include "taut/optim/optimizer.h"
 
 namespace taut::optim {
@@ -29,10 +30,11 @@ struct StepRule {
 /// counts no step and makes no state: what the kernel gets then is replaced before it ever runs.
 class StepList {
  public:
-  StepList(Optimizer& optimizer, const Tensor& param, int64_t key, bool has_masters);
+  StepList(Optimizer& optimizer, const Tensor& param, int64_t key, bool has_masters,
+           kernels::StateFormat format);
 
-  bool fits(const Tensor& param, int64_t key) const {
-    return param.dtype() == dtype_ && param.device() == device_ && key == key_;
+  bool fits(const Tensor& param, int64_t key, kernels::StateFormat format) const {
+    return param.dtype() == dtype_ && param.device() == device_ && key == key_ && format == format_;
   }
   void add(const Tensor& param, const Tensor& grad, size_t place);
 
@@ -41,8 +43,10 @@ class StepList {
   /// Fills the fields that all steps share.
   void fill(kernels::ParamList& list);
   /// Pointers to one state tensor of every parameter, made by `start` (zeros) where it is not
-  /// there.
+  /// there; a plain one.
   void* const* slot(const char* name, double start = 0.0);
+  /// The same in the format that the group asks for; `is_signed`: there may be negative numbers.
+  void* const* small_slot(const char* name, bool is_signed);
   /// Counts one more step of every parameter.
   void count_steps(kernels::ParamList& list);
   /// Whether a gradient scaler calls the step off; waits for the device. @throws CudaError for a
@@ -64,9 +68,12 @@ class StepList {
   void gather();
   /// The float32 values of the parameters, made of them where they are not there.
   void* const* masters();
-  /// One state tensor of every parameter, made by `make(parameter)` where it is not there.
-  template <class Make>
-  void* const* state_tensors(const char* name, const Make& make);
+  /// The dtype that the kernel steps in.
+  DType step_dtype() const { return has_masters_ ? kFloat32 : dtype_; }
+  /// One state tensor of every parameter, made by `make(parameter)` where it is not there, and by
+  /// `adapt(state, parameter)` where it came from elsewhere.
+  template <class Make, class Adapt>
+  void* const* state_tensors(const char* name, const Make& make, const Adapt& adapt);
 
   Optimizer* optimizer_;
   DType dtype_;
@@ -74,6 +81,7 @@ class StepList {
   bool writes_low_;  // the kernels write the parameters beside the masters
   Device device_;
   int64_t key_;
+  kernels::StateFormat format_;
   Stage stage_ = Stage::eager;
   cuda::CapturedLaunches* launches_ = nullptr;
   Tensors originals_;

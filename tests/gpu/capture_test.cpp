@@ -45,6 +45,12 @@ const OptimizerCase kCases[] = {
      make<optim::Adam, [] { return optim::AdamOptions{.lr = 0.01, .weight_decay = 0.1}; }>},
     {"amsgrad", make<optim::Adam, [] { return optim::AdamOptions{.lr = 0.01, .amsgrad = true}; }>},
     {"adamw", make<optim::AdamW, [] { return optim::AdamWOptions{.lr = 0.01}; }>},
+    {"adamw_bfloat16", make<optim::AdamW,
+                            [] {
+                              optim::AdamWOptions options{.lr = 0.01};
+                              options.state_dtype = kBFloat16;
+                              return options;
+                            }>},
     {"adamw_maximize",
      make<optim::AdamW, [] { return optim::AdamWOptions{.lr = 1e-3, .maximize = true}; }>},
     {"rmsprop", make<optim::RMSprop, [] { return optim::RMSpropOptions{.lr = 0.01}; }>},

@@ -83,6 +83,72 @@ TEST_F(CudaNorm, GoesWithoutParametersAndWithWideOnes) {
   }
 }
 
+// add_layer_norm and add_rms_norm against the CPU, with gradients of both results, and against two
+// ops on the GPU: the sum has the same bits, and so has the norm.
+TEST_F(CudaNorm, NormalizesSums) {
+  const auto compare_sum = [&](int64_t rows, int64_t cols, DType input_dtype, DType dtype,
+                               bool is_rms) {
+    const std::string what = concat(is_rms ? "add_rms_norm " : "add_layer_norm ", input_dtype, " ",
+                                    dtype, " ", rows, " x ", cols, ", seed ", kSeed);
+    const auto norm = [&](const Tensors& in) {
+      return is_rms ? F::add_rms_norm(in[0], in[1], {cols}, in[2], 1e-5)
+                    : F::add_layer_norm(in[0], in[1], {cols}, in[2], in[3]);
+    };
+    const Tensors values = {randn({rows, cols}).to(input_dtype), randn({rows, cols}).to(dtype),
+                            rand({cols}).add(0.5).to(dtype), randn({cols}).to(dtype)};
+    const Tensor grads[] = {randn({rows, cols}).to(dtype), randn({rows, cols}).to(dtype)};
+    Tensors cpu, gpu;
+    for (const Tensor& value : values) {
+      cpu.push_back(value.clone().requires_grad_());
+      gpu.push_back(value.cuda().requires_grad_());
+    }
+    const auto expected = norm(cpu), result = norm(gpu);
+    expect_close(result.first, expected.first, 4 * tolerance_of(dtype), what);
+    expect_close(result.second, expected.second, tolerance_of(dtype), what + " sum");
+    {
+      const NoGradGuard no_grad;
+      const Tensor sum = gpu[0] + gpu[1];
+      EXPECT_TRUE(equal(sum, result.second)) << what;
+      EXPECT_TRUE(equal(is_rms ? F::rms_norm(sum, {cols}, gpu[2], 1e-5)
+                               : F::layer_norm(sum, {cols}, gpu[2], gpu[3]),
+                        result.first))
+          << what;
+    }
+    (expected.first * grads[0] + expected.second * grads[1]).sum().backward();
+    (result.first * grads[0].cuda() + result.second * grads[1].cuda()).sum().backward();
+    for (size_t i = 0; i < (is_rms ? 3u : 4u); ++i) {
+      const double room = i < 2 ? 1.0 : std::max(1.0, std::sqrt(static_cast<double>(rows)));
+      expect_close(gpu[i].grad(), cpu[i].grad(), 8 * room * tolerance_of(values[i].dtype()),
+                   concat(what, " by input ", i));
+    }
+  };
+  for (bool is_rms : {false, true}) {
+    for (DType dtype : kFloatingDTypes) {
+      for (int64_t cols : {1, 7, 64, 257, 768, 4099}) {
+        compare_sum(37, cols, dtype, dtype, is_rms);
+      }
+    }
+    for (DType low : {kFloat16, kBFloat16}) {
+      for (int64_t cols : {5, 96, 768, 9000}) compare_sum(37, cols, low, kFloat32, is_rms);
+    }
+    for (DType dtype : {kFloat32, kBFloat16}) {
+      compare_sum(9001, 768, dtype, dtype, is_rms);
+      compare_sum(5, 8193, dtype, dtype, is_rms);
+      compare_sum(3, 50000, dtype, dtype, is_rms);
+    }
+    compare_sum(3, 50001, kBFloat16, kFloat32, is_rms);
+  }
+}
+
+// A stream of residuals whose rows do not begin at whole packs.
+TEST_F(CudaNorm, NormalizesSumsThatBeginAnywhere) {
+  const Tensor x = randn({9 * 264 + 1}).to(kBFloat16).cuda().slice(0, 1).view({9, 264});
+  const auto whole = F::add_layer_norm(x.clone(), x.clone(), {264});
+  const auto shifted = F::add_layer_norm(x, x, {264});
+  EXPECT_TRUE(equal(whole.second, shifted.second));
+  expect_close(shifted.first, whole.first.cpu(), 4 * tolerance_of(kBFloat16), "shifted rows");
+}
+
 TEST_F(CudaNorm, SumsOverManyRows) {
   for (int64_t cols : {3, 16, 128, 768}) {
     const Tensor x = randn({20011, cols});
@@ -151,6 +217,71 @@ TEST_F(CudaNorm, NormalizesBatches) {
                                b, training);
         };
         compare(norm, x, weight, bias, training ? "batch_norm" : "batch_norm, inference");
+      }
+    }
+  }
+}
+
+// What has its channels side by side stays so, and is normalised where it lies.
+TEST_F(CudaNorm, NormalizesBatchesWithChannelsLast) {
+  for (DType dtype : kFloatingDTypes) {
+    for (const Dims& shape : {Dims{8, 3, 5, 5}, Dims{4, 64, 28, 28}, Dims{2, 300, 9, 4},
+                              Dims{3, 2048, 7, 7}, Dims{2, 24, 3, 4, 5}}) {
+      const Tensor x = randn(shape).mul(3).add(2).to(dtype).contiguous(MemoryFormat::channels_last);
+      const Tensor weight = rand({shape[1]}).add(0.5).to(dtype);
+      const Tensor bias = randn({shape[1]}).to(dtype);
+      for (bool training : {true, false}) {
+        const Norm norm = [&](const Tensor& input, const Tensor& w, const Tensor& b) {
+          const TensorOptions options = TensorOptions(w.dtype()).device(w.device());
+          const Tensor y = F::batch_norm(input, full({shape[1]}, 0.25, options),
+                                         ones({shape[1]}, options), w, b, training);
+          EXPECT_TRUE(y.is_contiguous(MemoryFormat::channels_last));
+          return y;
+        };
+        compare(norm, x, weight, bias, training ? "batch_norm" : "batch_norm, inference");
+      }
+    }
+  }
+}
+
+// Against float32: a sum that is rounded in between could fall on the other side of 0.
+TEST_F(CudaNorm, FusesBatchNormWithRelu) {
+  for (DType dtype : kFloatingDTypes) {
+    const DType wide = dtype == kFloat64 ? kFloat64 : kFloat32;
+    for (const Dims& shape : {Dims{8, 3, 5, 5}, Dims{4, 64, 28, 28}, Dims{2, 300, 9, 4},
+                              Dims{3, 2048, 7, 7}, Dims{700, 40}, Dims{5, 17}}) {
+      for (int kind = 0; kind < 4; ++kind) {
+        const bool training = (kind & 1) != 0, adds = (kind & 2) != 0;
+        const auto format =
+            shape.rank() == 4 ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+        const std::string what =
+            concat("batch_norm_relu ", dtype, " ", shape, " kind ", kind, ", seed ", kSeed);
+        const Tensor values[] = {randn(shape).to(dtype).contiguous(format),
+                                 rand({shape[1]}).add(0.5).to(dtype), randn({shape[1]}).to(dtype),
+                                 randn(shape).to(dtype).contiguous(format)};
+        const Tensor grad = randn(shape).to(dtype);
+        const auto run = [&](const Tensors& in) {
+          const TensorOptions options = TensorOptions(in[1].dtype()).device(in[1].device());
+          return F::batch_norm_relu(in[0], full({shape[1]}, 0.25, options),
+                                    ones({shape[1]}, options), in[1], in[2], training, 0.1, 1e-5,
+                                    adds ? in[3] : Tensor());
+        };
+        Tensors cpu, gpu;
+        for (const Tensor& value : values) {
+          cpu.push_back(value.to(wide).clone().requires_grad_());
+          gpu.push_back(value.cuda().requires_grad_());
+        }
+        const Tensor expected = run(cpu), result = run(gpu);
+        EXPECT_TRUE(result.grad_fn_name().starts_with("batch_norm_relu")) << result.grad_fn_name();
+        expect_close(result, expected.to(dtype), 4 * tolerance_of(dtype), what);
+        expected.backward(grad.to(wide));
+        result.backward(grad.cuda());
+        const double terms = std::sqrt(static_cast<double>(grad.numel() / shape[1]));
+        for (size_t i = 0; i < (adds ? 4u : 3u); ++i) {
+          const double room = i == 1 || i == 2 ? std::max(1.0, terms) : 1.0;
+          expect_close(gpu[i].grad(), cpu[i].grad().to(dtype), 8 * room * tolerance_of(dtype),
+                       concat(what, " by ", i));
+        }
       }
     }
   }

@@ -73,6 +73,68 @@ class CudaOptim : public GpuTest {
   }
 };
 
+// States in 16 and 8 bits. What is rounded may fall to the other side of a tie, so that states are
+// compared by what they stand for: of few elements, and by little.
+TEST_F(CudaOptim, SmallStatesAreTheCpus) {
+  const std::vector<int64_t> sizes = {1, 300, 4095, 4096, 8191, 20000, 33333};
+  for (const DType state : {kBFloat16, kInt8}) {
+    for (const DType dtype : {kFloat32, kBFloat16, kFloat16}) {
+      for (const char* kind : {"sgd", "adam", "amsgrad"}) {
+        const auto make = [&](Tensors params) -> std::unique_ptr<Optimizer> {
+          if (kind == std::string("sgd")) {
+            SGDOptions options{.lr = 1e-4, .momentum = 0.9};
+            options.master_weights = true;
+            options.state_dtype = state;
+            return std::make_unique<SGD>(std::move(params), options);
+          }
+          AdamOptions options{.lr = 1e-4, .amsgrad = kind == std::string("amsgrad")};
+          options.master_weights = true;
+          options.state_dtype = state;
+          return std::make_unique<Adam>(std::move(params), options);
+        };
+        const OptimizerCase row{kind, make};
+        compare(row, sizes, dtype);
+
+        // One step from the same start: every code is the CPU's or its neighbour.
+        const Tensor x = randn({20000}).to(dtype);
+        const Tensor cpu = x.clone().requires_grad_(), gpu = x.cuda().requires_grad_();
+        const auto on_cpu = make({cpu}), on_gpu = make({gpu});
+        step_both(*on_cpu, *on_gpu, {cpu}, {gpu});
+        for (const auto& [name, value] : on_cpu->state_of(cpu)) {
+          const auto* expected = std::get_if<Tensor>(&value);
+          if (expected == nullptr || name == "master_param") continue;
+          const Tensor got = on_gpu->state_of(gpu).tensor(name).cpu();
+          ASSERT_EQ(got.dtype(), expected->dtype());
+          const double differing = ne(got, *expected).to(kFloat64).mean().item<double>();
+          EXPECT_LT(differing, 0.01)
+              << concat(kind, " ", name, " ", state, " ", dtype, ", seed ", kSeed);
+        }
+      }
+    }
+  }
+}
+
+// A parameter whose memory is not aligned takes the way of single elements, to the same numbers.
+TEST_F(CudaOptim, SmallStatesOfParametersThatBeginAnywhere) {
+  for (const DType state : {kBFloat16, kInt8}) {
+    const Tensor whole = randn({9001}).cuda(), grad = randn({9001}).cuda();
+    const Tensor across = cat({zeros({1}), whole.cpu()}).cuda().slice(0, 1);
+    Tensor results[2];
+    for (int i = 0; i < 2; ++i) {
+      const Tensor param = (i == 0 ? whole : across).detach().requires_grad_();
+      AdamWOptions options;
+      options.state_dtype = state;
+      AdamW optimizer(Tensors{param}, options);
+      for (int step = 0; step < 3; ++step) {
+        param.set_grad(grad);
+        optimizer.step();
+      }
+      results[i] = param.detach().clone();
+    }
+    EXPECT_TRUE(equal(results[0], results[1])) << concat(state);
+  }
+}
+
 // 16-bit parameters with masters in float32, whose rounded values the kernel writes beside them.
 TEST_F(CudaOptim, MasterWeightsAreTheCpus) {
   const std::vector<int64_t> sizes = {1, 7, 8, 255, 4096, 9001, 20000};

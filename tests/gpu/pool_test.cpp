@@ -60,6 +60,21 @@ Tensor avg_pool(const Tensor& x, const Case& row, bool count_include_pad) {
   }
 }
 
+// The same with channels last, which the result keeps.
+template <class Pool>
+void compare_channels_last(const Tensor& x, const Tensor& grad, const Tensor& output,
+                           const Tensor& grad_input, const Pool& pool, double tolerance,
+                           const std::string& what) {
+  const auto last = MemoryFormat::channels_last;
+  const Tensor images = x.cuda().contiguous(last).requires_grad_();
+  const Tensor result = pool(images);
+  EXPECT_TRUE(result.is_contiguous(last)) << what;
+  expect_close(result.detach(), output, tolerance, what + " channels last");
+  result.backward(grad.cuda());
+  EXPECT_TRUE(images.grad().is_contiguous(last)) << what;
+  expect_close(images.grad(), grad_input, 8 * tolerance, what + " channels last, grad");
+}
+
 // Runs `pool` forward and backward on both devices.
 template <class Pool>
 void compare(const Tensor& x, const Pool& pool, double tolerance, const std::string& what) {
@@ -74,6 +89,8 @@ void compare(const Tensor& x, const Pool& pool, double tolerance, const std::str
   const Tensor again = x.cuda().requires_grad_();
   pool(again).backward(grad.cuda());
   expect_same_bits(again.grad(), on_gpu.grad(), what);
+  if (x.dim() < 4) return;
+  compare_channels_last(x, grad, cpu_output.detach(), on_cpu.grad(), pool, tolerance, what);
 }
 
 TEST_F(CudaPool, TakesMaximaAndTheirGradients) {

@@ -108,6 +108,14 @@ TEST_F(CudaRandom, DropsWhatTheCpuDrops) {
           manual_seed(5);
           const Tensor found = nn::functional::dropout(x.cuda().slice(0, begin, begin + n), p);
           expect_equal(found, expected, concat(dtype, " ", n, " ", p, " from ", begin));
+          const Tensor residual = randn({n + 1}).to(dtype);
+          const auto sum = [&](const Tensor& input, const Tensor& more) {
+            manual_seed(5);
+            return nn::functional::dropout_add(input.slice(0, begin, begin + n),
+                                               more.slice(0, begin, begin + n), p);
+          };
+          expect_equal(sum(x.cuda(), residual.cuda()), sum(x, residual),
+                       concat("with a residual ", dtype, " ", n, " ", p, " from ", begin));
         }
       }
     }
@@ -120,6 +128,12 @@ TEST_F(CudaRandom, PassesGradientsThroughDropout) {
   const Tensor y = nn::functional::dropout(gpu, 0.25);
   y.backward(ones({1000}, TensorOptions(kCUDA)));
   expect_equal(gpu.grad(), y.detach().cpu(), "the gradient is the mask, scaled");
+  const Tensor residual = zeros({1000}, TensorOptions(kCUDA)).requires_grad_();
+  gpu.set_grad(Tensor());
+  const Tensor sum = nn::functional::dropout_add(gpu, residual, 0.25);
+  sum.backward(ones({1000}, TensorOptions(kCUDA)));
+  expect_equal(gpu.grad(), sum.detach().cpu(), "with a residual, too");
+  expect_equal(residual.grad(), x, "which has the gradient as it is");
 }
 
 }  // namespace

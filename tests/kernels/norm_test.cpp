@@ -173,6 +173,70 @@ TEST_F(NormTest, LayerAndRmsNorm) {
   }
 }
 
+// With a residual the kernel is the norm of the sum, to the bits, and the gradient has the sum's
+// added.
+TEST_F(NormTest, NormsOfSums) {
+  for (int round = 0; round < 60; ++round) {
+    const DType dtype = kFloats[round % 4];
+    const DType narrow = round % 3 == 0 ? kFloat16 : kBFloat16;
+    const DType input_dtype = dtype == kFloat32 && round % 8 != 0 ? narrow : dtype;
+    const int64_t rows = 1 + below(20), cols = 1 + below(round % 10 == 5 ? 9000 : 300);
+    const bool is_rms = round % 5 == 0;
+    ValueBuffer x(input_dtype, rows * cols), residual(dtype, rows * cols);
+    ValueBuffer sum(dtype, rows * cols), expected_sum = sum, y = sum, expected = sum, g = sum;
+    ValueBuffer w(dtype, cols), b = w;
+    for (ValueBuffer* buffer : {&x, &residual, &g, &w, &b}) buffer->fill(rng_, 1, 5);
+    for (int64_t i = 0; i < rows * cols; ++i) {
+      expected_sum.set(i, dtype == kFloat64
+                              ? x.get(i) + residual.get(i)
+                              : static_cast<double>(static_cast<float>(x.get(i)) +
+                                                    static_cast<float>(residual.get(i))));
+    }
+    ValueBuffer rstd(compute_dtype(dtype), rows), mean = rstd;
+    LayerNormArgs args;
+    args.weight = w.data();
+    args.bias = b.data();
+    args.mean = mean.data();
+    args.rstd = rstd.data();
+    args.dtype = args.parameter_dtype = dtype;
+    args.rows = rows;
+    args.cols = cols;
+    const auto kernel = is_rms ? kernels_.rms_norm : kernels_.layer_norm;
+    args.input = expected_sum.data();
+    args.output = expected.data();
+    kernel(args);
+    args.input = x.data();
+    args.input_dtype = input_dtype;
+    args.residual = residual.data();
+    args.sum = sum.data();
+    args.output = y.data();
+    run_twice(kernel, args, y);
+    EXPECT_EQ(sum.raw(), expected_sum.raw()) << name(dtype) << ", seed " << test_seed();
+    EXPECT_EQ(y.raw(), expected.raw()) << name(dtype) << ", seed " << test_seed();
+
+    ValueBuffer grad(dtype, rows * cols), grad_alone = grad, more = grad;
+    more.fill(rng_, 1, 5);
+    LayerNormBackwardArgs back;
+    back.grad_output = g.data();
+    back.input = sum.data();
+    back.mean = mean.data();
+    back.rstd = rstd.data();
+    back.weight = w.data();
+    back.grad_input = grad_alone.data();
+    back.dtype = back.parameter_dtype = dtype;
+    back.rows = rows;
+    back.cols = cols;
+    const auto backward = is_rms ? kernels_.rms_norm_backward : kernels_.layer_norm_backward;
+    backward(back);
+    back.grad_input = grad.data();
+    back.grad_sum = more.data();
+    run_twice(backward, back, grad);
+    Values sums(at(rows * cols));
+    for (int64_t i = 0; i < rows * cols; ++i) sums[at(i)] = grad_alone.get(i) + more.get(i);
+    expect_near(grad, sums, 2 * tolerance(dtype), "grad_sum");
+  }
+}
+
 TEST_F(NormTest, GroupNorm) {
   for (int round = 0; round < 48; ++round) {
     const DType dtype = kFloats[round % 4], compute = compute_dtype(dtype);

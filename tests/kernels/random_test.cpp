@@ -214,24 +214,30 @@ TEST(RandomTest, RandpermSortsItsKeys) {
   }
 }
 
-TEST(RandomTest, DropoutMasksAndScales) {
+TEST(RandomTest, DropoutDropsScalesAndAdds) {
   std::mt19937_64 rng(test_seed());
   for (DType dtype : kFloats) {
     for (int64_t n : kSizes) {
       for (double p : {0.0, 0.25, 1.0}) {
-        ValueBuffer x(dtype, n), y(dtype, n), mask(kBool, n);
+        ValueBuffer x(dtype, n), y(dtype, n), residual(dtype, n), sum(dtype, n);
         x.fill(rng);
+        residual.fill(rng);
         auto args = describe<DropoutArgs>(y, n);
         args.input = x.data();
-        args.mask = static_cast<bool*>(mask.data());
         args.p = p;
         run_twice(kKernels.dropout, args, y);
-        expect_all(mask, 0, [&](int64_t i) { return word_of(i) < (1 - p) * 0x1p32; }, "mask");
         expect_all(
             y, tolerance(dtype),
-            [&](int64_t i) { return mask.get(i) != 0 ? x.get(i) / (1 - p) : 0.0; }, "dropout");
+            [&](int64_t i) { return word_of(i) < (1 - p) * 0x1p32 ? x.get(i) / (1 - p) : 0.0; },
+            "dropout");
+        args.residual = residual.data();
+        args.output = sum.data();
+        run_twice(kKernels.dropout, args, sum);
+        expect_all(
+            sum, tolerance(dtype), [&](int64_t i) { return y.get(i) + residual.get(i); },
+            "dropout and residual");
+        args.residual = nullptr;
         args.output = x.data();
-        args.mask = nullptr;
         kKernels.dropout(args);
         EXPECT_EQ(x.raw(), y.raw());
       }

@@ -121,6 +121,26 @@ void add_norms(std::vector<OpCase>& cases) {
                    [](TensorList in) { return Tensors{F::layer_norm(in[0], {4})}; }});
   cases.push_back({"rms_norm", [] { return Tensors{draw({3, 4}), draw({4})}; },
                    [](TensorList in) { return Tensors{F::rms_norm(in[0], {4}, in[1])}; }});
+  const auto add_norm = [&](const std::string& name, const Dims& residual, bool is_rms) {
+    cases.push_back(
+        {name, [=] { return Tensors{draw({2, 3, 4}), draw(residual), draw({4}), draw({4})}; },
+         [=](TensorList in) {
+           const auto [output, sum] = is_rms ? F::add_rms_norm(in[0], in[1], {4}, in[2])
+                                             : F::add_layer_norm(in[0], in[1], {4}, in[2], in[3]);
+           return Tensors{output, sum};
+         }});
+  };
+  add_norm("add_layer_norm", {2, 3, 4}, false);
+  add_norm("add_layer_norm broadcast", {3, 4}, false);
+  add_norm("add_rms_norm", {2, 3, 4}, true);
+  cases.push_back(
+      {"add_layer_norm without its sum", [] { return Tensors{draw({3, 4}), draw({3, 4})}; },
+       [](TensorList in) { return Tensors{F::add_layer_norm(in[0], in[1], {4}).first}; }});
+  cases.push_back({"add_layer_norm of itself", [] { return Tensors{draw({3, 4})}; },
+                   [](TensorList in) {
+                     const auto [output, sum] = F::add_layer_norm(in[0], in[0], {4});
+                     return Tensors{output, sum * 2};
+                   }});
   cases.push_back({"group_norm", [] { return Tensors{draw({2, 4, 3}), draw({4}), draw({4})}; },
                    [](TensorList in) { return Tensors{F::group_norm(in[0], 2, in[1], in[2])}; }});
   cases.push_back({"instance_norm", [] { return Tensors{draw({2, 3, 4}), draw({3}), draw({3})}; },
@@ -139,6 +159,76 @@ void add_norms(std::vector<OpCase>& cases) {
                      return Tensors{F::batch_norm(in[0], here(tensor({0.5, -0.5}, dtype)),
                                                   here(tensor({1.5, 0.5}, dtype)), in[1], in[2])};
                    }});
+}
+
+void add_rotary(std::vector<OpCase>& cases) {
+  const auto add = [&](const std::string& name, const Dims& shape, int64_t turned, bool interleaved,
+                       int64_t offset) {
+    cases.push_back({name, [shape] { return Tensors{draw(shape)}; },
+                     [=](TensorList in) {
+                       const auto [cos, sin] = F::rotary_tables(8, turned);
+                       return Tensors{
+                           F::rotary_embedding(in[0], here(cos), here(sin), interleaved, offset)};
+                     }});
+  };
+  add("rotary_embedding", {2, 3, 5, 6}, 6, false, 0);
+  add("rotary_embedding interleaved", {2, 3, 5, 6}, 6, true, 2);
+  add("rotary_embedding of a part", {3, 5, 7}, 4, false, 3);
+  add("rotary_embedding of a part, interleaved", {5, 7}, 4, true, 0);
+  add("rotary_embedding of wide heads", {2, 3, 32}, 32, false, 1);
+  const auto add_qkv = [&](const std::string& name, int64_t heads, int64_t kv_heads,
+                           bool interleaved) {
+    cases.push_back({name, [=] { return Tensors{draw({2, 5, (heads + 2 * kv_heads) * 4})}; },
+                     [=](TensorList in) {
+                       const auto [cos, sin] = F::rotary_tables(8, 4);
+                       const auto [q, k, v] = F::rotary_qkv(in[0], here(cos), here(sin), heads,
+                                                            kv_heads, interleaved, 1);
+                       return Tensors{q, k, v};
+                     }});
+  };
+  add_qkv("rotary_qkv", 2, 2, false);
+  add_qkv("rotary_qkv with fewer keys", 3, 1, true);
+}
+
+void add_gated(std::vector<OpCase>& cases) {
+  using Gated = Tensor (*)(const Tensor& gate, const Tensor& up);
+  const auto add = [&](const std::string& name, Gated function) {
+    cases.push_back({name, [] { return Tensors{draw({3, 2, 5}), draw({3, 2, 5})}; },
+                     [function](TensorList in) { return Tensors{function(in[0], in[1])}; }});
+    cases.push_back({name + " of halves", [] { return Tensors{draw({3, 2, 6})}; },
+                     [function](TensorList in) { return Tensors{function(in[0], Tensor())}; }});
+    cases.push_back({name + " of itself", [] { return Tensors{draw({8})}; },
+                     [function](TensorList in) { return Tensors{function(in[0], in[0])}; }});
+  };
+  add("swiglu", [](const Tensor& gate, const Tensor& up) { return F::swiglu(gate, up); });
+  add("geglu", [](const Tensor& gate, const Tensor& up) { return F::geglu(gate, up); });
+  add("geglu tanh",
+      [](const Tensor& gate, const Tensor& up) { return F::geglu(gate, up, "tanh"); });
+}
+
+void add_batch_norm_relu(std::vector<OpCase>& cases) {
+  // The channels lie side by side in the first, so that it is one op on GPUs.
+  for (const Dims& shape : {Dims{6, 2}, Dims{2, 2, 3, 2}}) {
+    for (bool training : {true, false}) {
+      for (bool adds : {true, false}) {
+        cases.push_back({concat("batch_norm_relu ", shape, training ? "" : " inference",
+                                adds ? " residual" : ""),
+                         [=] {
+                           Tensors inputs{draw(shape), draw({2}), draw({2})};
+                           if (adds) inputs.push_back(draw(shape));
+                           return inputs;
+                         },
+                         [=](TensorList in) {
+                           const DType dtype = in[0].dtype();
+                           const Tensor mean = here(tensor({0.5, -0.5}, dtype)),
+                                        var = here(tensor({1.5, 0.5}, dtype));
+                           return Tensors{F::batch_norm_relu(in[0], mean, var, in[1], in[2],
+                                                             training, 0.1, 1e-5,
+                                                             adds ? in[3] : Tensor())};
+                         }});
+      }
+    }
+  }
 }
 
 void add_convolutions(std::vector<OpCase>& cases) {
@@ -228,6 +318,16 @@ void add_dropouts(std::vector<OpCase>& cases) {
                        return Tensors{channels ? F::dropout2d(in[0], 0.4) : F::dropout(in[0], 0.4)};
                      }});
   }
+  const auto add = [&](const std::string& name, const Dims& residual) {
+    cases.push_back({name, [residual] { return Tensors{draw({2, 3, 4}), draw(residual)}; },
+                     [](TensorList in) {
+                       manual_seed(7);
+                       return Tensors{F::dropout_add(in[0], in[1], 0.4)};
+                     }});
+  };
+  add("dropout_add", {2, 3, 4});
+  add("dropout_add broadcast", {4});
+  add("dropout_add to a larger residual", {5, 2, 3, 4});
 }
 
 }  // namespace
@@ -237,6 +337,9 @@ std::vector<OpCase> network_cases() {
   add_softmax(cases);
   add_losses(cases);
   add_norms(cases);
+  add_rotary(cases);
+  add_gated(cases);
+  add_batch_norm_relu(cases);
   add_convolutions(cases);
   add_pools(cases);
   add_dropouts(cases);

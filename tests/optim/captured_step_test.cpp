@@ -37,6 +37,22 @@ const OptimizerCase kCases[] = {
      make<Adam, [] { return AdamOptions{.lr = 0.1, .weight_decay = 0.1, .amsgrad = true}; }>,
      adam_rule},
     {"adamw", make<AdamW, [] { return AdamWOptions{.lr = 0.1, .maximize = true}; }>, adam_rule},
+    {"adam_bfloat16",
+     make<Adam,
+          [] {
+            AdamOptions options{.lr = 0.1, .amsgrad = true};
+            options.state_dtype = kBFloat16;
+            return options;
+          }>,
+     adam_rule},
+    {"momentum_int8",
+     make<SGD,
+          [] {
+            SGDOptions options{.lr = 0.1, .momentum = 0.9};
+            options.state_dtype = kInt8;
+            return options;
+          }>,
+     sgd_rule},
     {"rmsprop",
      make<RMSprop, [] { return RMSpropOptions{.lr = 0.1, .momentum = 0.9, .centered = true}; }>,
      rmsprop_rule},
@@ -66,7 +82,7 @@ struct Twins {
   Tensors captured, plain;
 
   Twins() {
-    for (const Dims& shape : {Dims{9}, Dims{3, 4}, Dims{}}) {
+    for (const Dims& shape : {Dims{9}, Dims{3, 4}, Dims{}, Dims{64, 65}}) {
       const Tensor value = randn(shape);
       for (Tensors* list : {&captured, &plain}) {
         list->push_back(value.clone().requires_grad_());

@@ -141,7 +141,7 @@ TEST(Optimizer, PrintsItsOptions) {
   EXPECT_EQ(optimizer.str(),
             "Adam (\nParameter Group 0\n    lr: 0.001\n    betas: (0.9, 0.999)\n    eps: 1e-08\n"
             "    weight_decay: 0.0\n    amsgrad: False\n    maximize: False\n    "
-            "decoupled_weight_decay: False\n    master_weights: False\n)");
+            "decoupled_weight_decay: False\n    master_weights: False\n    state_dtype: None\n)");
 }
 
 TEST(LRScheduler, GoesOnFromItsState) {

@@ -20,7 +20,7 @@ languages = pytest.mark.parametrize("language", ["python", "cpp"])
 def gpt2(folder, *words, language="python", fails=False):
     if language == "cpp" and not CPP.exists():
         pytest.skip(f"{CPP} is not built")
-    command = [*(PYTHON if language == "python" else [CPP]), "--device", "cpu", *map(str, words)]
+    command = [*(PYTHON if language == "python" else [CPP]), "--seed", "1", *map(str, words), "--device", "cpu"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert (result.returncode != 0) == fails, result.stdout + result.stderr
     return result.stderr if fails else result.stdout

@@ -178,6 +178,34 @@ def test_conv_net():
     assert out.shape == (2, 3) and all(p.grad is not None for p in net.parameters())
 
 
+def test_channels_last_is_for_images():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(3, 4))
+    weight = net[0].weight
+    net(taut.randn(2, 3, 5, 5)).sum().backward()
+    grad = weight.grad.clone()
+    assert net.to(memory_format=taut.channels_last) is net and net[0].weight is weight and weight.requires_grad
+    assert weight.stride() == weight.grad.stride() == (27, 1, 9, 3) and weight.grad.equal(grad)
+    assert net[2].weight.stride() == (3, 1) and net(taut.randn(2, 3, 5, 5)).shape == (2, 4, 3, 4)
+    assert net.to("cpu", memory_format=taut.contiguous_format)[0].weight.stride() == (27, 9, 3, 1)
+    with pytest.raises(TypeError, match="memory format"):
+        net.to(memory_format=3)
+
+
+def test_batch_norm_and_relu_in_one_layer():
+    fused, norm = nn.BatchNormReLU2d(4), nn.BatchNorm2d(4)
+    norm.load_state_dict(fused.state_dict())
+    for training in (True, False):
+        fused.train(training)
+        norm.train(training)
+        x, residual = taut.randn(2, 4, 3, 3), taut.randn(2, 4, 3, 3)
+        assert taut.allclose(fused(x), norm(x).relu()) and taut.allclose(fused(x, residual), (norm(x) + residual).relu())
+    assert fused.num_batches_tracked.item() == norm.num_batches_tracked.item() == 2
+    with pytest.raises(ValueError, match="got 3 tensors"):
+        fused(x, x, x)
+    with pytest.raises(taut.ShapeError, match=r"\(4,\)"):
+        fused(x, taut.randn(4))
+
+
 def test_layers_tell_what_they_were_made_with():
     conv = nn.Conv2d(1, 6, (3, 5), stride=2, padding="valid", groups=1)
     assert (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding) == (1, 6, (3, 5), (2, 2), "valid")

@@ -145,6 +145,9 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   void to(DType dtype);
   void to(Device device);
   void to(const TensorOptions& options);
+  /// Lays out the parameters and buffers of 4 and 5 dims in another order, as convolutions on GPUs
+  /// like it: to(MemoryFormat::channels_last).
+  void to(MemoryFormat format);
 
   /// Parameters and persistent buffers by name. The tensors share elements with the module's.
   StateDict state_dict(const std::string& prefix = "") const;

@@ -67,6 +67,9 @@ namespace nn::functional {
 TAUT_API Tensor dropout(const Tensor& input, double p = 0.5, bool training = true);
 /// The same for whole channels (dims 0 and 1).
 TAUT_API Tensor dropout2d(const Tensor& input, double p = 0.5, bool training = true);
+/// dropout(input) + residual in one pass, to the same numbers; they broadcast and promote.
+TAUT_API Tensor dropout_add(const Tensor& input, const Tensor& residual, double p = 0.5,
+                            bool training = true);
 }  // namespace nn::functional
 
 }  // namespace taut

@@ -2,6 +2,8 @@
 // The optimizers. Formulas and defaults are PyTorch's; kernels/api/optim.h has the formulas in
 // full.
 
+#include <optional>
+
 #include "taut/optim/optimizer.h"
 
 namespace taut::optim {
@@ -13,6 +15,12 @@ namespace taut::optim {
 // own dtype. Parameters that are float32 already have no master. Micikevicius et al., Mixed
 // Precision Training, 2018.
 
+// state_dtype keeps what SGD and Adam remember of a parameter in fewer bits than the parameter has,
+// see Note [Small state]: kBFloat16, or kInt8 for 8 bits in blocks with a scale each (uint8 tensors of
+// codes and scales in the state; parameters below 4096 elements keep their state as it is). kFloat32
+// is what float32 parameters and masters have anyway. Steps are computed as ever, and parameters and
+// masters are not touched by it.
+
 struct SGDOptions {
   double lr = 1e-3;
   double momentum = 0.0;
@@ -21,6 +29,7 @@ struct SGDOptions {
   bool nesterov = false;
   bool maximize = false;
   bool master_weights = false;  // see Note [Master weights]
+  std::optional<DType> state_dtype = {};
 };
 
 /// Stochastic gradient descent, with momentum (Sutskever et al., 2013).
@@ -43,6 +52,7 @@ struct AdamOptions {
   bool maximize = false;
   bool decoupled_weight_decay = false;  // as in AdamW
   bool master_weights = false;          // see Note [Master weights]
+  std::optional<DType> state_dtype = {};
 };
 
 /// Kingma and Ba, Adam, 2014; amsgrad: Reddi et al., 2018.
@@ -64,6 +74,7 @@ struct AdamWOptions {
   bool amsgrad = false;
   bool maximize = false;
   bool master_weights = false;  // see Note [Master weights]
+  std::optional<DType> state_dtype = {};
 };
 
 /// Adam whose weight decay does not pass through the moments. Loshchilov and Hutter, 2017.

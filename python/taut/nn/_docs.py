@@ -26,7 +26,8 @@ _ACTIVATIONS = {
     "LogSigmoid": "log(sigmoid(x)).", "Softsign": "x / (1 + |x|).", "Tanhshrink": "x - tanh(x).",
     "LeakyReLU": "x above 0, negative_slope * x below.", "ELU": "x above 0, alpha (e^x - 1) below.",
     "CELU": "max(0, x) + min(0, alpha (e^(x/alpha) - 1)).",
-    "GELU": "x times the normal distribution function; approximate='tanh' is faster.",
+    "GELU": "x times the normal distribution function; approximate='tanh' is faster. With recompute the output is made again in backward "
+    "instead of being kept.",
     "Softplus": "log(1 + e^(beta x)) / beta, linear above threshold / beta.", "Hardtanh": "clamp(x, min_val, max_val).",
     "Softshrink": "x moved towards 0 by lambd.", "Hardshrink": "x where |x| > lambd, 0 elsewhere.",
     "Threshold": "x above threshold, value below.",
@@ -59,12 +60,15 @@ _SPATIAL = {
     **_by_dims("AdaptiveMaxPool", "Maxima over as many parts as asked for."),
     **_by_dims(
         "BatchNorm",
-        "Mean 0 and variance 1 of each channel over the batch in training, by running statistics otherwise, then weight and bias.",
+        "Mean 0 and variance 1 of each channel over the batch in training, by running statistics otherwise, then weight and bias. With recompute the "
+    "output is made again in backward instead of being kept.",
         ("(N, C) or (N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)"),
     ),
+    "BatchNormReLU2d": "relu(BatchNorm2d(input)), or relu(BatchNorm2d(input) + residual), as one op. Input and residual (N, C, H, W).",
     **_by_dims("InstanceNorm", "Mean 0 and variance 1 of each channel of each sample. With track_running_stats, eval mode uses running statistics."),
     "LayerNorm": "Mean 0 and variance 1 over the last dims, whose sizes are normalized_shape, then weight and bias.",
-    "RMSNorm": "input / sqrt(mean(input^2) + eps) over the last dims, times weight.",
+    "RMSNorm": "input / sqrt(mean(input^2) + eps) over the last dims, times weight. With recompute the output is made again in "
+    "backward instead of being kept.",
     "GroupNorm": "Mean 0 and variance 1 over num_groups groups of channels (dim 1) and what follows.",
 }
 

@@ -15,7 +15,10 @@ A subclass calls super().__init__(params, defaults), with a dict of options, and
 self.state[parameter], a dict.
 
 `params` is a list of tensors, of (name, tensor) pairs, or of dicts with "params" and options of their own. Raises ValueError for
-no parameters, a tensor that is no leaf or stands twice, and an option that is unknown.""",
+no parameters, a tensor that is no leaf or stands twice, and an option that is unknown.
+
+master_weights=True keeps 16-bit parameters in float32 beside them. SGD, Adam and AdamW take state_dtype: taut.bfloat16, or taut.int8 for
+8 bits in blocks of 256 with a scale each, but for parameters below 4096 numbers.""",
     "SGD": "Gradient descent, with momentum (Nesterov's on request) and weight decay.",
     "Adam": "Adaptive moments. Kingma and Ba, 2014; amsgrad: Reddi, Kale and Kumar, 2018.",
     "AdamW": "Adam whose weight decay acts on the parameters, not through the gradients. Loshchilov and Hutter, 2017.",

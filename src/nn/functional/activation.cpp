@@ -29,10 +29,11 @@ Tensor celu(const Tensor& input, double alpha) {
   return apply(Pointwise::Celu, {input}, {alpha});
 }
 
-Tensor gelu(const Tensor& input, std::string_view approximate) {
+Tensor gelu(const Tensor& input, std::string_view approximate, bool recompute) {
   TAUT_CHECK(approximate == "none" || approximate == "tanh", ValueError,
              "gelu: approximate must be \"none\" or \"tanh\"; got \"", approximate, "\"");
-  return apply(approximate == "tanh" ? Pointwise::GeluTanh : Pointwise::Gelu, {input});
+  const Pointwise op = approximate == "tanh" ? Pointwise::GeluTanh : Pointwise::Gelu;
+  return recompute ? ops::apply_recomputed(op, input) : apply(op, {input});
 }
 
 Tensor hardtanh(const Tensor& input, double min_val, double max_val) {

@@ -1,7 +1,7 @@
 #include "taut/nn/functional/conv.h"
 
+#include "src/nn/functional/image_layout.h"
 #include "src/nn/functional/spatial.h"
-#include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/precision.h"
@@ -35,21 +35,10 @@ Dims all_but_channels(const Tensor& tensor) {
 }
 
 // GPUs convolve tensors with channels last where they lie.
-bool is_channels_last(const Tensor& a, const Tensor& b) {
-  if (!a.is_cuda() || a.dim() < 4) return false;
-  const auto lies_last = [](const Tensor& tensor) {
-    return !tensor.is_contiguous() && tensor.is_contiguous(MemoryFormat::channels_last);
-  };
-  return lies_last(a) || lies_last(b);
-}
-
-MemoryFormat format_of(bool channels_last) {
-  return channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
-}
-
-Tensor allocate_images(const Dims& shape, bool channels_last, const Tensor& like) {
-  if (!channels_last) return ops::allocate(shape, like.dtype(), like.device());
-  return ops::allocate_layout(Layout::channels_last(shape), like.dtype(), like.device());
+MemoryFormat common_format(const Tensor& a, const Tensor& b) {
+  if (!a.is_cuda() || a.dim() < 4) return MemoryFormat::contiguous;
+  const MemoryFormat format = image_format(a);
+  return format == MemoryFormat::contiguous ? image_format(b) : format;
 }
 
 void convolution_backward(BackwardContext& context) {
@@ -61,15 +50,15 @@ void convolution_backward(BackwardContext& context) {
   const bool wants_bias = context.inputs() > 2 && context.needs(2);
   if (context.needs(1) && wants_bias && !is_grad_enabled()) {
     // Both in one pass over the gradient.
-    const bool last = is_channels_last(context.saved(0), grad);
-    const Tensor input = contiguous(context.saved(0), format_of(last));
-    const Tensor grad_output = contiguous(grad, format_of(last));
-    Tensor grad_weight = empty_like(context.saved(1), {}, format_of(last));
+    const MemoryFormat format = common_format(context.saved(0), grad);
+    const Tensor input = contiguous(context.saved(0), format);
+    const Tensor grad_output = contiguous(grad, format);
+    Tensor grad_weight = empty_like(context.saved(1), {}, format);
     Tensor grad_bias = empty({shape.out_channels}, grad.options());
     kernels::ConvBackwardWeightArgs args;
     args.dtype = input.dtype();
     args.shape = shape;
-    args.channels_last = last;
+    args.channels_last = format == MemoryFormat::channels_last;
     args.precision = ops::float32_precision();
     args.input = input.data_ptr();
     args.grad_output = grad_output.data_ptr();
@@ -113,16 +102,16 @@ Dims channels_first(int64_t batch, int64_t channels, const Dims& size) {
 
 Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
                 const ConvShape& shape) {
-  const bool last = is_channels_last(input, weight);
-  const Tensor source = contiguous(input, format_of(last));
-  const Tensor filter = contiguous(weight, format_of(last));
+  const MemoryFormat format = common_format(input, weight);
+  const Tensor source = contiguous(input, format);
+  const Tensor filter = contiguous(weight, format);
   const Tensor shift = bias.defined() ? contiguous(bias) : bias;
   Tensor output = allocate_images(
-      channels_first(shape.batch, shape.out_channels, shape.output_size), last, source);
+      channels_first(shape.batch, shape.out_channels, shape.output_size), format, source);
   kernels::ConvForwardArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
-  args.channels_last = last;
+  args.channels_last = format == MemoryFormat::channels_last;
   args.precision = ops::float32_precision();
   args.input = source.data_ptr();
   args.weight = filter.data_ptr();
@@ -135,16 +124,16 @@ Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
 
 Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const Tensor& bias,
                                const ConvShape& shape) {
-  const bool last = is_channels_last(grad, weight);
-  const Tensor source = contiguous(grad, format_of(last));
-  const Tensor filter = contiguous(weight, format_of(last));
+  const MemoryFormat format = common_format(grad, weight);
+  const Tensor source = contiguous(grad, format);
+  const Tensor filter = contiguous(weight, format);
   const Tensor shift = bias.defined() ? contiguous(bias) : bias;
   Tensor output = allocate_images(channels_first(shape.batch, shape.in_channels, shape.input_size),
-                                  last, source);
+                                  format, source);
   kernels::ConvBackwardInputArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
-  args.channels_last = last;
+  args.channels_last = format == MemoryFormat::channels_last;
   args.precision = ops::float32_precision();
   args.grad_output = source.data_ptr();
   args.weight = filter.data_ptr();
@@ -156,16 +145,16 @@ Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const T
 }
 
 Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad, const ConvShape& shape) {
-  const bool last = is_channels_last(input, grad);
-  const Tensor source = contiguous(input, format_of(last));
-  const Tensor grad_output = contiguous(grad, format_of(last));
+  const MemoryFormat format = common_format(input, grad);
+  const Tensor source = contiguous(input, format);
+  const Tensor grad_output = contiguous(grad, format);
   Tensor output = allocate_images(
-      channels_first(shape.out_channels, shape.in_channels / shape.groups, shape.kernel_size), last,
-      source);
+      channels_first(shape.out_channels, shape.in_channels / shape.groups, shape.kernel_size),
+      format, source);
   kernels::ConvBackwardWeightArgs args;
   args.dtype = source.dtype();
   args.shape = shape;
-  args.channels_last = last;
+  args.channels_last = format == MemoryFormat::channels_last;
   args.precision = ops::float32_precision();
   args.input = source.data_ptr();
   args.grad_output = grad_output.data_ptr();

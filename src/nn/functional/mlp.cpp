@@ -24,11 +24,11 @@ Activation activation_named(std::string_view name) {
   return Activation::gelu;
 }
 
-Tensor activate(const Tensor& input, Activation activation) {
+Tensor activate(const Tensor& input, Activation activation, bool recompute = false) {
   switch (activation) {
     case Activation::relu: return functional::relu(input);
-    case Activation::gelu_tanh: return gelu(input, "tanh");
-    default: return gelu(input);
+    case Activation::gelu_tanh: return gelu(input, "tanh", recompute);
+    default: return gelu(input, "none", recompute);
   }
 }
 
@@ -78,8 +78,9 @@ Tensor in_shape_of(const Tensor& tensor, Tensor rows) {
 }
 
 Tensor composed_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2,
-                    const Tensor& bias1, const Tensor& bias2, Activation activation) {
-  return linear(activate(linear(input, weight1, bias1), activation), weight2, bias2);
+                    const Tensor& bias1, const Tensor& bias2, Activation activation,
+                    bool recompute = false) {
+  return linear(activate(linear(input, weight1, bias1), activation, recompute), weight2, bias2);
 }
 
 // grad_x = grad_y activation'(x) by the activation's own derivative. ReLU's is the same at its
@@ -103,6 +104,12 @@ Tensor inner_gradient(BackwardContext& context, const Tensor& grad, Activation a
   return activation_gradient(mm(grad, weight), kept, activation);
 }
 
+// The activation's output, as it was saved or made again.
+Tensor hidden_layer(BackwardContext& context, Activation activation) {
+  const Tensor hidden = context.saved(kHidden);
+  return hidden.defined() ? hidden : activate(context.saved(kKept), activation);
+}
+
 void set_layer_gradients(BackwardContext& context, int weight, int bias, const Tensor& grad,
                          const Tensor& input) {
   if (!context.needs(weight) && !context.needs(bias)) return;
@@ -123,7 +130,7 @@ void mlp_backward(BackwardContext& context) {
     });
   }
   const Tensor grad = as_rows(context.grad());
-  const Tensor hidden = context.needs(kWeight2) ? context.saved(kHidden) : Tensor();
+  const Tensor hidden = context.needs(kWeight2) ? hidden_layer(context, activation) : Tensor();
   set_layer_gradients(context, kWeight2, kBias2, grad, hidden);
   if (!context.needs(kInput) && !context.needs(kWeight1) && !context.needs(kBias1)) return;
 
@@ -137,20 +144,24 @@ void mlp_backward(BackwardContext& context) {
 
 // The op in two passes; undefined where the device has no kernels for it.
 Tensor fused_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2,
-                 const Tensor& bias1, const Tensor& bias2, Activation activation) {
+                 const Tensor& bias1, const Tensor& bias2, Activation activation, bool recompute) {
   const bool inner_grad = autograd::is_recording({input, weight1, bias1});
+  const bool weight2_grad = autograd::is_recording({weight2});
+  // ReLU has no input to be made again from.
+  const bool remakes = recompute && activation != Activation::relu;
   std::optional<ops::ActivatedProduct> hidden;
   Tensor output;
   {
     const NoGradGuard no_grad;
-    hidden = ops::fused_activation(as_rows(input), weight1, bias1, activation, inner_grad);
+    hidden = ops::fused_activation(as_rows(input), weight1, bias1, activation,
+                                   inner_grad || (remakes && weight2_grad));
     if (!hidden) return Tensor();
     output = linear(hidden->output, weight2, bias2);
   }
   output = in_shape_of(input, output);
   // The input serves second derivatives too, which all have use of it.
   const bool keeps_hidden =
-      autograd::requires_grad(weight2) || (inner_grad && activation == Activation::relu);
+      (weight2_grad && !remakes) || (inner_grad && activation == Activation::relu);
   return autograd::record("mlp", {input, weight1, weight2, bias1, bias2}, output,
                           {input, weight1, weight2, bias1, bias2, hidden->kept,
                            keeps_hidden ? hidden->output : ops::undefined()},
@@ -160,18 +171,18 @@ Tensor fused_mlp(const Tensor& input, const Tensor& weight1, const Tensor& weigh
 }  // namespace
 
 Tensor mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2, const Tensor& bias1,
-           const Tensor& bias2, std::string_view activation) {
+           const Tensor& bias2, std::string_view activation, bool recompute) {
   if (ops::is_autocast()) {
     return ops::in_lower_dtype([](const auto&... x) { return mlp(x...); }, input, weight1, weight2,
-                               bias1, bias2, activation);
+                               bias1, bias2, activation, recompute);
   }
   const Activation kind = activation_named(activation);
   check_mlp(input, weight1, weight2, bias1, bias2);
   if (input.numel() > 0 && weight1.numel() > 0 && weight2.numel() > 0) {
-    const Tensor output = fused_mlp(input, weight1, weight2, bias1, bias2, kind);
+    const Tensor output = fused_mlp(input, weight1, weight2, bias1, bias2, kind, recompute);
     if (output.defined()) return output;
   }
-  return composed_mlp(input, weight1, weight2, bias1, bias2, kind);
+  return composed_mlp(input, weight1, weight2, bias1, bias2, kind, recompute);
 }
 
 }  // namespace taut::nn::functional

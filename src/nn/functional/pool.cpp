@@ -1,7 +1,7 @@
 #include "taut/nn/functional/pool.h"
 
+#include "src/nn/functional/image_layout.h"
 #include "src/nn/functional/spatial.h"
-#include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
 #include "taut/ops/indexing.h"
@@ -39,6 +39,17 @@ int64_t planes_of(const Tensor& input, int spatial) {
   return planes;
 }
 
+// GPUs pool images with channels last where they lie.
+MemoryFormat pool_format(const Tensor& input, int spatial) {
+  const bool may_be_last = input.is_cuda() && input.dim() == spatial + 2;
+  return may_be_last ? image_format(input) : MemoryFormat::contiguous;
+}
+
+// How many planes lie side by side.
+int64_t inner_of(const Dims& shape, MemoryFormat format) {
+  return format == MemoryFormat::channels_last ? shape[1] : 1;
+}
+
 PoolShape pool_shape(const char* op, const Tensor& input, int spatial, const Dims& kernel_size,
                      const std::optional<Dims>& stride, const Dims& padding, const Dims& dilation,
                      bool ceil_mode) {
@@ -69,11 +80,19 @@ PoolShape pool_shape(const char* op, const Tensor& input, int spatial, const Dim
   return shape;
 }
 
+// Where the maxima were found.
+Tensor allocate_places(const Dims& shape, MemoryFormat format, const Tensor& like) {
+  return format == MemoryFormat::channels_last
+             ? ops::allocate_layout(Layout::channels_last(shape), kInt64, like.device())
+             : ops::allocate(shape, kInt64, like.device());
+}
+
 // The gradient of each maximum goes where it was found.
 struct MaxPoolAttributes {
   Dims input_shape;
   int spatial;
   PoolShape shape;
+  MemoryFormat format;
 };
 
 void max_pool_backward(BackwardContext& context) {
@@ -94,11 +113,12 @@ void max_pool_backward(BackwardContext& context) {
                            at.input_shape));
     return;
   }
-  const Tensor grad_output = contiguous(grad);
-  Tensor grad_input = empty(at.input_shape, grad.options());
+  const Tensor grad_output = contiguous(grad, at.format);
+  Tensor grad_input = allocate_images(at.input_shape, at.format, grad);
   kernels::MaxPoolBackwardArgs args;
   args.dtype = grad.dtype();
   args.planes = planes;
+  args.inner = inner_of(at.input_shape, at.format);
   args.input_plane = input_plane;
   args.output_plane = indices.numel() / std::max<int64_t>(planes, 1);
   args.shape = at.shape;
@@ -115,7 +135,8 @@ std::pair<Tensor, Tensor> finish_max_pool(const char* op, const Tensor& input, c
   const autograd::TensorRef outputs[] = {values, indices};
   const autograd::TensorRef saved[] = {indices};
   autograd::record_all(op, inputs, outputs, saved, max_pool_backward,
-                       MaxPoolAttributes{input.shape(), shape.input_size.rank(), shape});
+                       MaxPoolAttributes{input.shape(), shape.input_size.rank(), shape,
+                                         pool_format(input, shape.input_size.rank())});
   return {values, indices};
 }
 
@@ -125,16 +146,18 @@ std::pair<Tensor, Tensor> max_pool_nd(const char* op, int spatial, const Tensor&
                                       bool wants_indices) {
   check_input(op, input, spatial);
   TAUT_CHECK(input.dtype() != kBool, DTypeError, op, ": not defined for bool");
-  const Tensor source = contiguous(input);
+  const MemoryFormat format = pool_format(input, spatial);
+  const Tensor source = contiguous(input, format);
   const PoolShape shape =
       pool_shape(op, source, spatial, kernel_size, stride, padding, dilation, ceil_mode);
   const Dims output_shape = with_size(source, shape.output_size);
-  Tensor values = ops::allocate(output_shape, source.dtype(), source.device());
+  Tensor values = allocate_images(output_shape, format, source);
   const bool keeps_indices = wants_indices || autograd::is_recording({source});
-  Tensor indices = keeps_indices ? ops::allocate(output_shape, kInt64, source.device()) : Tensor();
+  Tensor indices = keeps_indices ? allocate_places(output_shape, format, source) : Tensor();
   kernels::MaxPoolArgs args;
   args.dtype = source.dtype();
   args.planes = planes_of(source, spatial);
+  args.inner = inner_of(source.shape(), format);
   args.shape = shape;
   args.input = source.data_ptr();
   args.output = values.data_ptr();
@@ -152,6 +175,7 @@ struct AvgPoolAttributes {
   bool count_include_pad;
   int64_t divisor_override;
   Dims input_shape;
+  MemoryFormat format;
 };
 
 Tensor avg_pool_forward(const Tensor& input, const AvgPoolAttributes& at);
@@ -163,11 +187,12 @@ void avg_pool_grad_backward(BackwardContext& context) {
 
 void avg_pool_backward(BackwardContext& context) {
   const auto& at = context.attributes<AvgPoolAttributes>();
-  const Tensor grad_output = contiguous(context.grad());
-  Tensor grad_input = empty(at.input_shape, grad_output.options());
+  const Tensor grad_output = contiguous(context.grad(), at.format);
+  Tensor grad_input = allocate_images(at.input_shape, at.format, grad_output);
   kernels::AvgPoolBackwardArgs args;
   args.dtype = grad_output.dtype();
   args.planes = planes_of(grad_input, at.shape.input_size.rank());
+  args.inner = inner_of(at.input_shape, at.format);
   args.shape = at.shape;
   args.count_include_pad = at.count_include_pad;
   args.divisor_override = at.divisor_override;
@@ -179,12 +204,12 @@ void avg_pool_backward(BackwardContext& context) {
 }
 
 Tensor avg_pool_forward(const Tensor& input, const AvgPoolAttributes& at) {
-  const Tensor source = contiguous(input);
-  Tensor output =
-      ops::allocate(with_size(source, at.shape.output_size), source.dtype(), source.device());
+  const Tensor source = contiguous(input, at.format);
+  Tensor output = allocate_images(with_size(source, at.shape.output_size), at.format, source);
   kernels::AvgPoolArgs args;
   args.dtype = source.dtype();
   args.planes = planes_of(source, at.shape.input_size.rank());
+  args.inner = inner_of(source.shape(), at.format);
   args.shape = at.shape;
   args.count_include_pad = at.count_include_pad;
   args.divisor_override = at.divisor_override;
@@ -210,6 +235,7 @@ Tensor avg_pool_nd(const char* op, int spatial, const Tensor& input, const Dims&
   at.count_include_pad = count_include_pad;
   at.divisor_override = divisor_override.value_or(0);
   at.input_shape = input.shape();
+  at.format = pool_format(input, spatial);
   return avg_pool_forward(input, at);
 }
 
@@ -217,6 +243,7 @@ struct AdaptiveAttributes {
   Dims input_shape;
   Dims input_size;
   Dims output_size;
+  MemoryFormat format;
 };
 
 Tensor adaptive_avg_pool_forward(const Tensor& input, const AdaptiveAttributes& at);
@@ -228,11 +255,12 @@ void adaptive_avg_pool_grad_backward(BackwardContext& context) {
 
 void adaptive_avg_pool_backward(BackwardContext& context) {
   const auto& at = context.attributes<AdaptiveAttributes>();
-  const Tensor grad_output = contiguous(context.grad());
-  Tensor grad_input = empty(at.input_shape, grad_output.options());
+  const Tensor grad_output = contiguous(context.grad(), at.format);
+  Tensor grad_input = allocate_images(at.input_shape, at.format, grad_output);
   kernels::AdaptiveAvgPoolBackwardArgs args;
   args.dtype = grad_output.dtype();
   args.planes = planes_of(grad_input, at.input_size.rank());
+  args.inner = inner_of(at.input_shape, at.format);
   args.input_size = at.input_size;
   args.output_size = at.output_size;
   args.grad_output = grad_output.data_ptr();
@@ -243,11 +271,12 @@ void adaptive_avg_pool_backward(BackwardContext& context) {
 }
 
 Tensor adaptive_avg_pool_forward(const Tensor& input, const AdaptiveAttributes& at) {
-  const Tensor source = contiguous(input);
-  Tensor output = ops::allocate(with_size(source, at.output_size), source.dtype(), source.device());
+  const Tensor source = contiguous(input, at.format);
+  Tensor output = allocate_images(with_size(source, at.output_size), at.format, source);
   kernels::AdaptiveAvgPoolArgs args;
   args.dtype = source.dtype();
   args.planes = planes_of(source, at.input_size.rank());
+  args.inner = inner_of(source.shape(), at.format);
   args.input_size = at.input_size;
   args.output_size = at.output_size;
   args.input = source.data_ptr();
@@ -276,7 +305,8 @@ Tensor adaptive_avg_pool_nd(const char* op, int spatial, const Tensor& input,
   check_floating(op, input);
   return adaptive_avg_pool_forward(
       input, AdaptiveAttributes{input.shape(), spatial_size(input, spatial),
-                                adaptive_size(op, input, spatial, output_size)});
+                                adaptive_size(op, input, spatial, output_size),
+                                pool_format(input, spatial)});
 }
 
 }  // namespace
@@ -362,14 +392,16 @@ std::pair<Tensor, Tensor> adaptive_max_pool_with_indices(int spatial_dims, const
   TAUT_CHECK(spatial_dims >= 1 && spatial_dims <= 3, ValueError,
              "adaptive_max_pool: expected 1 to 3 spatial dims; got ", spatial_dims);
   check_input(op, input, spatial_dims);
-  const Tensor source = contiguous(input);
+  const MemoryFormat format = pool_format(input, spatial_dims);
+  const Tensor source = contiguous(input, format);
   const Dims size = adaptive_size(op, source, spatial_dims, output_size);
   const Dims output_shape = with_size(source, size);
-  Tensor values = ops::allocate(output_shape, source.dtype(), source.device());
-  Tensor indices = ops::allocate(output_shape, kInt64, source.device());
+  Tensor values = allocate_images(output_shape, format, source);
+  Tensor indices = allocate_places(output_shape, format, source);
   kernels::AdaptiveMaxPoolArgs args;
   args.dtype = source.dtype();
   args.planes = planes_of(source, spatial_dims);
+  args.inner = inner_of(source.shape(), format);
   args.input_size = spatial_size(source, spatial_dims);
   args.output_size = size;
   args.input = source.data_ptr();

@@ -8,10 +8,11 @@ struct SoftmaxAttributes {
   int dim;
 };
 
-/// Of layer_norm and rms_norm, over the last dims.
-struct LayerNormAttributes {
+/// Of layer_norm and rms_norm, alone or of a sum, over the last dims.
+struct RowNormAttributes {
   int normalized_dims;
   double eps;
+  bool is_centered;  // layer norm, else RMS norm
 };
 
 }  // namespace taut::nn::functional

@@ -170,6 +170,12 @@ def test_dropout():
     np.testing.assert_allclose(y.detach().numpy()[kept], 1 / 0.6, rtol=1e-6)
     y.sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
+    for dtype in (taut.float32, taut.bfloat16):
+        h, residual = taut.randn(1000, dtype=dtype), taut.randn(1000, dtype=dtype)
+        taut.manual_seed(4)
+        expected = F.dropout(h, 0.3) + residual
+        taut.manual_seed(4)
+        assert (F.dropout_add(h, residual, 0.3) == expected).all()
     images = F.dropout2d(taut.ones(40, 50, 3, 3), 0.5).numpy().reshape(2000, 9)
     assert (images == images[:, :1]).all() and 0.4 < (images[:, 0] == 0).mean() < 0.6
 

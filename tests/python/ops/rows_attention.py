@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from table import ALL, FLOATS, INTS, call, draw, mask, row
+import taut
+from table import ALL, FLOATS, INTS, SAME, call, draw, mask, row
 
 F = "nn.functional."
 
@@ -46,3 +47,61 @@ row(
     call(X, [1, 1], "constant", 5.0), call(draw(0, 2), [1, 1]), call(X, [0, 0]), dtypes=ALL,
 )  # fmt: skip
 row(F + "pad", pad, call(X, [1, 1], "constant", -1.0), dtypes=FLOATS + INTS[:-1])
+
+
+# ---- Rotary embedding -------------------------------------------------------------------------------
+def rotate(x, cos, sin, interleaved=False, offset=0):
+    half = cos.shape[1]
+    places = slice(offset, offset + x.shape[-2])
+    cos, sin = cos[places], sin[places]
+    turned, rest = x[..., : 2 * half], x[..., 2 * half :]
+    a, b = (turned[..., ::2], turned[..., 1::2]) if interleaved else (turned[..., :half], turned[..., half:])
+    first, second = a * cos - b * sin, b * cos + a * sin
+    if interleaved:
+        return np.concatenate([np.stack([first, second], -1).reshape(turned.shape), rest], -1)
+    return np.concatenate([first, second, rest], -1)
+
+
+def rotary_qkv(qkv, cos, sin, num_heads, num_kv_heads=None, interleaved=False, offset=0):
+    heads, kv_heads = num_heads, num_heads if num_kv_heads is None else num_kv_heads
+    batch, length, width = qkv.shape
+    parts = qkv.reshape(batch, length, heads + 2 * kv_heads, width // (heads + 2 * kv_heads)).transpose(0, 2, 1, 3)
+    q, k, v = np.split(parts, [heads, heads + kv_heads], 1)
+    return rotate(q, cos, sin, interleaved, offset), rotate(k, cos, sin, interleaved, offset), v
+
+
+def rotary_tables(positions, width, base=10000.0):
+    angles = np.outer(np.arange(positions), base ** (-np.arange(0, width, 2) / width))
+    return np.cos(angles), np.sin(angles)
+
+
+TABLES = draw(9, 3, low=-1, high=1), draw(9, 3, low=-1, high=1)
+row(
+    "nn.functional.rotary_embedding",
+    rotate,
+    call(draw(2, 3, 5, 6), *TABLES),
+    call(draw(2, 3, 5, 8), *TABLES, True, 4),
+    call(draw(3, 5, 6), *TABLES, offset=2),
+    call(draw(9, 7), *TABLES, interleaved=True),
+    call(draw(2, 0, 5, 6), *TABLES),
+    call(draw(2, 3, 0, 6), *TABLES, offset=9),
+    call(draw(2, 2, 32), draw(2, 16), draw(2, 16)),
+)
+row(
+    "nn.functional.rotary_qkv",
+    rotary_qkv,
+    call(draw(2, 5, 36), *TABLES, 2),
+    call(draw(2, 5, 30), *TABLES, 3, 1, True, 4),
+    call(draw(1, 2, 128), draw(4, 8), draw(4, 8), num_heads=4, num_kv_heads=2, offset=1),
+    call(draw(0, 5, 18), *TABLES, 1),
+    gives=(SAME, SAME, SAME),
+)
+row(
+    "nn.functional.rotary_tables",
+    rotary_tables,
+    call(5, 8),
+    call(3, 2, 500.0),
+    call(0, 4),
+    dtypes=(taut.float32,),
+    gives=(SAME, SAME),
+)

@@ -169,3 +169,12 @@ for name in ("dropout", "dropout2d"):
         call(image, 0.5, False),
         call(image, p=0.25, training=False),
     )
+row(
+    "nn.functional.dropout_add",
+    lambda x, residual, p=0.5, training=True: residual + (x if p == 0 or not training else np.zeros_like(x)),
+    call(draw(2, 3), draw(2, 3), 0.0),
+    call(draw(2, 3), draw(3), 1.0),
+    call(draw(2, 3), draw(2, 3), 1.0),
+    call(draw(0, 3), draw(0, 3), 0.5),
+    call(draw(3), draw(2, 3), p=0.25, training=False),
+)

@@ -6,7 +6,7 @@ import numpy as np
 
 import taut
 from rows_pointwise import one_tensor, sigmoid
-from table import call, draw, integers, mask, row, vectorized
+from table import SAME, call, draw, integers, mask, row, vectorized
 
 F = "nn.functional."
 X = draw(3, 5)
@@ -107,6 +107,21 @@ row(
     call(BATCH, dim=1),
     call(draw(0, 4)),
 )
+
+
+def gated(function):
+    """A function of the gate times what it gates; the two are halves of one array where there is one."""
+
+    def apply(gate, up=None, **options):
+        gate, up = np.split(gate, 2, -1) if up is None else (gate, up)
+        return function(gate, **options) * up
+
+    return apply
+
+
+GATED = [call(X, draw(3, 5)), call(draw(3, 6)), call(draw(2, 3, 16)), call(draw(0, 5), draw(0, 5)), call(draw(3, 0)), call(draw(40), draw(40))]
+row(F + "swiglu", gated(lambda x: x * sigmoid(x)), *GATED, loose=3)
+row(F + "geglu", gated(gelu), *GATED, call(X, X, approximate="tanh"), call(draw(3, 6), approximate="tanh"), loose=3)
 
 
 # ---- Softmax ----------------------------------------------------------------------------------------
@@ -452,6 +467,14 @@ def rms_norm(x, shape, weight=None, eps=None):
     return result * (1 if weight is None else weight)
 
 
+def add_layer_norm(x, residual, *args, **kwargs):
+    return layer_norm(x + residual, *args, **kwargs), x + residual
+
+
+def add_rms_norm(x, residual, *args, **kwargs):
+    return rms_norm(x + residual, *args, **kwargs), x + residual
+
+
 def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
     parts = x.reshape(x.shape[0], groups, -1)
     result = standard(parts, (2,), eps).reshape(x.shape) if x.size else x
@@ -469,6 +492,10 @@ def batch_norm(x, mean, var, weight=None, bias=None, training=False, momentum=0.
     else:
         result = (x - channels(x, mean)) / np.sqrt(channels(x, var) + eps)
     return result * channels(x, weight) + (0 if bias is None else channels(x, bias))
+
+
+def batch_norm_relu(*args, residual=0, **options):
+    return np.maximum(batch_norm(*args, **options) + residual, 0)
 
 
 G, H = draw(4), draw(4)
@@ -497,6 +524,28 @@ row(
     **NORM,
 )
 row(
+    F + "add_layer_norm",
+    add_layer_norm,
+    call(X, draw(3, 5), (5,)),
+    call(X, draw(3, 5), 5, draw(5), draw(5)),
+    call(X, draw(5), [5], None, draw(5)),
+    call(BATCH, draw(2, 1, 3), (4, 3), draw(4, 3), eps=0.5),
+    call(draw(0, 5), draw(0, 5), (5,)),
+    call(draw(2, 200), draw(2, 200), (200,), draw(200), draw(200)),
+    gives=(SAME, SAME),
+    **NORM,
+)
+row(
+    F + "add_rms_norm",
+    add_rms_norm,
+    call(X, draw(3, 5), (5,), eps=1e-5),
+    call(X, draw(5), 5, draw(5), 0.5),
+    call(BATCH, BATCH[0], (4, 3), draw(4, 3), eps=1e-5),
+    call(draw(0, 5), draw(0, 5), (5,), eps=1e-5),
+    gives=(SAME, SAME),
+    **NORM,
+)
+row(
     F + "group_norm",
     group_norm,
     call(BATCH, 2),
@@ -521,6 +570,18 @@ row(
     call(draw(5, 4), MEAN, SPREAD, G, H),
     call(draw(2, 4, 3, 2), MEAN, SPREAD, G, H, False, 0.1, 0.5),
     call(BATCH, None, None, G, H, training=True),
+    call(draw(6, 4), None, None, training=True),
+    call(draw(0, 4), MEAN, SPREAD),
+    **NORM,
+)
+row(
+    F + "batch_norm_relu",
+    batch_norm_relu,
+    call(BATCH, MEAN, SPREAD),
+    call(draw(5, 4), MEAN, SPREAD, G, H),
+    call(draw(5, 4), MEAN, SPREAD, G, H, residual=draw(5, 4)),
+    call(draw(2, 4, 3, 2), MEAN, SPREAD, G, H, False, 0.1, 0.5),
+    call(draw(2, 4, 3, 2), None, None, G, H, training=True, residual=draw(2, 4, 3, 2)),
     call(draw(6, 4), None, None, training=True),
     call(draw(0, 4), MEAN, SPREAD),
     **NORM,

@@ -22,8 +22,11 @@ TAUT_API Tensor leaky_relu(const Tensor& input, double negative_slope = 0.01);
 TAUT_API Tensor elu(const Tensor& input, double alpha = 1.0);
 /// max(0, x) + min(0, alpha (e^(x/alpha) - 1)).
 TAUT_API Tensor celu(const Tensor& input, double alpha = 1.0);
-/// x Phi(x); approximate "tanh" takes the faster form. @throws ValueError for any other word.
-TAUT_API Tensor gelu(const Tensor& input, std::string_view approximate = "none");
+/// x Phi(x); approximate "tanh" takes the faster form. With `recompute` the ops that save the
+/// output for backward save no memory for it: it is made again from the input, to the same bits
+/// (Note [Recomputation]). @throws ValueError for any other word.
+TAUT_API Tensor gelu(const Tensor& input, std::string_view approximate = "none",
+                     bool recompute = false);
 TAUT_API Tensor hardtanh(const Tensor& input, double min_val = -1.0, double max_val = 1.0);
 /// x where x > threshold, value elsewhere.
 TAUT_API Tensor threshold(const Tensor& input, double threshold, double value);

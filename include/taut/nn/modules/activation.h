@@ -70,13 +70,15 @@ class TAUT_API CELU : public Module {
   bool inplace;
 };
 
-/// approximate is "none" or "tanh".
+/// approximate is "none" or "tanh". With `recompute` the output is not kept for backward but made
+/// again from the input.
 class TAUT_API GELU : public Module {
  public:
-  explicit GELU(std::string approximate = "none");
+  explicit GELU(std::string approximate = "none", bool recompute = false);
   Tensor forward(const Tensor& input) override;
   std::string extra_repr() const override;
   std::string approximate;
+  bool recompute;
 };
 
 class TAUT_API Softplus : public Module {

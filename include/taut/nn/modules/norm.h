@@ -40,6 +40,11 @@ class TAUT_API BatchNormBase : public NormBase {
 
  protected:
   using NormBase::NormBase;
+  /// Of batch_norm, and of what is fused with it.
+  using Function = Tensor (*)(const Tensor& input, const Tensor& running_mean,
+                              const Tensor& running_var, const Tensor& weight, const Tensor& bias,
+                              bool training, double momentum, double eps, const Tensor& residual);
+  Tensor run(Function function, const Tensor& input, const Tensor& residual);
   /// @throws ShapeError unless the input's rank is one that the layer takes.
   virtual void check_input(const Tensor& input) const = 0;
 };
@@ -77,16 +82,29 @@ class TAUT_API BatchNorm3d : public BatchNormBase {
   void check_input(const Tensor& input) const override;
 };
 
-/// Over the last dims, whose sizes are normalized_shape.
+/// BatchNorm2d and the relu behind it, as one op: relu(norm(input)), or relu(norm(input) +
+/// residual) as at the end of a residual block. Has the parameters and buffers of BatchNorm2d.
+class TAUT_API BatchNormReLU2d : public BatchNorm2d {
+ public:
+  using BatchNorm2d::BatchNorm2d;
+  Tensor forward(const Tensor& input) override { return forward(input, Tensor()); }
+  /// residual: like input.
+  Tensor forward(const Tensor& input, const Tensor& residual);
+  /// Of an input, or of input and residual. @throws ValueError for another number of tensors.
+  Tensors forward_many(TensorList inputs) override;
+};
+
+/// Over the last dims, whose sizes are normalized_shape. With `recompute` the output is not kept
+/// for backward but made again from the input.
 class TAUT_API LayerNorm : public Module {
  public:
   explicit LayerNorm(const SizeArg& normalized_shape, double eps = 1e-5,
                      bool elementwise_affine = true, bool bias = true,
-                     const TensorOptions& options = {});
+                     const TensorOptions& options = {}, bool recompute = false);
   /// For LayerNorm({3, 4}), which would otherwise also read as a copy of LayerNorm(3, 4).
   LayerNorm(std::initializer_list<int64_t> shape, double eps_in = 1e-5, bool affine = true,
-            bool with_bias = true, const TensorOptions& options = {})
-      : LayerNorm(SizeArg(shape), eps_in, affine, with_bias, options) {}
+            bool with_bias = true, const TensorOptions& options = {}, bool recompute_in = false)
+      : LayerNorm(SizeArg(shape), eps_in, affine, with_bias, options, recompute_in) {}
   Tensor forward(const Tensor& input) override;
   std::string extra_repr() const override;
   void reset_parameters();
@@ -94,18 +112,20 @@ class TAUT_API LayerNorm : public Module {
   Dims normalized_shape;
   double eps;
   bool elementwise_affine;
+  bool recompute;
   Tensor weight;
   Tensor bias;
 };
 
-/// Over the last dims, by their root mean square.
+/// Over the last dims, by their root mean square. `recompute` as for LayerNorm.
 class TAUT_API RMSNorm : public Module {
  public:
   explicit RMSNorm(const SizeArg& normalized_shape, std::optional<double> eps = {},
-                   bool elementwise_affine = true, const TensorOptions& options = {});
+                   bool elementwise_affine = true, const TensorOptions& options = {},
+                   bool recompute = false);
   RMSNorm(std::initializer_list<int64_t> shape, std::optional<double> eps_in = {},
-          bool affine = true, const TensorOptions& options = {})
-      : RMSNorm(SizeArg(shape), eps_in, affine, options) {}
+          bool affine = true, const TensorOptions& options = {}, bool recompute_in = false)
+      : RMSNorm(SizeArg(shape), eps_in, affine, options, recompute_in) {}
   Tensor forward(const Tensor& input) override;
   std::string extra_repr() const override;
   void reset_parameters();
@@ -113,6 +133,7 @@ class TAUT_API RMSNorm : public Module {
   Dims normalized_shape;
   std::optional<double> eps;
   bool elementwise_affine;
+  bool recompute;
   Tensor weight;
 };
 
