@@ -425,9 +425,6 @@ Tensors FusedFunction::State::first_call(const Call& call, const std::shared_ptr
   fusion::Trace trace;
   try {
     trace = fusion::trace_call(given, inputs, results);
-    if (trace.refusal.empty() && wants_gradients) {
-      trace = fusion::trace_with_gradients(given, inputs, plan->wanted, call.referred);
-    }
   } catch (...) {
     // The next call of the kind begins anew.
     const std::lock_guard lock(mutex);
@@ -435,13 +432,20 @@ Tensors FusedFunction::State::first_call(const Call& call, const std::shared_ptr
     throw;
   }
   try {
+    if (trace.refusal.empty() && wants_gradients) {
+      trace = fusion::trace_with_gradients(given, inputs, plan->wanted, call.referred);
+    }
     if (trace.refusal.empty()) {
       make_programs(*plan, trace, alignments);
     } else {
       refuse(*plan, trace.refusal);
     }
   } catch (const Error& error) {
+    // The call itself went well: want of memory for the trace, say.
     refuse(*plan, error.what());
+  } catch (...) {
+    refuse(*plan, "its gradients could not be traced");
+    throw;
   }
   return results;
 }

@@ -1,6 +1,7 @@
 #include "src/fusion/tracer.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -374,6 +375,41 @@ void Tracer::define(const Tensor& tensor, NodeId node) {
   memory_[memory_of(tensor)].values.push_back({tensor.layout(), tensor.dtype(), node});
 }
 
+namespace {
+
+// What a layout shows of another one: indices start, start + step, ... along one dim, which is
+// missing in it where it was selected.
+struct Part {
+  int dim = 0;
+  int64_t start = 0;
+  int64_t step = 1;
+  bool is_selected = false;
+};
+
+bool has_same_dim(const Layout& a, int i, const Layout& b, int k) {
+  return a.shape[i] == b.shape[k] && a.strides[i] == b.strides[k];
+}
+
+std::optional<Part> part_of(const Layout& whole, const Layout& part) {
+  Part result;
+  result.is_selected = part.rank() + 1 == whole.rank();
+  if (!result.is_selected && part.rank() != whole.rank()) return std::nullopt;
+  int at = 0;
+  while (at < part.rank() && has_same_dim(part, at, whole, at)) ++at;
+  if (at == whole.rank()) return std::nullopt;
+  for (int i = at + (result.is_selected ? 0 : 1); i < part.rank(); ++i) {
+    if (!has_same_dim(part, i, whole, i + (result.is_selected ? 1 : 0))) return std::nullopt;
+  }
+  const int64_t stride = whole.strides[at];
+  if (stride <= 0) return std::nullopt;
+  result.dim = at;
+  result.start = (part.offset - whole.offset) / stride;
+  if (!result.is_selected && part.shape[at] > 1) result.step = part.strides[at] / stride;
+  return result;
+}
+
+}  // namespace
+
 // An in-place write becomes a new value of the memory; other views of it are forgotten.
 void Tracer::write(const Tensor& target, NodeId node, const char* op) {
   const auto found = memory_.find(memory_of(target));
@@ -383,40 +419,15 @@ void Tracer::write(const Tensor& target, NodeId node, const char* op) {
   const Value whole = found->second.values.front();
   node = graph_.cast(node, target.dtype());
   if (!is_same_layout(whole.layout, target.layout())) {
-    // A slice along one dim is what gradients of slices write to.
-    int dim = -1;
-    const Value* view = find(target);
-    const Layout& part = target.layout();
-    bool is_slice = view != nullptr && part.rank() == whole.layout.rank();
-    for (int i = 0; is_slice && i < part.rank(); ++i) {
-      if (part.shape[i] == whole.layout.shape[i] && part.strides[i] == whole.layout.strides[i]) {
-        continue;
-      }
-      is_slice = dim < 0;
-      dim = i;
+    // Gradients of slices are written so.
+    const std::optional<Part> part = part_of(whole.layout, target.layout());
+    if (find(target) == nullptr || !part) return refuse(concat(op, ": writes in place to a view"));
+    if (part->is_selected) {
+      Dims shape = target.shape();
+      shape.insert(part->dim, 1);
+      node = graph_.reshape(node, shape);
     }
-    const Node& seen = graph_[view == nullptr ? whole.node : view->node];
-    const bool is_select = view != nullptr && part.rank() + 1 == whole.layout.rank();
-    if (is_slice && dim < 0) dim = 0;
-    if (is_slice && whole.layout.strides[dim] > 0) {
-      const int64_t stride = whole.layout.strides[dim];
-      const int64_t start = (part.offset - whole.layout.offset) / stride;
-      const int64_t step = part.shape[dim] > 1 ? part.strides[dim] / stride : 1;
-      node = graph_.overlay(whole.node, node, dim, start, step);
-    } else if (is_select && seen.kind == NodeKind::view) {
-      // The dim that was dropped is the first whose stride is missing.
-      int at = 0;
-      while (at < part.rank() && part.strides[at] == whole.layout.strides[at] &&
-             part.shape[at] == whole.layout.shape[at]) {
-        ++at;
-      }
-      Dims shape = part.shape;
-      shape.insert(at, 1);
-      const int64_t start = (part.offset - whole.layout.offset) / whole.layout.strides[at];
-      node = graph_.overlay(whole.node, graph_.reshape(node, shape), at, start, 1);
-    } else {
-      return refuse(concat(op, ": writes in place to a view"));
-    }
+    node = graph_.overlay(whole.node, node, part->dim, part->start, part->step);
   }
   found->second.values = {{whole.layout, whole.dtype, node}};
 }

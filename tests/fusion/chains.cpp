@@ -86,6 +86,18 @@ std::vector<Chain> single_chains(DType dtype) {
         return {F::silu(F::layer_norm(in[0] + in[1], {24}, in[2], in[3]))};
       },
       {of({7, 24}), of({7, 24}), of({24}), of({24})});
+  add("norm of a sum in one op",
+      [](TensorList in) -> Tensors {
+        const auto [normal, sum] = F::add_layer_norm(in[0], in[1], {24}, in[2], in[3]);
+        const auto [again, total] = F::add_rms_norm(normal, sum, {24}, in[2], 1e-5);
+        return {again * 2, total};
+      },
+      {of({7, 24}), of({7, 24}), of({24}), of({24})});
+  add("rows of a whole",
+      [](TensorList in) -> Tensors {
+        return {select(in[0], 0, 1) * sin(select(in[0], 0, 2)) + slice(in[0], 0, 0, 4, 3)};
+      },
+      {of({5, 8})});
   add("bias and activation", [](TensorList in) -> Tensors { return {F::gelu(in[0] + in[1])}; },
       {of({33, 40}), of({40})});
   add("bias of channels", [](TensorList in) -> Tensors { return {relu(in[0] * in[1] + in[2])}; },

@@ -18,7 +18,7 @@ TEST(Fuse, RunsAsItIsOnTheCpu) {
     return x * y;
   });
   const Tensor x = randn({3}).requires_grad_();
-  const Tensor result = fused(Tensors{x, ones({3})})[0];
+  const Tensor result = fused(x, ones({3}))[0];
   EXPECT_EQ(calls, 1);
   autograd::backward(Tensors{sum(result)});
   EXPECT_TRUE(equal(x.grad(), ones({3})));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
@@ -154,6 +155,7 @@ std::vector<Direction> directions_of(std::vector<Prepared>& chains) {
   for (Prepared& chain : chains) {
     const std::vector<int> alignments(chain.arguments.size(), 16);
     for (const bool is_forward : {true, false}) {
+      if (!is_forward && chain.gradients.empty()) continue;
       Direction direction;
       direction.name = concat(chain.chain.name, is_forward ? " forward" : " backward");
       direction.chain = &chain;
@@ -269,6 +271,61 @@ TEST(Fusion, LargeShapesRunOnEmulatedBlocks) {
 TEST(Fusion, RandomChainsRunOnEmulatedBlocks) {
   SCOPED_TRACE(concat("TAUT_TEST_SEED=", first_seed()));
   expect_kernels_compute(all_prepared(random_chains()), 1e-4);
+}
+
+// Every functor and every derivative of one, each as a kernel of its own.
+std::vector<Prepared> all_functors() {
+  std::vector<Prepared> result;
+  constexpr double kParameters[] = {0.5, 1.0, 0.25, 0.0};
+  for (int i = 0; i < kernels::kPointwiseCount; ++i) {
+    const auto op = static_cast<kernels::Pointwise>(i);
+    const ops::FunctorInfo& info = ops::functor_info(op);
+    const bool is_integral =
+        info.domain == kernels::Domain::integral || info.domain == kernels::Domain::integer;
+    const DType dtype = is_integral ? kInt32 : kFloat32;
+    const double least = op == kernels::Pointwise::Acosh ? 1.1 : 0.1;
+    Prepared one;
+    one.chain.name = concat(info.name, " (", i, ")");
+    for (int k = 0; k < kernels::kMaxPointwiseInputs + 2; ++k) {
+      one.arguments.push_back(is_integral ? to(randint(1, 9, {40}), dtype)
+                                          : to(rand({40}) * 0.8 + least, dtype));
+    }
+    std::vector<NodeId> leaves;
+    for (size_t k = 0; k < one.arguments.size(); ++k) {
+      leaves.push_back(
+          one.trace.graph.add_argument(static_cast<int>(k), dtype, one.arguments[k].layout()));
+    }
+    const DType given = info.domain == kernels::Domain::compare ? kBool : dtype;
+    one.trace.outputs.push_back(one.trace.graph.pointwise(
+        op, 0, {leaves.begin(), leaves.begin() + info.arity}, kParameters, dtype, given));
+    for (int k = 0; k < info.arity && info.derivative == kernels::Derivative::given; ++k) {
+      const int operands = 1 + std::popcount(info.needs[k]);
+      one.trace.outputs.push_back(one.trace.graph.pointwise(
+          op, static_cast<uint8_t>(k + 1), {leaves.begin(), leaves.begin() + operands}, kParameters,
+          dtype, dtype));
+    }
+    Evaluator evaluator(one.trace.graph, one.arguments);
+    for (const NodeId id : one.trace.outputs) {
+      one.expected_outputs.push_back(evaluator.result(id));
+    }
+    result.push_back(std::move(one));
+  }
+  return result;
+}
+
+TEST(Fusion, EveryFunctorRunsOnEmulatedBlocks) {
+  manual_seed(11);
+  expect_kernels_compute(all_functors(), 1e-4);
+}
+
+TEST(Fusion, NvrtcCompilesEveryFunctor) {
+  if (!kernels::jit::has_compiler()) GTEST_SKIP() << "no NVRTC";
+  std::vector<Prepared> functors = all_functors();
+  std::vector<Direction> directions = directions_of(functors);
+  EXPECT_NO_THROW(kernels::jit::compiled({joined_source(kernels_of(directions)),
+                                          "taut::kernels::fusion::k0::fused",
+                                          {"--device-as-default-execution-space"},
+                                          "sm_90"}));
 }
 
 // One kernel for what can be one.

@@ -4,11 +4,12 @@
 //     const Tensors parts = chunk(x, 2, -1);
 //     return parts[0] * nn::functional::gelu(parts[1]);
 //   });
-//   Tensor y = geglu(x);
+//   Tensor y = geglu(x)[0];
 // The first call of a kind (shapes, dtypes, strides, which inputs require grad) runs the function
 // as it is and notes its ops; kernels for it, and for its gradients, are compiled in the background
 // while further calls run as it is, too. On the CPU it always runs as it is.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -66,6 +67,11 @@ class TAUT_API FusedFunction {
 
   /// @throws what the function throws.
   Tensors operator()(TensorList inputs);
+  template <std::same_as<Tensor>... Rest>
+  Tensors operator()(const Tensor& first, const Rest&... rest) {
+    const Tensor inputs[] = {first, rest...};
+    return (*this)(TensorList(inputs));
+  }
   /// Makes the kernels for calls like this one, and waits for them; the function is run. Returns
   /// whether there are kernels.
   bool compile(TensorList inputs);
