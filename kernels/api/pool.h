@@ -30,11 +30,11 @@ struct PoolShape {
 struct MaxPoolArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
-  int64_t inner = 1;
   PoolShape shape;
   const void* input = nullptr;
   void* output = nullptr;
   int64_t* indices = nullptr;
+  int64_t inner = 1;
 };
 
 /// grad_input[plane][indices[plane][p]] += grad_output[plane][p], from a zeroed grad_input.
@@ -44,13 +44,13 @@ struct MaxPoolArgs {
 struct MaxPoolBackwardArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
-  int64_t inner = 1;
   int64_t input_plane = 0;   // elements of a plane of grad_input
   int64_t output_plane = 0;  // elements of a plane of grad_output and indices
   PoolShape shape;
   const void* grad_output = nullptr;
   const int64_t* indices = nullptr;
   void* grad_input = nullptr;
+  int64_t inner = 1;
 };
 
 /// output = the sum of each window over a divisor: divisor_override unless 0, else the number of
@@ -59,24 +59,24 @@ struct MaxPoolBackwardArgs {
 struct AvgPoolArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
-  int64_t inner = 1;
   PoolShape shape;
   bool count_include_pad = true;
   int64_t divisor_override = 0;
   const void* input = nullptr;
   void* output = nullptr;
+  int64_t inner = 1;
 };
 
 /// grad_input[q] = sum of grad_output[p] / divisor(p) over the windows p that cover q.
 struct AvgPoolBackwardArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
-  int64_t inner = 1;
   PoolShape shape;
   bool count_include_pad = true;
   int64_t divisor_override = 0;
   const void* grad_output = nullptr;
   void* grad_input = nullptr;
+  int64_t inner = 1;
 };
 
 /// Adaptive windows: along each dim, output o of `out` covers the inputs from floor(o*in/out) to
@@ -84,33 +84,33 @@ struct AvgPoolBackwardArgs {
 struct AdaptiveAvgPoolArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
-  int64_t inner = 1;
   Dims input_size;
   Dims output_size;
   const void* input = nullptr;
   void* output = nullptr;
+  int64_t inner = 1;
 };
 
 struct AdaptiveAvgPoolBackwardArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
-  int64_t inner = 1;
   Dims input_size;
   Dims output_size;
   const void* grad_output = nullptr;
   void* grad_input = nullptr;
+  int64_t inner = 1;
 };
 
 /// As MaxPoolArgs, over adaptive windows.
 struct AdaptiveMaxPoolArgs {
   DType dtype = DType::float32;
   int64_t planes = 0;
-  int64_t inner = 1;
   Dims input_size;
   Dims output_size;
   const void* input = nullptr;
   void* output = nullptr;
   int64_t* indices = nullptr;
+  int64_t inner = 1;
 };
 
 struct PoolKernels {

@@ -15,7 +15,7 @@
 #include <mutex>
 
 #include "taut/autograd/node.h"
-#include "taut/autograd/recompute.h"
+#include "taut/base/callback.h"
 
 namespace taut::autograd {
 
@@ -41,8 +41,8 @@ class AutogradMeta {
   std::atomic<uint32_t> generation{0};
   /// For a view: the generation of the base that `node` belongs to.
   uint32_t seen_generation = 0;
-  /// Makes the tensor, as it is at a version, again from `node`; null where it is kept itself.
-  RemakeFn remake = nullptr;
+  /// Makes the tensor's storage, as it is at a version, again; null where it is kept itself.
+  Callback<Tensor()> remake;
   uint32_t remade_version = 0;
   /// The gradient of a non-leaf that was asked to keep it.
   std::shared_ptr<Tensor> retained_grad;

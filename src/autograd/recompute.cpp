@@ -18,28 +18,34 @@ const TensorImpl& whole_of(const Tensor& tensor) {
 
 std::atomic<bool> has_remade_tensors{false};
 
-void recompute_when_saved(const Tensor& output, RemakeFn remake) {
+void remake_when_saved(const Tensor& output, Callback<Tensor()> remake) {
   AutogradMeta* meta = output.impl()->autograd;
   if (meta == nullptr || meta->is_leaf()) return;
-  meta->remake = remake;
+  meta->remake = std::move(remake);
   meta->remade_version = output.version();
   has_remade_tensors.store(true, std::memory_order_relaxed);
+}
+
+void recompute_when_saved(const Tensor& output, RemakeFn remake) {
+  const AutogradMeta* meta = output.impl()->autograd;
+  if (meta == nullptr) return;
+  remake_when_saved(
+      output, [remake, maker = meta->node] { return remake(BackwardContext(*maker, {}, {})); });
 }
 
 Callback<Tensor()> way_to_remake(const Tensor& tensor) {
   const TensorImpl& whole = whole_of(tensor);
   const AutogradMeta* meta = whole.autograd;
-  if (meta == nullptr || meta->remake == nullptr || tensor.version() != meta->remade_version ||
+  if (meta == nullptr || !meta->remake || tensor.version() != meta->remade_version ||
       tensor.dtype() != whole.dtype) {
     return nullptr;
   }
-  return [remake = meta->remake, maker = meta->node, edge = gradient_edge(tensor),
-          layout = tensor.layout(), dtype = tensor.dtype()] {
+  return [remake = meta->remake, edge = gradient_edge(tensor), layout = tensor.layout(),
+          dtype = tensor.dtype()] {
     Tensor remade;
     {
       const NoGradGuard no_grad;
-      const BackwardContext context(*maker, {}, {});
-      remade = Tensor(TensorImpl::make(remake(context).storage(), layout, dtype));
+      remade = Tensor(TensorImpl::make(remake().storage(), layout, dtype));
     }
     if (is_grad_enabled() && edge) set_history(remade, edge.node, edge.slot);
     return remade;

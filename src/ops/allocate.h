@@ -52,6 +52,12 @@ inline Tensor allocate_like(const TensorImpl& model, DType dtype) {
   return Tensor(std::move(impl));
 }
 
+/// channels_last for what is that and nothing else; everything else counts as contiguous.
+inline MemoryFormat memory_format_of(const Tensor& tensor) {
+  const bool is_last = !tensor.is_contiguous() && tensor.is_contiguous(MemoryFormat::channels_last);
+  return is_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+}
+
 /// A dense layout of `like`'s order of dims, contiguous when `like` is not dense.
 Layout preserved_layout(const Tensor& like);
 

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "src/autograd/autocast_state.h"
+#include "src/autograd/remade.h"
 #include "taut/ops/copy.h"
 
 namespace taut::ops {
@@ -23,6 +24,16 @@ bool is_kept(const AutocastState& state, const Tensor& tensor) {
          tensor.is_leaf() && !tensor.is_view() && is_grad_enabled();
 }
 
+// A cast of what is made again in backward is made again, too: a product saves the cast.
+Tensor cast_to(const Tensor& tensor, DType dtype) {
+  const Tensor cast = to(tensor, dtype);
+  if (!autograd::has_remade_tensors.load(std::memory_order_relaxed)) return cast;
+  if (const Callback<Tensor()> remake = autograd::way_to_remake(tensor)) {
+    autograd::remake_when_saved(cast, [remake, dtype] { return to(remake(), dtype); });
+  }
+  return cast;
+}
+
 }  // namespace
 
 Tensor lowered(const Tensor& tensor) {
@@ -30,7 +41,7 @@ Tensor lowered(const Tensor& tensor) {
   AutocastState& state = autocast_state();
   const DType dtype = state.dtype[static_cast<size_t>(tensor.device().type())];
   if (tensor.dtype() == dtype) return tensor;
-  if (!is_kept(state, tensor)) return to(tensor, dtype);
+  if (!is_kept(state, tensor)) return cast_to(tensor, dtype);
   const auto found = state.casts.find(tensor.impl());
   if (found != state.casts.end() && found->second.is_current() &&
       found->second.cast.dtype() == dtype) {
@@ -43,7 +54,7 @@ Tensor lowered(const Tensor& tensor) {
 }
 
 Tensor raised(const Tensor& tensor) {
-  return is_followed(tensor) && tensor.dtype() != kFloat32 ? to(tensor, kFloat32) : tensor;
+  return is_followed(tensor) && tensor.dtype() != kFloat32 ? cast_to(tensor, kFloat32) : tensor;
 }
 
 DType widest_dtype(TensorList tensors) {
@@ -56,7 +67,7 @@ DType widest_dtype(TensorList tensors) {
 }
 
 Tensor widened(const Tensor& tensor, DType dtype) {
-  return is_followed(tensor) && tensor.dtype() != dtype ? to(tensor, dtype) : tensor;
+  return is_followed(tensor) && tensor.dtype() != dtype ? cast_to(tensor, dtype) : tensor;
 }
 
 }  // namespace taut::ops

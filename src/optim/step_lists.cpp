@@ -2,6 +2,7 @@
 
 #include "src/core/cuda/captured_launches.h"
 #include "src/core/cuda_runtime.h"
+#include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "src/optim/step_access.h"
 #include "taut/core/cuda_graph.h"
@@ -46,9 +47,19 @@ void StepList::add(const Tensor& param, const Tensor& grad, size_t place) {
   places_.push_back(static_cast<int64_t>(place));
   states_.push_back(&StepAccess::state(*optimizer_, place));
   originals_.push_back(param);
-  params_.push_back(contiguous(param.detach()));
+  params_.push_back(in_order_of(param, param.detach()));
   const DType wanted = has_masters_ && !writes_low_ ? kFloat32 : dtype_;
-  grads_.push_back(contiguous(taut::to(grad.detach(), wanted)));
+  grads_.push_back(in_order_of(param, taut::to(grad.detach(), wanted)));
+}
+
+MemoryFormat StepList::order_of(const Tensor& param) const {
+  // The blocks of a state are cut from the elements in their logical order.
+  if (format_ == kernels::StateFormat::blocks8) return MemoryFormat::contiguous;
+  return ops::memory_format_of(param);
+}
+
+Tensor StepList::in_order_of(const Tensor& param, const Tensor& tensor) const {
+  return contiguous(tensor, order_of(param));
 }
 
 void StepList::gather() {
@@ -89,23 +100,29 @@ void* const* StepList::slot(const char* name, double start) {
   const DType dtype = step_dtype();
   return state_tensors(
       name,
-      [&](const Tensor& param) { return full(param.shape(), start, param.options().dtype(dtype)); },
+      [&](const Tensor& param) {
+        return in_order_of(param, full(param.shape(), start, param.options().dtype(dtype)));
+      },
       [&](const Tensor& state, const Tensor& param) {
-        return contiguous(taut::to(state, param.options().dtype(dtype)));
+        return in_order_of(param, taut::to(state, param.options().dtype(dtype)));
       });
 }
 
 void* const* StepList::small_slot(const char* name, bool is_signed) {
   return state_tensors(
-      name, [&](const Tensor& param) { return zero_state(param, format_, step_dtype()); },
+      name,
+      [&](const Tensor& param) {
+        return in_order_of(param, zero_state(param, format_, step_dtype()));
+      },
       [&](const Tensor& state, const Tensor& param) {
-        return in_format(state, param, format_, step_dtype(), is_signed);
+        return in_order_of(param, in_format(state, param, format_, step_dtype(), is_signed));
       });
 }
 
 void* const* StepList::masters() {
-  const auto made = [](const Tensor& state, const Tensor& param) {
-    return contiguous(taut::to(state.detach(), TensorOptions(kFloat32).device(param.device())));
+  const auto made = [this](const Tensor& state, const Tensor& param) {
+    const TensorOptions wanted = TensorOptions(kFloat32).device(param.device());
+    return in_order_of(param, taut::to(state.detach(), wanted));
   };
   return state_tensors(
       "master_param", [&](const Tensor& param) { return made(param, param); }, made);
@@ -197,8 +214,8 @@ void StepList::begin_replay(Optimizer& optimizer, const StepRule& rule) {
   steps_.clear();
   for (size_t i = 0; i < originals_.size(); ++i) {
     const Tensor& param = originals_[i];
-    TAUT_CHECK(!param.is_contiguous() || param.data_ptr() == param_pointers_[i], CudaError,
-               "graph: a parameter of shape ", param.shape(),
+    TAUT_CHECK(!param.is_contiguous(order_of(param)) || param.data_ptr() == param_pointers_[i],
+               CudaError, "graph: a parameter of shape ", param.shape(),
                " has been moved since its step was captured; capture the step anew");
     states_[i] = &StepAccess::state(optimizer, static_cast<size_t>(places_[i]));
     if (rule.key_of == nullptr) continue;

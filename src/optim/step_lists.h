@@ -66,6 +66,9 @@ class StepList {
  private:
   enum class Stage { eager, captured, replayed };
   void gather();
+  /// The order in memory that a parameter is stepped in, its gradient and its states with it.
+  MemoryFormat order_of(const Tensor& param) const;
+  Tensor in_order_of(const Tensor& param, const Tensor& tensor) const;
   /// The float32 values of the parameters, made of them where they are not there.
   void* const* masters();
   /// The dtype that the kernel steps in.

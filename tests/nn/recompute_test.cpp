@@ -122,6 +122,20 @@ TEST_F(Recompute, ThroughViews) {
       kBytes);
 }
 
+// What a product saves is a cast of the norm, in half the bytes.
+TEST_F(Recompute, UnderAutocast) {
+  compare(
+      [](const Tensors& in, bool recompute) {
+        const AutocastMode autocast(DeviceType::cpu, kBFloat16);
+        const auto [normal, sum] =
+            F::add_layer_norm(in[0], in[1], {kWidth}, in[2], in[3], 1e-5, recompute);
+        const Tensor hidden = F::linear(normal.view({8, -1, kWidth}), in[5]);
+        return (F::linear(F::gelu(hidden, "tanh", recompute), in[6]).sum() + sum.sum())
+            .to(kFloat32);
+      },
+      kBytes / 2 + 4 * kBytes / 2);
+}
+
 TEST_F(Recompute, OfLayers) {
   nn::LayerNorm norm({kWidth}), again({kWidth}, 1e-5, true, true, {}, true);
   nn::GELU gelu, gelu_again("none", true);

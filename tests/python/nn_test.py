@@ -191,6 +191,32 @@ def test_channels_last_is_for_images():
         net.to(memory_format=3)
 
 
+@pytest.mark.parametrize("name, options", [("SGD", {"momentum": 0.9}), ("AdamW", {}), ("AdamW", {"state_dtype": "int8"})])
+def test_optimizers_step_channels_last(name, options):
+    def trained(memory_format):
+        taut.manual_seed(3)
+        net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3)).to(memory_format=memory_format)
+        optimizer, x = getattr(taut.optim, name)(net.parameters(), lr=0.01, **options), taut.randn(2, 3, 8, 8)
+        for _ in range(3):
+            optimizer.zero_grad()
+            net(x).pow(2).mean().backward()
+            optimizer.step()
+        return net, optimizer
+
+    (plain, plain_optimizer), (last, last_optimizer) = trained(taut.contiguous_format), trained(taut.channels_last)
+    assert last[0].weight.stride() == (27, 1, 9, 3)
+    for a, b in zip(plain.parameters(), last.parameters()):
+        assert taut.allclose(a, b, rtol=1e-4, atol=1e-5)
+    # What is remembered of a weight is remembered of the same elements.
+    last_optimizer.load_state_dict(plain_optimizer.state_dict())
+    for net, optimizer in ((plain, plain_optimizer), (last, last_optimizer)):
+        for parameter in net.parameters():
+            parameter.grad = taut.ones(parameter.shape)
+        optimizer.step()
+    for a, b in zip(plain.parameters(), last.parameters()):
+        assert taut.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_batch_norm_and_relu_in_one_layer():
     fused, norm = nn.BatchNormReLU2d(4), nn.BatchNorm2d(4)
     norm.load_state_dict(fused.state_dict())

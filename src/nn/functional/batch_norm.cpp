@@ -95,7 +95,7 @@ void batch_norm_backward(BackwardContext& context) {
   const Tensor input = context.saved(kInput);
   const Tensor weight = context.saved(kWeight);
   const Tensor running_mean = context.saved(kRunningMean);
-  const MemoryFormat format = image_format(input);
+  const MemoryFormat format = ops::memory_format_of(input);
   const ChannelSizes sizes(input, format);
   const Tensor grad = contiguous(context.grad(), format);
   const DType parameters = weight.defined()         ? weight.dtype()
@@ -224,7 +224,7 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
                   const Tensor& weight, const Tensor& bias, bool training, double momentum,
                   double eps) {
   check_batch_norm("batch_norm", input, running_mean, running_var, training);
-  const MemoryFormat format = image_format(input);
+  const MemoryFormat format = ops::memory_format_of(input);
   const Tensor none;
   return run_batch_norm(contiguous(input, format), format,
                         {.op = "batch_norm",
@@ -250,7 +250,7 @@ Tensor batch_norm_relu(const Tensor& input, const Tensor& running_mean, const Te
                residual.dtype(), "; expected the input's dtype, ", input.dtype());
     ops::check_same_device(op, input, residual);
   }
-  const MemoryFormat format = image_format(input);
+  const MemoryFormat format = ops::memory_format_of(input);
   const Tensor source = contiguous(input, format);
   const bool is_fused =
       ops::kernels_of(source).norm.has_batch_norm_relu && ChannelSizes(source, format).spatial == 1;

@@ -37,8 +37,8 @@ Dims all_but_channels(const Tensor& tensor) {
 // GPUs convolve tensors with channels last where they lie.
 MemoryFormat common_format(const Tensor& a, const Tensor& b) {
   if (!a.is_cuda() || a.dim() < 4) return MemoryFormat::contiguous;
-  const MemoryFormat format = image_format(a);
-  return format == MemoryFormat::contiguous ? image_format(b) : format;
+  const MemoryFormat format = ops::memory_format_of(a);
+  return format == MemoryFormat::contiguous ? ops::memory_format_of(b) : format;
 }
 
 void convolution_backward(BackwardContext& context) {

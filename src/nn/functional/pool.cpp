@@ -42,7 +42,7 @@ int64_t planes_of(const Tensor& input, int spatial) {
 // GPUs pool images with channels last where they lie.
 MemoryFormat pool_format(const Tensor& input, int spatial) {
   const bool may_be_last = input.is_cuda() && input.dim() == spatial + 2;
-  return may_be_last ? image_format(input) : MemoryFormat::contiguous;
+  return may_be_last ? ops::memory_format_of(input) : MemoryFormat::contiguous;
 }
 
 // How many planes lie side by side.

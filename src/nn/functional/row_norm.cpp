@@ -82,11 +82,16 @@ RowGradients fused_gradients(BackwardContext& context, const Tensor& grad_output
   const RowSizes sizes = row_sizes(input, at.normalized_dims);
   const DType parameters = weight.defined() ? weight.dtype() : input.dtype();
   const Dims shape = normalized_shape_of(input, at.normalized_dims);
-  const TensorOptions options = TensorOptions(parameters).device(input.device());
+  // The kernel writes all of them where there are rows.
+  const auto made = [&](bool wanted) {
+    if (!wanted) return Tensor();
+    if (input.numel() > 0) return ops::allocate(shape, parameters, input.device());
+    return zeros(shape, TensorOptions(parameters).device(input.device()));
+  };
   RowGradients result;
   if (wants_input) result.input = empty_like(input);
-  if (wants_weight) result.weight = zeros(shape, options);
-  if (wants_bias) result.bias = zeros(shape, options);
+  result.weight = made(wants_weight);
+  result.bias = made(wants_bias);
   if (input.numel() == 0) return result;
   kernels::LayerNormBackwardArgs args;
   args.grad_output = grad.data_ptr();
