@@ -184,6 +184,19 @@ void compile_programs(Plan& plan, const std::string& architecture) {
   }
 }
 
+// What a plan that is to be compiled is compiled for; where nothing can be, the plan is refused.
+// Opens NVRTC, so that it outlives the thread that compiles.
+std::string architecture_of(Plan& plan) {
+  if (plan.stage.load(std::memory_order_acquire) != Plan::Stage::compiling) return {};
+  try {
+    cuda::enter(plan.device);
+    return kernels::jit::current_architecture();
+  } catch (const Error& error) {
+    refuse(plan, error.what());
+    return {};
+  }
+}
+
 // Whether the plan's kernels can be launched; loads them when they were just compiled. The driver
 // is not asked for anything while a graph is being captured.
 bool is_ready(Plan& plan) {
@@ -451,18 +464,14 @@ Tensors FusedFunction::State::first_call(const Call& call, const std::shared_ptr
 }
 
 void FusedFunction::State::compile_later(const std::shared_ptr<Plan>& plan) {
+  const std::string architecture = architecture_of(*plan);
   if (plan->stage.load(std::memory_order_acquire) != Plan::Stage::compiling) return report(*plan);
-  cuda::enter(plan->device);
-  fusion::run_in_background([plan, architecture = kernels::jit::current_architecture()] {
-    compile_programs(*plan, architecture);
-  });
+  fusion::run_in_background([plan, architecture] { compile_programs(*plan, architecture); });
 }
 
 bool FusedFunction::State::compile_now(Plan& plan) {
-  if (plan.stage.load(std::memory_order_acquire) == Plan::Stage::compiling) {
-    cuda::enter(plan.device);
-    compile_programs(plan, kernels::jit::current_architecture());
-  }
+  const std::string architecture = architecture_of(plan);
+  if (!architecture.empty()) compile_programs(plan, architecture);
   if (is_ready(plan)) return true;
   report(plan);
   return false;
