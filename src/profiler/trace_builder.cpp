@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "taut/base/check.h"
@@ -69,13 +70,13 @@ class LaunchFilter {
  public:
   LaunchFilter(const std::vector<LaunchEvent>& launches, int64_t origin) {
     for (const LaunchEvent& launch : launches) {
-      if (launch.start < origin) early_.emplace(launch.correlation, true);
+      if (launch.start < origin) early_.insert(launch.correlation);
     }
   }
   bool is_early(uint32_t correlation) const { return early_.contains(correlation); }
 
  private:
-  std::unordered_map<uint32_t, bool> early_;
+  std::unordered_set<uint32_t> early_;
 };
 
 void attach_gpus(Trace& trace, const Recording& recording, CuptiRecording gpus) {
