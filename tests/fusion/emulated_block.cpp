@@ -134,6 +134,14 @@ std::string joined_source(const std::vector<KernelCode>& kernels) {
   return text;
 }
 
+const char* EmulatedKernels::compiler() {
+#if defined(TAUT_TEST_COMPILER)
+  return TAUT_TEST_COMPILER;
+#else
+  return nullptr;
+#endif
+}
+
 EmulatedKernels::EmulatedKernels(const std::vector<KernelCode>& kernels) {
   std::string name = fs::temp_directory_path() / "taut-fusion-XXXXXX";
   folder_ = mkdtemp(name.data());
@@ -155,9 +163,8 @@ EmulatedKernels::EmulatedKernels(const std::vector<KernelCode>& kernels) {
           "true;\n}\n");
     }
   }
-  const std::string command =
-      concat("g++ -std=c++20 -O0 -w -shared -fPIC -ffp-contract=off -o ", folder_, "/kernels.so ",
-             folder_, "/kernels.cpp 2> ", folder_, "/log");
+  const std::string command = concat(compiler(), " -std=c++20 -O0 -w -shared -fPIC -o ", folder_,
+                                     "/kernels.so ", folder_, "/kernels.cpp 2> ", folder_, "/log");
   if (std::system(command.c_str()) != 0) {
     std::stringstream log;
     log << std::ifstream(folder_ + "/log").rdbuf();

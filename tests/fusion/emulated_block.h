@@ -9,9 +9,11 @@
 
 namespace taut::fusion {
 
-/// The kernels as one library, compiled by g++. @throws Error with the compiler's words.
+/// The kernels as one library. @throws ValueError with the compiler's words.
 class EmulatedKernels {
  public:
+  /// What compiles them; null in a build where they cannot run.
+  static const char* compiler();
   explicit EmulatedKernels(const std::vector<KernelCode>& kernels);
   EmulatedKernels(const EmulatedKernels&) = delete;
   EmulatedKernels& operator=(const EmulatedKernels&) = delete;
