@@ -12,6 +12,7 @@ import time
 
 import taut
 import torch
+from taut import profiler
 
 FLOPS_PER_IMAGE = 3 * 2 * 4.09e9  # multiplications and additions of ResNet-50, forward and backward
 
@@ -150,16 +151,16 @@ def infer(library, dtype, options, precision="highest"):
 
 
 def profile(options):
-    """The kernels of a step of Taut, by time, as PyTorch's profiler sees them."""
+    """Where the time of a step of Taut goes."""
     step = make_step(taut, options.batch)
     for _ in range(10):
         step()
-    torch.zeros(1, device="cuda")
     taut.cuda.synchronize()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as found:
+    with profiler.profile() as prof:
         step()
         taut.cuda.synchronize()
-    print(found.key_averages().table(sort_by="cuda_time_total", row_limit=45, max_name_column_width=110))
+    print(prof.key_averages().table(sort_by="self_cuda_time_total", row_limit=30))
+    print(prof.key_averages(group_by="kernel").table(sort_by="cuda_time_total", row_limit=40, max_name_column_width=100))
 
 
 def main():
@@ -168,7 +169,7 @@ def main():
     parser.add_argument("--batch", type=int, default=256, help="images in a batch (256)")
     parser.add_argument("--turns", type=int, default=4, help="how often to time (4)")
     parser.add_argument("--compile", action="store_true", help="PyTorch by torch.compile too")
-    parser.add_argument("--profile", action="store_true", help="tell Taut's kernels and leave PyTorch out")
+    parser.add_argument("--profile", action="store_true", help="tell where Taut's time goes and leave PyTorch out")
     options = parser.parse_args()
     print(f"{taut.cuda.get_device_name()}, PyTorch {torch.__version__}")
     if options.profile:
