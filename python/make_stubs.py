@@ -131,6 +131,7 @@ EXPORTS = {
     ".": "amp autograd config cuda io linalg nn ops optim profiler random special utils",
     "._autocast": "autocast get_autocast_dtype is_autocast_enabled",
     "._custom_op": "CustomOp load_library",
+    "._fuse": "FusedFunction fuse",
     "._modes": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
     "._serialization": "load save",
     "._settings": "finfo get_printoptions iinfo set_printoptions",
@@ -373,7 +374,7 @@ def stub_of_classes(module):
 
 
 PYTHON_MODULES = [
-    "_autocast", "_custom_op", "_graphed", "_modes", "_settings", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
+    "_autocast", "_custom_op", "_fuse", "_graphed", "_modes", "_settings", "_structure", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
     "cuda", "io", "ops", "nn.parameter", "nn.utils", "special", "random", "utils.__init__", "utils.checkpoint", "utils.data.__init__",
     "utils.data.collate", "utils.data.dataloader", "utils.data.dataset", "utils.data.sampler", "_serialization", "profiler",
 ]

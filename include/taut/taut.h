@@ -38,6 +38,7 @@
 #include "taut/extension/custom_op.h"
 #include "taut/extension/kernel.h"
 #include "taut/extension/plugin.h"
+#include "taut/fusion/fuse.h"
 #include "taut/io/safetensors.h"
 #include "taut/io/tables.h"
 #include "taut/nn/functional/activation.h"

@@ -16,5 +16,6 @@ void bind_amp(pybind11::module_& module);
 void bind_profiler(pybind11::module_& module);
 /// After bind_cuda, whose module it completes.
 void bind_extension(pybind11::module_& module);
+void bind_fusion(pybind11::module_& module);
 
 }  // namespace taut::python

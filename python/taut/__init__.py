@@ -14,6 +14,7 @@ from . import _C
 from ._C import *  # noqa: F403
 from . import _tensor  # noqa: F401  completes the class Tensor
 from ._custom_op import CustomOp, load_library
+from ._fuse import FusedFunction, fuse
 from ._autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from ._modes import enable_grad, inference_mode, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._serialization import load, save

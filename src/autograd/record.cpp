@@ -3,6 +3,7 @@
 #include <atomic>
 #include <utility>
 
+#include "src/autograd/derivatives_as_ops.h"
 #include "src/autograd/hot_mode.h"
 #include "src/autograd/meta.h"
 #include "src/autograd/view_history.h"
@@ -24,6 +25,7 @@ constinit TAUT_HOT_THREAD_LOCAL OpObserver* current_observer = nullptr;
 constinit TAUT_HOT_THREAD_LOCAL bool is_notifying = false;
 constinit TAUT_HOT_THREAD_LOCAL bool is_thread_traced = false;
 constinit std::atomic<const OpTracer*> op_tracer{nullptr};
+constinit thread_local bool derivatives_as_ops = false;
 CallSiteFn call_site_provider = nullptr;
 
 void update_observed() {
@@ -108,6 +110,10 @@ void trace_backward(const BackwardRecord& record) {
   const OpTracer* tracer = op_tracer.load(std::memory_order_acquire);
   if (tracer != nullptr) tracer->on_backward(record);
 }
+
+DerivativesAsOps::DerivativesAsOps() : previous_(derivatives_as_ops) { derivatives_as_ops = true; }
+DerivativesAsOps::~DerivativesAsOps() { derivatives_as_ops = previous_; }
+bool DerivativesAsOps::is_on() { return derivatives_as_ops; }
 
 void set_call_site_provider(CallSiteFn provider) { call_site_provider = provider; }
 

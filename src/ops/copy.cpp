@@ -170,7 +170,7 @@ const Tensor& fill_(const Tensor& self, const Scalar& value) {
                                      .strides = self.strides(),
                                      .value = value});
   }
-  return autograd::record_in_place("fill_", {self}, self, {}, fill_backward);
+  return autograd::record_in_place("fill_", {self}, self, {}, fill_backward, value);
 }
 
 const Tensor& zero_(const Tensor& self) { return fill_(self, 0); }

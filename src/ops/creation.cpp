@@ -82,7 +82,10 @@ Tensor filled(const Dims& size, const Scalar& value, DType dtype, const TensorOp
                                        .strides = Dims{1},
                                        .value = value});
   }
-  autograd::record_constant("full", {}, result);
+  if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) {
+    const autograd::TensorRef outputs[] = {result};
+    autograd::detail::record("full", {}, outputs, {}, nullptr, &value, sizeof(value));
+  }
   return finish(result, options);
 }
 

@@ -6,6 +6,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
+#include "src/ops/reduce_attributes.h"
 #include "taut/autograd/record.h"
 #include "taut/base/trace.h"
 #include "taut/ops/ops.h"
@@ -17,6 +18,8 @@ using autograd::BackwardContext;
 using autograd::record;
 using autograd::record_constant;
 using kernels::ReduceArgs;
+using ops::MomentAttributes;
+using ops::ReduceAttributes;
 
 // The dims that go away and the shapes before and after.
 struct Reduction {
@@ -74,14 +77,6 @@ Tensor run(ReduceKernel kernel, const Tensor& input, const Reduction& reduction,
   if (output.numel() > 0) kernel(args);
   return shaped(output, reduction, keepdim);
 }
-
-// What backward needs to bring a gradient back to the input's shape.
-struct ReduceAttributes {
-  Dims shape;
-  Dims keepdim;
-  uint32_t mask;
-  double scale;
-};
 
 ReduceAttributes attributes_of(const Tensor& input, const Reduction& reduction, double scale = 1) {
   return {input.shape(), reduction.keepdim, reduction.mask, scale};
@@ -227,12 +222,6 @@ Tensor index_of_extremum(const char* op, void (*kernel)(const kernels::IndexRedu
 }
 
 // var: d/dx = 2 (x - mean) / (n - correction); std: that over 2 std.
-struct MomentAttributes {
-  ReduceAttributes reduce;
-  double correction;
-  bool is_std;
-};
-
 void moment_backward(BackwardContext& context) {
   const auto& at = context.attributes<MomentAttributes>();
   const Tensor input = context.saved(0);

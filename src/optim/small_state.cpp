@@ -113,7 +113,7 @@ Tensor in_format(const Tensor& state, const Tensor& param, StateFormat format, D
   }
   const Tensor values = has_blocks ? values_of(state, param, is_signed) : state;
   const DType dtype = format == StateFormat::bfloat16 ? kBFloat16 : plain;
-  return contiguous(taut::to(values, TensorOptions(dtype).device(param.device())));
+  return taut::to(values, TensorOptions(dtype).device(param.device()));
 }
 
 }  // namespace taut::optim

@@ -229,6 +229,29 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, SmallState,
                                             ::testing::Values(kBFloat16, kInt8)),
                          name_of);
 
+// A state lies where it lay at the first step: a step that moved it would cost copies.
+TEST(SmallStates, StayInTheirPlace) {
+  for (const std::optional<DType> dtype :
+       {std::optional<DType>(), std::optional(kBFloat16), std::optional(kInt8)}) {
+    for (MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
+      const Tensor param = contiguous(randn({32, 16, 3, 3}), format).requires_grad_();
+      const auto optimizer = make(Kind::amsgrad, {param}, dtype);
+      const auto places = [&] {
+        step_with(*optimizer, param, 1);
+        std::vector<const void*> found;
+        for (const auto& [name, value] : optimizer->state_of(param)) {
+          const auto* tensor = std::get_if<Tensor>(&value);
+          if (tensor != nullptr) found.push_back(tensor->data_ptr());
+        }
+        return found;
+      };
+      const std::vector<const void*> first = places();
+      EXPECT_EQ(first.size(), 3u);
+      EXPECT_EQ(places(), first);
+    }
+  }
+}
+
 // Rounded to the nearest, a mean of squares would never come down by a thousandth.
 TEST(SmallStates, DecayWithoutGradients) {
   for (DType dtype : {kBFloat16, kInt8}) {

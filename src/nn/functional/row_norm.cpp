@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "src/nn/functional/norm_arguments.h"
+#include "src/nn/functional/row_attributes.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "taut/autograd/recompute.h"
@@ -14,12 +15,6 @@ namespace taut::nn::functional {
 namespace {
 
 using autograd::BackwardContext;
-
-struct RowNormAttributes {
-  int normalized_dims;
-  double eps;
-  bool is_centered;  // layer norm, else RMS norm
-};
 
 // What a node saves. Of a sum the outputs are the norm and the sum, which is what was normalised.
 // The bias is there for an output that is made again.

@@ -1,5 +1,6 @@
 #include "taut/nn/functional/softmax.h"
 
+#include "src/nn/functional/row_attributes.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
@@ -12,6 +13,7 @@ namespace {
 
 using autograd::BackwardContext;
 using autograd::record;
+using nn::functional::SoftmaxAttributes;
 
 // The kernels see (outer, dim, inner).
 struct Split {
@@ -25,10 +27,6 @@ Split split_at(const Tensor& tensor, int at) {
   }
   return split;
 }
-
-struct SoftmaxAttributes {
-  int dim;
-};
 
 using Kernel = void (*)(const kernels::SoftmaxArgs&);
 using BackwardKernel = void (*)(const kernels::SoftmaxBackwardArgs&);
