@@ -269,6 +269,7 @@ const Tensor kUndefined;
 // The fused gradient, off the tape and shown to the observer as one op.
 Tensor observed_gradient(const FunctorInfo& info, const PointwiseAttributes& attributes, int input,
                          std::span<const Input> operands) {
+  const TraceScope scope(ScopeKind::op, kDerivativeName);
   const Tensor result = fused_gradient(info, attributes, input, operands);
   DerivativeAttributes shown{attributes.op, static_cast<uint8_t>(input + 1), 0, {}, {}};
   std::copy_n(attributes.parameters, kMaxPointwiseParameters, shown.parameters);

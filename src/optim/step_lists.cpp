@@ -185,12 +185,15 @@ bool StepList::is_called_off() const {
 
 void StepList::trace() const {
   if (!is_traced()) return;
+  const auto bytes_of = [](const Tensor& tensor) { return static_cast<double>(tensor.nbytes()); };
   double bytes = 0;
-  for (const Tensor& grad : grads_) bytes += static_cast<double>(grad.nbytes());
-  for (const Tensor& param : params_) bytes += 2 * static_cast<double>(param.nbytes());
-  const double state = static_cast<double>(item_size(has_masters_ ? kFloat32 : dtype_));
-  for (const int64_t size : sizes_) {
-    bytes += 2 * static_cast<double>(slots_.size()) * static_cast<double>(size) * state;
+  for (const Tensor& grad : grads_) bytes += bytes_of(grad);
+  // Beside a master a parameter is only written.
+  for (const Tensor& param : params_) bytes += (has_masters_ ? 1 : 2) * bytes_of(param);
+  for (const Values* state : states_) {
+    for (const auto& [name, value] : *state) {
+      if (const Tensor* tensor = std::get_if<Tensor>(&value)) bytes += 2 * bytes_of(*tensor);
+    }
   }
   trace_cost(0, bytes);
 }

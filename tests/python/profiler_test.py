@@ -302,3 +302,28 @@ def test_peaks():
     assert profiler.peak_flops("cpu", taut.float32) > 1e8
     assert profiler.peak_bandwidth("cpu") > 1e8
     assert profiler.peak_flops("cpu", taut.int64) == 0
+
+
+@pytest.mark.skipif(not taut.cuda.is_available(), reason="no GPU")
+def test_kernels_on_a_gpu(tmp_path):
+    net = Net().to("cuda")
+    x = taut.ones(64, 8, device="cuda")
+    net(x).sum().backward()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with profile(profile_memory=True) as prof:
+            net(x).sum().backward()
+    if not prof.kernels():
+        assert any("kernels are not in the profile" in str(warning.message) for warning in caught)
+        pytest.skip("CUPTI is not to be had here")
+    averages = prof.key_averages()
+    assert row(averages, "linear").cuda_time_total > 0
+    assert row(averages, "linear_backward").cuda_time_total > 0
+    assert row(prof.key_averages(group_by="module"), "Net").cuda_time_total > row(averages, "linear").cuda_time_total
+    assert sum(each.count for each in prof.key_averages(group_by="kernel")) == len(prof.kernels())
+    assert sum(len(event.kernels) for event in prof.events()) == len(prof.kernels())
+    assert "Self CUDA" in averages.table(sort_by="self_cuda_time_total")
+    prof.export_chrome_trace(tmp_path / "trace.json")
+    kinds = {event.get("cat") for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]}
+    assert {"kernel", "ac2g"} <= kinds
+    assert prof.memory_peak("cuda")["bytes"] > 0
