@@ -77,8 +77,9 @@ elseif(NOT TAUT_WITH_CUDA STREQUAL "OFF")
 endif()
 taut_settle(CUDA taut_cuda_found "${taut_cuda_missing}")
 
-# cuDNN and NCCL are opened at first use, so only their headers are needed here.
+# cuDNN, NCCL and CUPTI are opened at first use, so only their headers are needed here.
 set(taut_cudnn_found FALSE)
+set(taut_cupti_found FALSE)
 set(taut_nccl_found FALSE)
 if(TAUT_HAS_CUDA)
   find_path(TAUT_CUDNN_INCLUDE_DIR NAMES cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
@@ -87,6 +88,13 @@ if(TAUT_HAS_CUDA)
   find_path(TAUT_CUDNN_FRONTEND_INCLUDE_DIR NAMES cudnn_frontend.h
     HINTS ${CUDAToolkit_INCLUDE_DIRS} /opt/cudnn-frontend ${taut_venv_packages} PATH_SUFFIXES include)
   find_path(TAUT_NCCL_INCLUDE_DIR NAMES nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
+  # Beside the toolkit's other headers, or in a folder of its own in older ones.
+  find_path(TAUT_CUPTI_INCLUDE_DIR NAMES cupti.h
+    HINTS ${CUDAToolkit_INCLUDE_DIRS} "${CUDAToolkit_LIBRARY_ROOT}/extras/CUPTI" PATH_SUFFIXES include)
+  mark_as_advanced(TAUT_CUPTI_INCLUDE_DIR)
+  if(TAUT_CUPTI_INCLUDE_DIR)
+    set(taut_cupti_found TRUE)
+  endif()
   mark_as_advanced(TAUT_CUDNN_INCLUDE_DIR TAUT_CUDNN_FRONTEND_INCLUDE_DIR TAUT_NCCL_INCLUDE_DIR)
   if(TAUT_CUDNN_INCLUDE_DIR AND TAUT_CUDNN_FRONTEND_INCLUDE_DIR)
     set(taut_cudnn_found TRUE)
@@ -97,6 +105,7 @@ if(TAUT_HAS_CUDA)
 endif()
 taut_settle(CUDNN taut_cudnn_found
   "It needs CUDA, cudnn.h and cudnn-frontend: pass -DTAUT_CUDNN_INCLUDE_DIR and -DTAUT_CUDNN_FRONTEND_INCLUDE_DIR.")
+taut_settle(CUPTI taut_cupti_found "It needs CUDA and cupti.h: pass -DTAUT_CUPTI_INCLUDE_DIR.")
 taut_settle(NCCL taut_nccl_found "It needs CUDA and nccl.h: pass -DTAUT_NCCL_INCLUDE_DIR.")
 
 # ---- oneDNN -------------------------------------------------------------------------------------

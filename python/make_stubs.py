@@ -128,9 +128,10 @@ TENSOR_HEAD = '''class Tensor:
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
 '''
 EXPORTS = {
-    ".": "amp autograd config cuda io linalg nn ops optim random special utils",
+    ".": "amp autograd config cuda io linalg nn ops optim profiler random special utils",
     "._autocast": "autocast get_autocast_dtype is_autocast_enabled",
     "._custom_op": "CustomOp load_library",
+    "._fuse": "FusedFunction fuse",
     "._modes": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
     "._serialization": "load save",
     "._settings": "finfo get_printoptions iinfo set_printoptions",
@@ -292,7 +293,7 @@ def plain_class(name, item):
 # Modules whose names are known only when a program runs.
 OPEN_MODULES = {"taut.ops"}
 # Modules of Python whose classes are made in C++, and where.
-C_HALVES = {"taut.amp": "taut._C._amp", "taut.cuda": "taut._C._cuda"}
+C_HALVES = {"taut.amp": "taut._C._amp", "taut.cuda": "taut._C._cuda", "taut.profiler": "taut._C._profiler"}
 
 
 def stub_of_python(module_name):
@@ -373,9 +374,9 @@ def stub_of_classes(module):
 
 
 PYTHON_MODULES = [
-    "_autocast", "_custom_op", "_graphed", "_modes", "_settings", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
+    "_autocast", "_custom_op", "_fuse", "_graphed", "_modes", "_settings", "_structure", "amp", "autograd.__init__", "autograd.function", "autograd.functional", "autograd.graph", "config",
     "cuda", "io", "ops", "nn.parameter", "nn.utils", "special", "random", "utils.__init__", "utils.checkpoint", "utils.data.__init__",
-    "utils.data.collate", "utils.data.dataloader", "utils.data.dataset", "utils.data.sampler", "_serialization",
+    "utils.data.collate", "utils.data.dataloader", "utils.data.dataset", "utils.data.sampler", "_serialization", "profiler",
 ]
 
 

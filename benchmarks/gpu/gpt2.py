@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Training steps of GPT-2 124M in Taut and in PyTorch: tokens a second and the most memory held.
 
-    PYTHONPATH=build/gpu/python python3 benchmarks/gpu/gpt2.py [amp] [bf16] [--batch 16] [--compile] [--profile] [--data tokens.bin]
+    PYTHONPATH=build/gpu/python python3 benchmarks/gpu/gpt2.py [amp] [bf16] [--batch 16] [--compile] [--profile trace.json] [--data tokens.bin]
 
 The same eager code for both: AdamW, gradients clipped, tokens at random. "amp": float32 weights, bfloat16 by autocast.
 "bf16": weights in bfloat16, kept in float32 by Taut's optimizer (master_weights), by PyTorch's not at all.
+
+--profile writes a trace of one step of Taut for ui.perfetto.dev, tells where its time goes, and leaves PyTorch out.
 """
 
 import argparse
@@ -12,11 +14,23 @@ import time
 
 import numpy as np
 import taut
-import torch
+from taut import profiler
 
 VOCABULARY = 50304  # 50257 filled up to a multiple of 64
 CONTEXT, LAYERS, WIDTH, HEADS = 1024, 12, 768, 12
 FLOPS_PER_TOKEN = 6 * 124.4e6 + 6 * LAYERS * WIDTH * CONTEXT  # causal attention counts half
+
+
+# What the GPU works on, by the innermost of the scopes around a kernel that is named here.
+GROUPS = {
+    "products": {"matmul", "matmul_backward", "linear", "linear_backward", "fused_gemm", "mlp", "mlp_backward"},
+    "attention": {"scaled_dot_product_attention", "scaled_dot_product_attention_backward"},
+    "norms": {"layer_norm", "layer_norm_backward", "add_layer_norm", "add_layer_norm_backward"},
+    "loss": {"cross_entropy", "cross_entropy_backward"},
+    "embedding": {"embedding", "embedding_backward"},
+    "optimizer": {"AdamW.step"},
+    "clipping": {"sum_squares_of_list", "scale_list"},
+}
 
 
 def make_model(library):
@@ -106,11 +120,11 @@ def make_step(library, mode, batch, compiled, data=None, weights=None):
     model = make_model(library)
     if weights is not None:
         model.load_state_dict({name: library.tensor(values) for name, values in weights.items()})
-    options = {"fused": True} if library is torch else {}
+    options = {} if library is taut else {"fused": True}
     if mode == "bf16":
         model = model.to(library.bfloat16)
-        options |= {} if library is torch else {"master_weights": True}
-    run = torch.compile(model) if compiled else model
+        options |= {"master_weights": True} if library is taut else {}
+    run = library.compile(model) if compiled else model
     optimizer = library.optim.AdamW(model.parameters(), lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1, **options)
     tokens = Tokens(library, batch, data)
 
@@ -157,7 +171,7 @@ def measure(library, mode, options, compiled=False):
     )
 
 
-def compare_losses(options):
+def compare_losses(torch, options):
     """The losses of both libraries from the same weights on the same pieces of the data, and how far they are from PyTorch's
     with autocast. How far PyTorch gets from itself when its first weights are rounded to bfloat16 is the noise to judge by."""
     weights = {name: values.cpu() for name, values in make_model(torch).state_dict().items()}
@@ -178,17 +192,83 @@ def compare_losses(options):
         )
 
 
+def group_of(event):
+    """Which of GROUPS the kernels of an event belong to."""
+    while event is not None:
+        for group, names in GROUPS.items():
+            if event.name in names:
+                return group
+        event = event.cpu_parent
+    return "other"
+
+
+def floor_of(event):
+    """Milliseconds that the GPU needs at least for an event: for its FLOPs or for its bytes, which is more, at its peaks."""
+    flops, bandwidth = profiler.peak_flops("cuda", event.dtype), profiler.peak_bandwidth("cuda")
+    return 1e3 * max(event.flops / flops if flops else 0.0, event.bytes / bandwidth if bandwidth else 0.0)
+
+
+def busy_time(kernels):
+    """Milliseconds in which at least one kernel ran; they may overlap."""
+    total, end = 0.0, float("-inf")
+    for kernel in kernels:
+        interval = kernel.time_range
+        total += max(0.0, interval.end - max(end, interval.start))
+        end = max(end, interval.end)
+    return total / 1e3
+
+
+def tell_groups(prof):
+    """A line for each group: time, work, and how near that is to the floor."""
+    sums = {}
+    for event in prof.events():
+        row = sums.setdefault(group_of(event), [0, 0.0, 0.0, 0.0, 0.0])
+        row[0] += len(event.kernels)
+        row[1] += sum(kernel.duration for kernel in event.kernels) / 1e3
+        if event.device.type == "cuda":
+            row[2] += event.flops
+            row[3] += event.bytes
+            row[4] += floor_of(event)
+    total = sum(row[1] for row in sums.values())
+    print(f"{'group':<12}{'kernels':>8}{'ms':>9}{'share':>8}{'TFLOP/s':>9}{'GB/s':>8}{'floor ms':>10}{'of floor':>9}")
+    for group, (count, spent, flops, moved, floor) in sorted(sums.items(), key=lambda item: -item[1][1]):
+        if spent > 0:
+            print(
+                f"{group:<12}{count:>8}{spent:>9.3f}{spent / total:>8.1%}{flops / spent / 1e9:>9.0f}{moved / spent / 1e6:>8.0f}"
+                f"{floor:>10.3f}{floor / spent:>9.1%}"
+            )
+    kernels = prof.kernels()
+    span = (max(kernel.time_range.end for kernel in kernels) - kernels[0].time_range.start) / 1e3
+    floor = sum(row[4] for row in sums.values())
+    print(
+        f"{len(kernels)} kernels and copies take {total:.3f} ms; the GPU was busy for {busy_time(kernels):.3f} of {span:.3f} ms; "
+        f"the floor is {floor:.3f} ms, {floor / span:.1%} of that"
+    )
+
+
 def profile(options):
-    """The kernels of a step of Taut, by time, as PyTorch's profiler sees them."""
+    """One step of Taut: a file for the eye, and its time by groups, ops, modules and kernels."""
     step = make_step(taut, options.modes[0], options.batch, False)
     for _ in range(30):
         step()
-    torch.zeros(1, device="cuda")
     taut.cuda.synchronize()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as found:
+    start = time.perf_counter()
+    for _ in range(10):
         step()
-        taut.cuda.synchronize()
-    print(found.key_averages().table(sort_by="cuda_time_total", row_limit=45, max_name_column_width=110))
+    taut.cuda.synchronize()
+    print(f"{options.modes[0]}: {1e2 * (time.perf_counter() - start):.3f} ms a step without the profiler")
+    with profiler.profile(schedule=profiler.schedule(wait=0, warmup=2, active=1, repeat=1)) as prof:
+        for _ in range(3):
+            step()
+            taut.cuda.synchronize()
+            prof.step()
+    prof.export_chrome_trace(options.profile)
+    if not prof.kernels():
+        raise SystemExit("the profile holds no kernels; see the warning above")
+    tell_groups(prof)
+    print(prof.key_averages().table(sort_by="self_cuda_time_total", row_limit=30))
+    print(prof.key_averages(group_by="module").table(sort_by="cuda_time_total", row_limit=30))
+    print(prof.key_averages(group_by="kernel").table(sort_by="cuda_time_total", row_limit=30, max_name_column_width=100))
 
 
 def main():
@@ -199,14 +279,17 @@ def main():
     parser.add_argument("--compile", action="store_true", help="PyTorch by torch.compile too")
     parser.add_argument("--data", help="a file of 16-bit tokens: tell the losses of both libraries on it, not the speed")
     parser.add_argument("--steps", type=int, default=200, help="steps on the data (200)")
-    parser.add_argument("--profile", action="store_true", help="tell Taut's kernels and leave PyTorch out")
+    parser.add_argument("--profile", metavar="FILE", help="write a trace of a step of Taut, tell its time, leave PyTorch out")
     options = parser.parse_args()
-    print(f"{taut.cuda.get_device_name()}, PyTorch {torch.__version__}, batch {options.batch} x {CONTEXT}")
+    print(f"{taut.cuda.get_device_name()}, batch {options.batch} x {CONTEXT}")
     if options.profile:
         profile(options)
         return
+    import torch
+
+    print(f"PyTorch {torch.__version__}")
     if options.data:
-        compare_losses(options)
+        compare_losses(torch, options)
         return
     for mode in options.modes:
         measure(taut, mode, options)

@@ -13,7 +13,9 @@ void bind_data(pybind11::module_& module);
 void bind_io(pybind11::module_& module);
 void bind_cuda(pybind11::module_& module);
 void bind_amp(pybind11::module_& module);
+void bind_profiler(pybind11::module_& module);
 /// After bind_cuda, whose module it completes.
 void bind_extension(pybind11::module_& module);
+void bind_fusion(pybind11::module_& module);
 
 }  // namespace taut::python

@@ -222,7 +222,9 @@ PYBIND11_MODULE(taut_bindings, module) {
   bind_io(module);
   bind_cuda(module);
   bind_amp(module);
+  bind_profiler(module);
   bind_extension(module);
+  bind_fusion(module);
   bind_settings(module);
   taut::set_interrupt_check(run_signal_handlers);
 }

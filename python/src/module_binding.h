@@ -16,6 +16,9 @@
 
 namespace taut::python {
 
+/// The module behind an object. Where there is none yet, pybind11 would give raw memory.
+/// @throws type_error for what is no module, attribute_error for one whose __init__ has not run.
+nn::Module& made(const pybind11::object& self);
 /// The tensors that a Python forward returned.
 Tensors module_outputs(const pybind11::object& result);
 

@@ -85,7 +85,8 @@ bool is_made(const py::object& self) {
       .holder_constructed();
 }
 
-/// The module behind an object. Where there is none yet, pybind11 would give raw memory.
+}  // namespace
+
 nn::Module& made(const py::object& self) {
   if (PyObject_TypeCheck(self.ptr(), module_type) == 0) {
     throw py::type_error(concat("expected a Module; got a ", Py_TYPE(self.ptr())->tp_name));
@@ -96,6 +97,8 @@ nn::Module& made(const py::object& self) {
   }
   return self.cast<nn::Module&>();
 }
+
+namespace {
 
 void bind_module_class(py::module_& module) {
   using nn::Module;

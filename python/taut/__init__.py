@@ -14,6 +14,7 @@ from . import _C
 from ._C import *  # noqa: F403
 from . import _tensor  # noqa: F401  completes the class Tensor
 from ._custom_op import CustomOp, load_library
+from ._fuse import FusedFunction, fuse
 from ._autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from ._modes import enable_grad, inference_mode, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._serialization import load, save
@@ -38,7 +39,7 @@ def typename(obj):
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
-_LAZY = ("amp", "autograd", "config", "cuda", "io", "linalg", "nn", "ops", "optim", "special", "utils")
+_LAZY = ("amp", "autograd", "config", "cuda", "io", "linalg", "nn", "ops", "optim", "profiler", "special", "utils")
 
 
 def __getattr__(name):

@@ -974,9 +974,10 @@ class Tensor:
     def xlogy_(self, other: Number) -> Tensor: ...
     def zero_(self) -> Tensor: ...
 
-from . import amp as amp, autograd as autograd, config as config, cuda as cuda, io as io, linalg as linalg, nn as nn, ops as ops, optim as optim, random as random, special as special, utils as utils
+from . import amp as amp, autograd as autograd, config as config, cuda as cuda, io as io, linalg as linalg, nn as nn, ops as ops, optim as optim, profiler as profiler, random as random, special as special, utils as utils
 from ._autocast import autocast as autocast, get_autocast_dtype as get_autocast_dtype, is_autocast_enabled as is_autocast_enabled
 from ._custom_op import CustomOp as CustomOp, load_library as load_library
+from ._fuse import FusedFunction as FusedFunction, fuse as fuse
 from ._modes import enable_grad as enable_grad, inference_mode as inference_mode, is_inference_mode_enabled as is_inference_mode_enabled, no_grad as no_grad, set_grad_enabled as set_grad_enabled
 from ._serialization import load as load, save as save
 from ._settings import finfo as finfo, get_printoptions as get_printoptions, iinfo as iinfo, set_printoptions as set_printoptions

@@ -1,80 +1,19 @@
 """Functions that become captured graphs: arguments and results are taken apart here, the rest is C++."""
 
-import enum
 import os
 import traceback
 import warnings
 
 from . import _C
-from ._C import Tensor
+from ._structure import anything, name_of, plain, put_together, take_apart
 
 __all__ = ["GraphedStep", "make_graphed"]
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, _C.dtype, _C.device)
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
-class _Hole:
-    """Where a tensor stood in a structure."""
-
-
-_HOLE = _Hole()
-
-
-def _take_apart(value, tensors, keep):
-    """The structure of nested tuples, lists and dicts, with its tensors moved to a list.
-
-    `keep` says what becomes of anything else.
-    """
-    if isinstance(value, Tensor):
-        tensors.append(value)
-        return _HOLE
-    if isinstance(value, tuple):
-        parts = [_take_apart(item, tensors, keep) for item in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if isinstance(value, list):
-        return [_take_apart(item, tensors, keep) for item in value]
-    if isinstance(value, dict):
-        return {keep(name): _take_apart(item, tensors, keep) for name, item in value.items()}
-    return keep(value)
-
-
-def _put_together(structure, tensors):
-    """The structure with the next tensors of an iterator in the places of its own."""
-    if structure is _HOLE:
-        return next(tensors)
-    if isinstance(structure, tuple):
-        parts = [_put_together(item, tensors) for item in structure]
-        return type(structure)(*parts) if hasattr(structure, "_fields") else tuple(parts)
-    if isinstance(structure, list):
-        return [_put_together(item, tensors) for item in structure]
-    if isinstance(structure, dict):
-        return {name: _put_together(item, tensors) for name, item in structure.items()}
-    return structure
-
-
 def _plain(value):
-    if isinstance(value, _PLAIN):
-        return value
-    raise TypeError(
-        f"make_graphed: got an argument of type {type(value).__name__}; expected tensors, numbers, words, None, and tuples, "
-        "lists and dicts of these: what else the step needs it can refer to"
-    )
-
-
-def _anything(value):
-    return value
-
-
-def _name_of(structure):
-    """A text that differs between structures that differ, plain values included."""
-    if structure is _HOLE:
-        return "_"
-    if isinstance(structure, (tuple, list)):
-        return f"{type(structure).__name__}[{','.join(map(_name_of, structure))}]"
-    if isinstance(structure, dict):
-        return "{" + ",".join(f"{_name_of(name)}:{_name_of(item)}" for name, item in structure.items()) + "}"
-    return f"{type(structure).__name__} {structure!r}"
+    return plain(value, "make_graphed")
 
 
 def _where(error):
@@ -96,29 +35,29 @@ class GraphedStep:
 
     def __call__(self, *args, **kwargs):
         tensors = []
-        structure = _take_apart((args, kwargs), tensors, _plain)
+        structure = take_apart((args, kwargs), tensors, _plain)
         ran = []
         self._place = ""
 
         def run(inputs):
-            given, named = _put_together(structure, iter(inputs))
+            given, named = put_together(structure, iter(inputs))
             try:
                 result = self._step(*given, **named)
             except Exception as error:
                 self._place = _where(error)
                 raise
             outputs = []
-            ran[:] = [_take_apart(result, outputs, _anything)]
+            ran[:] = [take_apart(result, outputs, anything)]
             return outputs
 
-        outputs = self._graphed.call(tensors, _name_of(structure), run)
+        outputs = self._graphed.call(tensors, name_of(structure), run)
         results = self._results_of(self._graphed.latest_kind, ran)
         if self._graphed.fallback_reason and not self._has_warned:
             self._has_warned = True
             warnings.warn(
                 f"make_graphed: runs without a graph: {self._graphed.fallback_reason}{self._place}", UserWarning, stacklevel=2
             )
-        return _put_together(results, iter(outputs))
+        return put_together(results, iter(outputs))
 
     def _results_of(self, kind, ran):
         if not ran:

@@ -1,7 +1,7 @@
 # Written by python/make_stubs.py; do not edit.
 from typing import Any
 
-from . import Tensor as Tensor
+from ._structure import anything as anything, name_of as name_of, plain as plain, put_together as put_together, take_apart as take_apart
 class GraphedStep:
     def __getattr__(self, name: str) -> Any: ...
     def __init__(self, step: Any, *, device: Any = ..., warmup: Any = ..., clone_outputs: Any = ..., max_graphs: Any = ...) -> None: ...

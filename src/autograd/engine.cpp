@@ -15,6 +15,7 @@
 #include "taut/autograd/backward.h"
 #include "taut/autograd/record.h"
 #include "taut/base/interrupt.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::autograd {
@@ -291,7 +292,11 @@ class Walk {
       }
       BackwardContext context(node, grads_, results_, reinterpret_cast<const bool*>(needed_.data()),
                               !keep_graph_);
-      node.backward()(context);
+      {
+        const TraceScope scope(ScopeKind::backward, node.name(), node.sequence());
+        node.backward()(context);
+        if (TAUT_UNLIKELY(is_traced())) trace_backward({node, grads_, results_});
+      }
       if (TAUT_UNLIKELY(AnomalyMode::checks_nan())) {
         for (size_t i = 0; i < inputs; ++i) check_finite(node, results_[i], i);
       }
@@ -362,6 +367,7 @@ class Walk {
 
   void accumulate(Node& leaf, Tensor grad) {
     grads_.clear();
+    const TraceScope scope(ScopeKind::backward, "accumulate_grad");
     note_grad_slot(leaf, /*is_replaced=*/false);
     add_to_leaf(leaf_state(leaf), std::move(grad));
     if (leaf.hooks() == nullptr) return;

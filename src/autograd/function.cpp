@@ -5,6 +5,7 @@
 
 #include "src/autograd/meta.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::autograd {
@@ -59,6 +60,7 @@ struct FunctionRunner {
 
   static Tensors run(const char* name, TensorList inputs, const FunctionForward& forward,
                      FunctionBackward backward_fn) {
+    const TraceScope scope(ScopeKind::op, name);
     const Ref<FunctionContext> context = FunctionContext::make();
     std::vector<TensorRef> refs;
     for (const Tensor& input : inputs) {
@@ -91,6 +93,7 @@ struct FunctionRunner {
     new (node->attributes()) State{context, std::move(backward_fn)};
     node->set_attribute_destructor(destroy_state);
     context->node_ = node.get();
+    trace_node(node->sequence());
     for (size_t i = 0; i < edges.size(); ++i) node->edges()[i] = std::move(edges[i]);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (!outputs[i].defined()) continue;

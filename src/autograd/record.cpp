@@ -1,9 +1,14 @@
 #include "taut/autograd/record.h"
 
+#include <atomic>
+#include <utility>
+
+#include "src/autograd/derivatives_as_ops.h"
 #include "src/autograd/hot_mode.h"
 #include "src/autograd/meta.h"
 #include "src/autograd/view_history.h"
 #include "taut/autograd/backward.h"
+#include "taut/base/trace.h"
 
 namespace taut {
 
@@ -17,21 +22,37 @@ namespace autograd {
 namespace {
 
 constinit TAUT_HOT_THREAD_LOCAL OpObserver* current_observer = nullptr;
+constinit TAUT_HOT_THREAD_LOCAL bool is_notifying = false;
+constinit TAUT_HOT_THREAD_LOCAL bool is_thread_traced = false;
+constinit std::atomic<const OpTracer*> op_tracer{nullptr};
+constinit thread_local bool derivatives_as_ops = false;
 CallSiteFn call_site_provider = nullptr;
+
+void update_observed() {
+  taut::detail::thread_mode().observed =
+      !is_notifying && (current_observer != nullptr || is_thread_traced);
+}
 
 void notify(const char* name, TensorRefs inputs, TensorRefs outputs, const void* attributes,
             size_t attribute_bytes) {
+  const OpRecord record{name, inputs, outputs, attributes, attribute_bytes};
+  const OpTracer* tracer = is_thread_traced ? op_tracer.load(std::memory_order_acquire) : nullptr;
+  if (tracer != nullptr) tracer->on_op(record);
   OpObserver* observer = current_observer;
   if (observer == nullptr) return;
   // What the observer computes is not observed again.
-  taut::detail::thread_mode().observed = false;
+  const auto set_notifying = [](bool notifying) {
+    is_notifying = notifying;
+    update_observed();
+  };
+  set_notifying(true);
   try {
-    observer->on_op({name, inputs, outputs, attributes, attribute_bytes});
+    observer->on_op(record);
   } catch (...) {
-    taut::detail::thread_mode().observed = true;
+    set_notifying(false);
     throw;
   }
-  taut::detail::thread_mode().observed = true;
+  set_notifying(false);
 }
 
 void save_tensor(SavedTensor& slot, const Tensor& tensor, TensorRefs outputs) {
@@ -69,13 +90,30 @@ Ref<Node> make_node(const char* name, TensorRefs inputs, TensorRefs outputs, siz
 
 OpObserver::OpObserver() : previous_(current_observer) {
   current_observer = this;
-  taut::detail::thread_mode().observed = true;
+  update_observed();
 }
 
 OpObserver::~OpObserver() {
   current_observer = previous_;
-  taut::detail::thread_mode().observed = previous_ != nullptr;
+  update_observed();
 }
+
+void set_op_tracer(const OpTracer* tracer) { op_tracer.store(tracer, std::memory_order_release); }
+
+bool set_ops_traced(bool traced) {
+  const bool previous = std::exchange(is_thread_traced, traced);
+  update_observed();
+  return previous;
+}
+
+void trace_backward(const BackwardRecord& record) {
+  const OpTracer* tracer = op_tracer.load(std::memory_order_acquire);
+  if (tracer != nullptr) tracer->on_backward(record);
+}
+
+DerivativesAsOps::DerivativesAsOps() : previous_(derivatives_as_ops) { derivatives_as_ops = true; }
+DerivativesAsOps::~DerivativesAsOps() { derivatives_as_ops = previous_; }
+bool DerivativesAsOps::is_on() { return derivatives_as_ops; }
 
 void set_call_site_provider(CallSiteFn provider) { call_site_provider = provider; }
 
@@ -90,6 +128,7 @@ void record(const char* name, TensorRefs inputs, TensorRefs outputs, TensorRefs 
   if (backward == nullptr) return;
   const Ref<Node> node =
       make_node(name, inputs, outputs, saved.size(), backward, attributes, attribute_bytes);
+  if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) trace_node(node->sequence());
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Tensor& output = *outputs[i];
     if (!output.is_floating_point()) continue;
@@ -113,6 +152,7 @@ void record_in_place(const char* name, TensorRefs inputs, const Tensor& self, Te
   if (!is_recording(inputs) || backward == nullptr) return;
   Ref<Node> node =
       make_node(name, inputs, outputs, saved.size(), backward, attributes, attribute_bytes);
+  if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) trace_node(node->sequence());
   for (size_t i = 0; i < saved.size(); ++i) save_tensor(node->saved()[i], *saved[i], outputs);
 
   const Ref<TensorImpl> base_impl = self.impl()->view_base;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "src/core/machine_memory.h"
+#include "src/core/memory_trace.h"
 #include "taut/base/check.h"
 
 namespace taut::cpu {
@@ -29,6 +30,10 @@ constexpr int64_t kCacheAllowance = int64_t{512} << 20;
 constexpr size_t kLinearLimit = 1024;
 constexpr int kLinearClasses = kLinearLimit / kAlignment;
 constexpr int kStepsLog2 = 3;
+
+// Blocks up to this size are taken and given back on the way that looks at nothing else:
+// kLinearLimit, and 0 while somebody is told of each block.
+constinit std::atomic<size_t> short_way_limit{kLinearLimit};
 constexpr int kClasses = kLinearClasses + ((48 - 10) << kStepsLog2);
 
 struct SizeClass {
@@ -329,7 +334,7 @@ void count_release(ThreadCache* mine, size_t bytes) {
 }
 
 // Of any size, from wherever there is memory.
-[[gnu::noinline]] void* allocate_any(size_t bytes) {
+[[gnu::noinline]] void* take_any(size_t bytes) {
   if (bytes == 0) return nullptr;
   if (bytes > (size_t{1} << 47)) raise_out_of_memory(bytes);
   const SizeClass size = classify(bytes);
@@ -344,8 +349,16 @@ void count_release(ThreadCache* mine, size_t bytes) {
   return memory;
 }
 
+[[gnu::noinline]] void* allocate_any(size_t bytes) {
+  void* memory = take_any(bytes);
+  const MemorySink* sink = memory_sink();
+  if (TAUT_UNLIKELY(sink != nullptr && memory != nullptr)) sink->on_allocate(kCPU, memory, bytes);
+  return memory;
+}
+
 [[gnu::noinline]] void release_any(void* data, size_t bytes) noexcept {
   if (data == nullptr) return;
+  if (const MemorySink* sink = memory_sink()) sink->on_release(kCPU, data, bytes);
   const SizeClass size = classify(bytes);
   ThreadCache* mine = my_cache();
   count_release(mine, size.bytes);
@@ -366,7 +379,8 @@ void count_release(ThreadCache* mine, size_t bytes) {
 void* allocate(size_t bytes) {
 #if !defined(__SANITIZE_ADDRESS__)
   ThreadCache* mine = thread_cache;
-  if (TAUT_LIKELY(bytes - 1 < kLinearLimit && mine != nullptr)) {
+  const size_t limit = short_way_limit.load(std::memory_order_relaxed);
+  if (TAUT_LIKELY(bytes - 1 < limit && mine != nullptr)) {
     const SizeClass size = classify_small(bytes);
     if (void* memory = mine->take(size)) {
       mine->counters.allocate(static_cast<int64_t>(size.bytes));
@@ -381,7 +395,8 @@ void* allocate(size_t bytes) {
 void release(void* data, size_t bytes, void*) noexcept {
 #if !defined(__SANITIZE_ADDRESS__)
   ThreadCache* mine = thread_cache;
-  if (TAUT_LIKELY(bytes - 1 < kLinearLimit && mine != nullptr)) {
+  const size_t limit = short_way_limit.load(std::memory_order_relaxed);
+  if (TAUT_LIKELY(bytes - 1 < limit && mine != nullptr)) {
     const SizeClass size = classify_small(bytes);
     if (TAUT_LIKELY(mine->keep(data, size))) {
       mine->counters.release(static_cast<int64_t>(size.bytes));
@@ -391,6 +406,10 @@ void release(void* data, size_t bytes, void*) noexcept {
   }
 #endif
   release_any(data, bytes);
+}
+
+void set_traced(bool traced) {
+  short_way_limit.store(traced ? 0 : kLinearLimit, std::memory_order_relaxed);
 }
 
 MemoryStats memory_stats() { return statistics().read(); }

@@ -63,6 +63,7 @@ DeviceGuard::~DeviceGuard() = default;
 
 Block allocate(Device device, size_t) { raise_not_built(device); }
 MemoryStats memory_stats(Device device) { raise_not_built(device); }
+bool has_memory(Device) { return false; }
 void reset_peak_memory_stats(Device device) { raise_not_built(device); }
 void empty_cache(Device device) { raise_not_built(device); }
 void copy_bytes(const Storage& target, void*, const Storage& source, const void*, size_t, bool) {

@@ -15,6 +15,8 @@ namespace taut::cuda {
 /// Memory for use on the current stream of `device`.
 Block allocate(Device device, size_t bytes);
 MemoryStats memory_stats(Device device);
+/// Whether memory of this device was ever asked for; to ask its statistics would begin to use it.
+bool has_memory(Device device);
 void reset_peak_memory_stats(Device device);
 void empty_cache(Device device);
 

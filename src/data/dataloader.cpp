@@ -10,6 +10,7 @@
 #include "taut/autograd/grad_mode.h"
 #include "taut/base/interrupt.h"
 #include "taut/base/serial.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::data {
@@ -229,6 +230,7 @@ struct DataLoader::Iterator::Epoch {
 DataLoader::Iterator::Iterator(std::shared_ptr<Epoch> epoch) : epoch_(std::move(epoch)) {}
 
 DataLoader::Iterator& DataLoader::Iterator::operator++() {
+  const TraceScope scope(ScopeKind::data, "DataLoader.next");
   batch_.clear();
   if (!epoch_ || !epoch_->next(batch_)) {
     is_done_ = true;

@@ -65,4 +65,7 @@ class InputFile {
   void* file_ = nullptr;  // zlib's or the C library's
 };
 
+/// `contents` as a gzip file. @throws NotImplementedError in a build without zlib.
+std::string gzipped(const std::string& contents);
+
 }  // namespace taut::io

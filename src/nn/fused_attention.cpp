@@ -1,5 +1,7 @@
 #include "src/nn/fused_attention.h"
 
+#include <algorithm>
+
 #include "src/nn/functional/heads.h"
 #include "src/ops/composed_backward.h"
 #include "src/ops/dispatch.h"
@@ -7,6 +9,7 @@
 #include "src/ops/take_random.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/generator.h"
 #include "taut/ops/ops.h"
 
@@ -66,6 +69,23 @@ struct FusedAttributes {
   bool enable_gqa;
   kernels::RandomPlace random;
 };
+
+// Pairs of a query and a key that meet: with a causal mask those where the key is not later.
+double pairs_of(const Tensor& query, const Tensor& key, bool is_causal) {
+  const auto length = static_cast<double>(query.size(2)), keys = static_cast<double>(key.size(2));
+  if (!is_causal) return length * keys;
+  const double square = std::min(length, keys);
+  return square * (square + 1) / 2 + (length - square) * keys;
+}
+
+// Two products forward; backward makes the scores once more and four gradients ("FlashAttention-2",
+// Dao 2023), which is 2.5 times as much.
+void trace_flops(const Tensor& q, const Tensor& k, const Tensor& v, bool is_causal, double times) {
+  if (!is_traced()) return;
+  const auto heads = static_cast<double>(q.size(0) * q.size(1));
+  const auto widths = static_cast<double>(q.size(3) + v.size(3));
+  trace_cost(times * 2 * heads * pairs_of(q, k, is_causal) * widths, 0);
+}
 
 // What `body` gives when it draws the random numbers that begin there.
 template <class Body>
@@ -130,6 +150,7 @@ void fused_backward(BackwardContext& context) {
   args.grad_value_strides = rows_of(grad_v);
   args.must_repeat = are_deterministic_algorithms_enabled();
   ops::kernels_of(q).attention.backward(args);
+  trace_flops(q, k, v, at.is_causal, 2.5);
   const Tensor* const grads[] = {&grad_q, &grad_k, &grad_v};
   const Tensor* const inputs[] = {&query, &key, &value};
   for (size_t i = 0; i < 3; ++i) {
@@ -165,6 +186,7 @@ bool has_fused_attention(const AttentionCall& call) {
 }
 
 Tensor fused_attention(const AttentionCall& call) {
+  const TraceScope scope(ScopeKind::op, "scaled_dot_product_attention");
   const Tensor query = with_contiguous_rows(call.query);
   const Tensor key = with_contiguous_rows(call.key);
   const Tensor value = with_contiguous_rows(call.value);
@@ -195,6 +217,7 @@ Tensor fused_attention(const AttentionCall& call) {
   args.value_strides = rows_of(v);
   args.output_strides = rows_of(output);
   ops::kernels_of(q).attention.forward(args);
+  trace_flops(q, k, v, call.is_causal, 1);
   drop_added_dims(output, query.dim());
   return autograd::record(
       "scaled_dot_product_attention", {query, key, value}, output,

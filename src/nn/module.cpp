@@ -10,6 +10,7 @@
 #include "src/nn/module_parts.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/autograd/set_data.h"
+#include "taut/nn/module_scope.h"
 #include "taut/ops/ops.h"
 
 namespace taut::nn {
@@ -384,11 +385,13 @@ Tensors Module::forward_many(TensorList inputs) {
 }
 
 Tensor Module::operator()(const Tensor& input) {
+  const ModuleScope scope(*this);
   if (TAUT_LIKELY(!hooks_)) return forward(input);
   return std::move(call({&input, 1}).front());
 }
 
 Tensors Module::call(TensorList inputs) {
+  const ModuleScope scope(*this);
   if (TAUT_LIKELY(!hooks_)) return forward_many(inputs);
   Tensors replaced;
   // Over copies of the lists: a hook may take itself away.

@@ -4,6 +4,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
@@ -90,6 +91,7 @@ bool must_not_alias(const Tensor& target, const Tensor& source) {
 }  // namespace
 
 Tensor clone(const Tensor& input, MemoryFormat format) {
+  const TraceScope scope(ScopeKind::op, "clone");
   ops::check_defined("clone", "input", input);
   Tensor output = ops::allocate_layout(layout_in(input, format), input.dtype(), input.device());
   copy_elements(output, input);
@@ -108,6 +110,7 @@ Tensor to(const Tensor& input, const TensorOptions& options, bool copy, bool non
   const DType dtype = options.dtype_opt().value_or(input.dtype());
   const Device device = options.device_opt().value_or(input.device());
   if (dtype == input.dtype() && device == input.device()) return copy ? clone(input) : input;
+  const TraceScope scope(ScopeKind::op, "to");
   Tensor output = ops::allocate_layout(ops::preserved_layout(input), dtype, device);
   copy_elements(output, input, non_blocking);
   return autograd::record("to", {input}, output, {}, copy_backward, CopyAttributes{input.device()});
@@ -122,6 +125,7 @@ Tensor to(const Tensor& input, Device device, bool non_blocking, bool copy) {
 }
 
 Tensor pin_memory(const Tensor& input) {
+  const TraceScope scope(ScopeKind::op, "pin_memory");
   ops::check_defined("pin_memory", "input", input);
   TAUT_CHECK(input.is_cpu(), DeviceError, "pin_memory: expected a tensor on the CPU; got one on ",
              input.device());
@@ -139,6 +143,7 @@ bool is_pinned(const Tensor& input) {
 }
 
 const Tensor& copy_(const Tensor& self, const Tensor& source, bool non_blocking) {
+  const TraceScope scope(ScopeKind::op, "copy_");
   ops::check_defined("copy_", "self", self);
   ops::check_defined("copy_", "source", source);
   source.layout().broadcast_to("copy_", self.shape());  // throws unless it fits
@@ -154,6 +159,7 @@ const Tensor& copy_(const Tensor& self, const Tensor& source, bool non_blocking)
 }
 
 const Tensor& fill_(const Tensor& self, const Scalar& value) {
+  const TraceScope scope(ScopeKind::op, "fill_");
   ops::check_defined("fill_", "self", self);
   check_holds("fill_", self.dtype(), value);
   autograd::check_in_place("fill_", self);
@@ -164,7 +170,7 @@ const Tensor& fill_(const Tensor& self, const Scalar& value) {
                                      .strides = self.strides(),
                                      .value = value});
   }
-  return autograd::record_in_place("fill_", {self}, self, {}, fill_backward);
+  return autograd::record_in_place("fill_", {self}, self, {}, fill_backward, value);
 }
 
 const Tensor& zero_(const Tensor& self) { return fill_(self, 0); }

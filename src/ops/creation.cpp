@@ -7,6 +7,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
@@ -72,6 +73,7 @@ void run_arange(const Tensor& target, const Scalar& start, const Scalar& step) {
 
 // The number in every element; the caller has seen that the dtype takes it.
 Tensor filled(const Dims& size, const Scalar& value, DType dtype, const TensorOptions& options) {
+  const TraceScope scope(ScopeKind::op, "full");
   Tensor result = ops::allocate(size, dtype, options.device());
   if (result.numel() > 0) {
     ops::kernels_of(result).copy.fill({.target = result.data_ptr(),
@@ -80,7 +82,10 @@ Tensor filled(const Dims& size, const Scalar& value, DType dtype, const TensorOp
                                        .strides = Dims{1},
                                        .value = value});
   }
-  autograd::record_constant("full", {}, result);
+  if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) {
+    const autograd::TensorRef outputs[] = {result};
+    autograd::detail::record("full", {}, outputs, {}, nullptr, &value, sizeof(value));
+  }
   return finish(result, options);
 }
 
@@ -102,12 +107,14 @@ Tensor from_values(const std::vector<Value>& values, DType held, const TensorOpt
 }  // namespace
 
 Tensor empty(const Dims& size, const TensorOptions& options, MemoryFormat format) {
+  const TraceScope scope(ScopeKind::op, "empty");
   checked_numel("empty", size);
   return finish(ops::allocate_layout(layout_for(size, format), options.dtype(), options.device()),
                 options);
 }
 
 Tensor empty_strided(const Dims& size, const Dims& stride, const TensorOptions& options) {
+  const TraceScope scope(ScopeKind::op, "empty_strided");
   checked_numel("empty_strided", size);
   TAUT_CHECK(size.rank() == stride.rank(), ShapeError, "empty_strided: got ", size.rank(),
              " sizes and ", stride.rank(), " strides");
@@ -137,6 +144,7 @@ Tensor ones(const Dims& size, const TensorOptions& options) {
 }
 
 Tensor empty_like(const Tensor& input, const TensorOptions& options, MemoryFormat format) {
+  const TraceScope scope(ScopeKind::op, "empty_like");
   ops::check_defined("empty_like", "input", input);
   const TensorOptions merged = inherit(input, options);
   const Layout layout = format == MemoryFormat::preserve ? ops::preserved_layout(input)
@@ -165,6 +173,7 @@ Tensor ones_like(const Tensor& input, const TensorOptions& options) {
 
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
               const TensorOptions& options) {
+  const TraceScope scope(ScopeKind::op, "arange");
   const double width = end.to_double() - start.to_double();
   TAUT_CHECK(step.to_double() != 0, ValueError, "arange: step cannot be 0");
   TAUT_CHECK(std::isfinite(width), ValueError, "arange: unsupported range ", start, " to ", end);
@@ -197,6 +206,7 @@ Tensor arange(const Scalar& end, const TensorOptions& options) {
 
 Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
                 const TensorOptions& options) {
+  const TraceScope scope(ScopeKind::op, "linspace");
   TAUT_CHECK(steps >= 0, ValueError, "linspace: steps cannot be negative; got ", steps);
   const DType dtype = options.dtype();
   check_holds("linspace", dtype, start);

@@ -4,6 +4,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/precision.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::ops {
@@ -25,9 +26,18 @@ bool has_fused_products(const Tensor& tensor) {
   return kernels_of(tensor).matmul.fused_gemm != nullptr;
 }
 
+void trace_product(const FusedGemmArgs& args) {
+  const auto m = static_cast<double>(args.m), n = static_cast<double>(args.n);
+  const auto k = static_cast<double>(args.k);
+  const double kept = args.kept != nullptr ? m * n : 0;
+  trace_cost(2 * m * n * k,
+             (m * k + k * n + m * n + kept) * static_cast<double>(item_size(args.dtype)));
+}
+
 // Whether the device made output = a @ b; what else it is to do stands in `args` already.
 bool run(FusedGemmArgs& args, const kernels::MatrixInput& a, const kernels::MatrixInput& b,
          int64_t k, const Tensor& output) {
+  const TraceScope scope(ScopeKind::op, "fused_gemm");
   args.dtype = output.dtype();
   args.m = output.shape()[0];
   args.n = output.shape()[1];
@@ -36,7 +46,9 @@ bool run(FusedGemmArgs& args, const kernels::MatrixInput& a, const kernels::Matr
   args.b = b;
   args.c = output.data_ptr();
   args.precision = float32_precision();
-  return kernels_of(output).matmul.fused_gemm(args);
+  const bool is_done = kernels_of(output).matmul.fused_gemm(args);
+  if (is_done && is_traced()) trace_product(args);
+  return is_done;
 }
 
 std::optional<LayerGradients> fused_layer_gradients(const Tensor& grad, const Tensor& input) {

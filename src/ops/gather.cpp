@@ -5,6 +5,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/index_address.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/scalar_range.h"
 #include "taut/ops/indexing.h"
 #include "taut/ops/ops.h"
@@ -123,6 +124,7 @@ void scatter_add_backward(BackwardContext& context) {
 }
 
 Tensor gather_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index) {
+  const TraceScope scope(ScopeKind::op, op);
   const int at = normalize_dim(op, dim, input.dim());
   const Tensor positions = checked_index(op, index, input);
   Tensor output = ops::run_get(op, input, pointwise_access(op, input, at, positions));
@@ -141,6 +143,7 @@ namespace {
 
 const Tensor& scatter_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index,
                             const Tensor& src) {
+  const TraceScope scope(ScopeKind::op, op);
   const int at = normalize_dim(op, dim, input.dim());
   const Tensor positions = checked_index(op, index, input);
   check_source_dtype(op, input, src);
@@ -156,6 +159,7 @@ const Tensor& scatter_named(const char* op, const Tensor& input, int64_t dim, co
 
 const Tensor& scatter_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index,
                             const Scalar& value) {
+  const TraceScope scope(ScopeKind::op, op);
   const int at = normalize_dim(op, dim, input.dim());
   const Tensor positions = checked_index(op, index, input);
   const ops::Access access = pointwise_access(op, input, at, positions);
@@ -170,6 +174,7 @@ const Tensor& scatter_named(const char* op, const Tensor& input, int64_t dim, co
 
 const Tensor& scatter_add_named(const char* op, const Tensor& input, int64_t dim,
                                 const Tensor& index, const Tensor& src) {
+  const TraceScope scope(ScopeKind::op, op);
   const int at = normalize_dim(op, dim, input.dim());
   const Tensor positions = checked_index(op, index, input);
   check_source_dtype(op, input, src);
@@ -325,6 +330,7 @@ void scatter_reduce_backward(BackwardContext& context) {
 
 Tensor scatter_reduce_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index,
                             const Tensor& src, std::string_view reduce, bool include_self) {
+  const TraceScope scope(ScopeKind::op, op);
   const int at = normalize_dim(op, dim, input.dim());
   const PutMode mode = parse_put_mode(op, reduce);
   const Tensor positions = checked_index(op, index, input);
@@ -391,6 +397,7 @@ Dims source_strides(const char* op, const Tensor& source, const ops::Access& acc
 }  // namespace
 
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index) {
+  const TraceScope scope(ScopeKind::op, "index_select");
   const int at = normalize_dim("index_select", dim, input.dim());
   const Tensor positions = checked_index("index_select", index, input);
   Tensor output =
@@ -404,6 +411,7 @@ namespace {
 
 const Tensor& index_add_named(const char* op, const Tensor& input, int64_t dim, const Tensor& index,
                               const Tensor& source, const Scalar& alpha) {
+  const TraceScope scope(ScopeKind::op, op);
   const int at = normalize_dim(op, dim, input.dim());
   const Tensor positions = checked_index(op, index, input);
   check_source_dtype(op, input, source);
@@ -418,6 +426,7 @@ const Tensor& index_add_named(const char* op, const Tensor& input, int64_t dim, 
 
 const Tensor& index_copy_named(const char* op, const Tensor& input, int64_t dim,
                                const Tensor& index, const Tensor& source) {
+  const TraceScope scope(ScopeKind::op, op);
   const int at = normalize_dim(op, dim, input.dim());
   const Tensor positions = checked_index(op, index, input);
   check_source_dtype(op, input, source);
@@ -432,6 +441,7 @@ const Tensor& index_copy_named(const char* op, const Tensor& input, int64_t dim,
 
 const Tensor& index_fill_named(const char* op, const Tensor& input, int64_t dim,
                                const Tensor& index, const Scalar& value) {
+  const TraceScope scope(ScopeKind::op, op);
   const int at = normalize_dim(op, dim, input.dim());
   const Tensor positions = checked_index(op, index, input);
   const ops::Access access = slicewise_access(op, input, at, positions);
@@ -490,6 +500,7 @@ void take_backward(BackwardContext& context) {
 }  // namespace
 
 Tensor take(const Tensor& input, const Tensor& index) {
+  const TraceScope scope(ScopeKind::op, "take");
   const Tensor positions = checked_index("take", index, input);
   const Tensor flat = ravel(input);
   ops::Access access;
@@ -574,6 +585,7 @@ void embedding_backward(BackwardContext& context) {
 
 Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_t> padding_idx,
                  bool scale_grad_by_freq) {
+  const TraceScope scope(ScopeKind::op, "embedding");
   const Tensor index = contiguous(checked_index("embedding", input, weight));
   TAUT_CHECK(weight.dim() == 2, ShapeError, "embedding: weight must have 2 dims; got shape ",
              weight.shape());

@@ -9,6 +9,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/index_address.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
@@ -213,6 +214,7 @@ std::vector<autograd::TensorRef> refs_of(const std::vector<Tensor>& tensors) {
 
 void put_advanced(const char* op, const Tensor& self, const std::vector<Tensor>& indices,
                   const Tensor& value, bool accumulate) {
+  const TraceScope scope(ScopeKind::op, op);
   autograd::check_in_place(op, self);
   const ops::Access access = access_of(op, self, indices);
   Tensor source = to(value, TensorOptions(self.dtype()).device(self.device()));
@@ -232,6 +234,7 @@ void put_advanced(const char* op, const Tensor& self, const std::vector<Tensor>&
 }  // namespace
 
 Tensor index(const Tensor& input, TensorIndices indices) {
+  const TraceScope scope(ScopeKind::op, "index");
   const Resolved resolved = resolve("index", input, indices);
   if (!resolved.is_advanced) {
     return resolved.view.is_same(input) ? alias(input) : resolved.view;
@@ -364,6 +367,7 @@ void masked_scatter_backward(BackwardContext& context) {
 
 Tensor scatter_where(const char* op, const Tensor& input, const Tensor& mask,
                      const Tensor& source) {
+  const TraceScope scope(ScopeKind::op, "masked_scatter");
   ops::check_same_device(op, input, mask);
   ops::check_same_device(op, input, source);
   TAUT_CHECK(mask.dtype() == kBool, DTypeError, op, ": mask must be bool; got ", mask.dtype());

@@ -5,6 +5,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
@@ -43,6 +44,7 @@ void check_joinable(const char* op, const Tensor& first, const Tensor& other, si
 }  // namespace
 
 Tensor cat(TensorList tensors, int64_t dim) {
+  const TraceScope scope(ScopeKind::op, "cat");
   TAUT_CHECK(!tensors.empty(), ValueError, "cat: expected at least one tensor");
   const Tensor* model = nullptr;
   DType dtype = tensors[0].dtype();
@@ -219,6 +221,7 @@ void flip_backward(BackwardContext& context) {
 }  // namespace
 
 Tensor flip(const Tensor& input, const Dims& dims) {
+  const TraceScope scope(ScopeKind::op, "flip");
   const Dims chosen = normalize_dims("flip", dims, input.dim());
   Tensor output = ops::allocate(input.shape(), input.dtype(), input.device());
   if (output.numel() > 0) {

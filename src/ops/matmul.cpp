@@ -8,6 +8,7 @@
 #include "src/ops/fused_product.h"
 #include "src/ops/precision.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -101,6 +102,7 @@ void matmul_backward(BackwardContext& context) {
 }
 
 Tensor matrix_product(const Tensor& a, const Tensor& b) {
+  const TraceScope scope(ScopeKind::op, "matmul");
   Dims batch_a = batch_of(a.shape());
   Dims batch_b = batch_of(b.shape());
   const bool a_grad = a.requires_grad();
@@ -210,6 +212,7 @@ Tensor dot(const Tensor& input, const Tensor& other) {
   if (ops::is_autocast()) {
     return ops::in_widest_dtype([](const auto&... x) { return dot(x...); }, input, other);
   }
+  const TraceScope scope(ScopeKind::op, "dot");
   check_rank("dot", "input", input, 1);
   check_rank("dot", "other", other, 1);
   check_operands("dot", input, other);
@@ -439,6 +442,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   if (ops::is_autocast()) {
     return ops::in_lower_dtype([](const auto&... x) { return linear(x...); }, input, weight, bias);
   }
+  const TraceScope scope(ScopeKind::op, "linear");
   check_operands("linear", input, weight);
   TAUT_CHECK(input.dim() >= 1, ShapeError, "linear: input needs at least one dim; got shape ",
              input.shape());

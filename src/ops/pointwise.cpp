@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
+#include "src/autograd/derivatives_as_ops.h"
 #include "src/autograd/hot_mode.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/recompute.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::ops {
@@ -25,14 +28,6 @@ using kernels::kMaxPointwiseOperands;
 using kernels::kMaxPointwiseParameters;
 using kernels::PointwiseArgs;
 using kernels::PointwiseOperand;
-
-// What the tape keeps of an elementwise op beside tensors.
-struct PointwiseAttributes {
-  Pointwise op;
-  uint8_t scalar_mask;  // which inputs are numbers
-  double parameters[kMaxPointwiseParameters];
-  Scalar scalars[kMaxPointwiseInputs];
-};
 
 int category(DType dtype) {
   if (dtype == DType::bool_) return 0;
@@ -269,6 +264,30 @@ Tensor differentiable_gradient(const FunctorInfo& info, const PointwiseAttribute
   return info.vjp[input](attributes.parameters, tensors);
 }
 
+const Tensor kUndefined;
+
+// The fused gradient, off the tape and shown to the observer as one op.
+Tensor observed_gradient(const FunctorInfo& info, const PointwiseAttributes& attributes, int input,
+                         std::span<const Input> operands) {
+  const Tensor result = fused_gradient(info, attributes, input, operands);
+  DerivativeAttributes shown{attributes.op, static_cast<uint8_t>(input + 1), 0, {}, {}};
+  std::copy_n(attributes.parameters, kMaxPointwiseParameters, shown.parameters);
+  TensorRef inputs[kMaxPointwiseInputs + 2] = {kUndefined, kUndefined, kUndefined, kUndefined,
+                                               kUndefined};
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (!operands[i].is_scalar()) {
+      inputs[i] = operands[i].tensor();
+      continue;
+    }
+    shown.scalar_mask = static_cast<uint8_t>(shown.scalar_mask | 1u << i);
+    shown.scalars[i] = operands[i].scalar();
+  }
+  const TensorRef outputs[] = {result};
+  autograd::detail::record(kDerivativeName, {inputs, operands.size()}, outputs, {}, nullptr, &shown,
+                           sizeof(shown));
+  return result;
+}
+
 Tensor gradient_by(const BackwardContext& context, const FunctorInfo& info,
                    const PointwiseAttributes& attributes, int input) {
   if (info.derivative == Derivative::zero) return zeros_for(context);
@@ -298,8 +317,11 @@ Tensor gradient_by(const BackwardContext& context, const FunctorInfo& info,
     operands[count++] = Input(unpacked[info.arity]);
   }
   const std::span<const Input> used(operands, count);
-  return is_grad_enabled() ? differentiable_gradient(info, attributes, input, used)
-                           : fused_gradient(info, attributes, input, used);
+  if (!is_grad_enabled()) return fused_gradient(info, attributes, input, used);
+  if (TAUT_UNLIKELY(autograd::DerivativesAsOps::is_on())) {
+    return observed_gradient(info, attributes, input, used);
+  }
+  return differentiable_gradient(info, attributes, input, used);
 }
 
 void pointwise_backward(BackwardContext& context) {
@@ -330,8 +352,6 @@ unsigned saved_mask(const FunctorInfo& info, unsigned gradients) {
   }
   return mask;
 }
-
-const Tensor kUndefined;
 
 PointwiseAttributes attributes_of(Pointwise op, Inputs inputs, const double* parameters) {
   PointwiseAttributes attributes{op, 0, {}, {}};
@@ -531,10 +551,24 @@ bool needs_float32(Pointwise op, Inputs inputs) {
   return output;
 }
 
+// Whether apply() was called by apply_in_scope(). A scope within apply() itself would make every op
+// pay for its end.
+constinit thread_local bool has_scope = false;
+
+[[gnu::noinline]] Tensor apply_in_scope(Pointwise op, std::initializer_list<Input> inputs,
+                                        std::initializer_list<double> parameters) {
+  const TraceScope scope(ScopeKind::op, functor_info(op).name);
+  has_scope = true;
+  return apply(op, inputs, parameters);
+}
+
 }  // namespace
 
 Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
              std::initializer_list<double> parameters) {
+  if (TAUT_UNLIKELY(is_traced()) && !std::exchange(has_scope, false)) {
+    return apply_in_scope(op, inputs, parameters);
+  }
   const Inputs span(inputs.begin(), inputs.size());
   const Parameters given(parameters);
   const double* values = given.values;
@@ -560,6 +594,7 @@ const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
                              std::initializer_list<double> parameters) {
   const Tensor& self = inputs.begin()->tensor();
   check_defined(functor_info(op).name, "self", self);
+  const TraceScope scope(ScopeKind::op, functor_info(op).name);
   const SafeInputs safe(self, Inputs(inputs.begin(), inputs.size()));
   const Inputs span(safe.inputs, inputs.size());
   const Parameters given(parameters);

@@ -33,8 +33,8 @@ DType result_type(Inputs inputs);
 
 /// functor(inputs...) element by element, broadcast, on the tape.
 /// @throws ShapeError, DTypeError or DeviceError when the inputs do not go together.
-Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
-             std::initializer_list<double> parameters = {});
+TAUT_API Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
+                      std::initializer_list<double> parameters = {});
 
 /// apply() of a function of one tensor without parameters, whose derivative reads that tensor. The
 /// result is made again where it is saved for backward (Note [Recomputation]).
@@ -43,6 +43,26 @@ Tensor apply_recomputed(Pointwise op, const Tensor& input);
 /// The same as apply(), written to inputs[0], which must be a tensor.
 const Tensor& apply_in_place(Pointwise op, std::initializer_list<Input> inputs,
                              std::initializer_list<double> parameters = {});
+
+/// What the tape keeps of an elementwise op beside tensors, and observers are shown.
+struct PointwiseAttributes {
+  Pointwise op;
+  uint8_t scalar_mask;  // which inputs are numbers
+  double parameters[kernels::kMaxPointwiseParameters];
+  Scalar scalars[kernels::kMaxPointwiseInputs];
+};
+
+/// The name under which an observer is shown the derivative of a functor as one op, while
+/// autograd::DerivativesAsOps is on. Its inputs are the operands of PointwiseArgs.
+inline constexpr const char* kDerivativeName = "derivative";
+
+struct DerivativeAttributes {
+  Pointwise op;
+  uint8_t derivative;   // by input derivative - 1
+  uint8_t scalar_mask;  // which operands are numbers
+  double parameters[kernels::kMaxPointwiseParameters];
+  Scalar scalars[kernels::kMaxPointwiseInputs + 2];
+};
 
 /// What is known of a functor.
 struct FunctorInfo {
@@ -56,6 +76,6 @@ struct FunctorInfo {
   Tensor (*vjp[kernels::kMaxPointwiseInputs])(const double* parameters,
                                               const Tensor* operands) = {};
 };
-const FunctorInfo& functor_info(Pointwise op);
+TAUT_API const FunctorInfo& functor_info(Pointwise op);
 
 }  // namespace taut::ops

@@ -8,6 +8,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/take_random.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/scalar_range.h"
 #include "taut/ops/ops.h"
 
@@ -39,6 +40,7 @@ void fill_backward(BackwardContext& context) {
 // Fills `self` through a contiguous tensor of its dtype, which is itself where it can be.
 template <class Fill>
 const Tensor& fill_in_place(const char* op, const Tensor& self, Fill fill) {
+  const TraceScope scope(ScopeKind::op, op);
   ops::check_defined(op, "self", self);
   autograd::check_in_place(op, self);
   if (self.is_contiguous()) {
@@ -315,6 +317,7 @@ void bernoulli_backward(BackwardContext& context) {
 }  // namespace
 
 Tensor bernoulli(const Tensor& input, Generator* generator) {
+  const TraceScope scope(ScopeKind::op, "bernoulli");
   check_floating("bernoulli", input.dtype());
   const Tensor probabilities = contiguous(input.detach());
   ops::check_range("bernoulli", "probabilities in 0..1", probabilities, 0, 1);

@@ -6,7 +6,9 @@
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
+#include "src/ops/reduce_attributes.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -16,6 +18,8 @@ using autograd::BackwardContext;
 using autograd::record;
 using autograd::record_constant;
 using kernels::ReduceArgs;
+using ops::MomentAttributes;
+using ops::ReduceAttributes;
 
 // The dims that go away and the shapes before and after.
 struct Reduction {
@@ -73,14 +77,6 @@ Tensor run(ReduceKernel kernel, const Tensor& input, const Reduction& reduction,
   if (output.numel() > 0) kernel(args);
   return shaped(output, reduction, keepdim);
 }
-
-// What backward needs to bring a gradient back to the input's shape.
-struct ReduceAttributes {
-  Dims shape;
-  Dims keepdim;
-  uint32_t mask;
-  double scale;
-};
 
 ReduceAttributes attributes_of(const Tensor& input, const Reduction& reduction, double scale = 1) {
   return {input.shape(), reduction.keepdim, reduction.mask, scale};
@@ -141,6 +137,7 @@ void extremum_backward(BackwardContext& context) {
 
 Tensor extremum(const char* op, ReduceKernel kernel, const Tensor& input, const Dims& dim,
                 bool keepdim) {
+  const TraceScope scope(ScopeKind::op, op);
   const Reduction reduction = plan(op, input, dim);
   check_not_empty(op, input, reduction);
   const Tensor output = run(kernel, input, reduction, keepdim, input.dtype());
@@ -175,6 +172,7 @@ void indexed_extremum_backward(BackwardContext& context) {
 std::pair<Tensor, Tensor> indexed_extremum(const char* op,
                                            void (*kernel)(const kernels::IndexReduceArgs&),
                                            const Tensor& input, int64_t dim, bool keepdim) {
+  const TraceScope scope(ScopeKind::op, op);
   ops::check_defined(op, "input", input);
   const int at = normalize_dim(op, dim, input.dim());
   const Reduction reduction = plan(op, input, Dims{dim});
@@ -204,6 +202,7 @@ std::pair<Tensor, Tensor> indexed_extremum(const char* op,
 
 Tensor index_of_extremum(const char* op, void (*kernel)(const kernels::IndexReduceArgs&),
                          const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
+  const TraceScope scope(ScopeKind::op, op);
   ops::check_defined(op, "input", input);
   TAUT_CHECK(input.dtype() != kBool, DTypeError, op, ": not defined for bool");
   const Reduction reduction = plan(op, input, dim ? Dims{*dim} : Dims{});
@@ -223,12 +222,6 @@ Tensor index_of_extremum(const char* op, void (*kernel)(const kernels::IndexRedu
 }
 
 // var: d/dx = 2 (x - mean) / (n - correction); std: that over 2 std.
-struct MomentAttributes {
-  ReduceAttributes reduce;
-  double correction;
-  bool is_std;
-};
-
 void moment_backward(BackwardContext& context) {
   const auto& at = context.attributes<MomentAttributes>();
   const Tensor input = context.saved(0);
@@ -258,6 +251,7 @@ void moment_backward(BackwardContext& context) {
 
 std::pair<Tensor, Tensor> moments(const char* op, const Tensor& input, const Dims& dim,
                                   double correction, bool keepdim, bool is_std, bool with_mean) {
+  const TraceScope scope(ScopeKind::op, op);
   check_floating(op, input);
   const Reduction reduction = plan(op, input, dim);
   Tensor output = ops::allocate(reduction.kept, input.dtype(), input.device());
@@ -286,6 +280,7 @@ Tensor sum(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DTy
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return sum(x...); }, input, dim, keepdim, dtype);
   }
+  const TraceScope scope(ScopeKind::op, "sum");
   const Tensor source = cast_first(input, dtype);
   const Reduction reduction = plan("sum", source, dim);
   const Tensor output = run(ops::kernels_of(source).reduce.sum, source, reduction, keepdim,
@@ -343,6 +338,7 @@ void prod_backward(BackwardContext& context) {
 }
 
 Tensor prod_over(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  const TraceScope scope(ScopeKind::op, "prod");
   const Tensor source = cast_first(input, dtype);
   const Reduction reduction = plan("prod", source, dim);
   const Tensor output = run(ops::kernels_of(source).reduce.prod, source, reduction, keepdim,
@@ -368,6 +364,7 @@ Tensor prod(const Tensor& input, int64_t dim, bool keepdim, std::optional<DType>
 }
 
 Tensor mean(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  const TraceScope scope(ScopeKind::op, "mean");
   const Tensor source = cast_first(input, dtype);
   TAUT_CHECK(source.is_floating_point(), DTypeError, "mean: not defined for ", source.dtype(),
              "; give a floating dtype");
@@ -434,6 +431,7 @@ void aminmax_backward(BackwardContext& context) {
 }  // namespace
 
 std::pair<Tensor, Tensor> aminmax(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
+  const TraceScope scope(ScopeKind::op, "aminmax");
   const Reduction reduction = plan("aminmax", input, dim ? Dims{*dim} : Dims{});
   check_not_empty("aminmax", input, reduction);
   Tensor low = ops::allocate(reduction.kept, input.dtype(), input.device());
@@ -466,11 +464,13 @@ Tensor argmin(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
 }
 
 Tensor all(const Tensor& input, const Dims& dim, bool keepdim) {
+  const TraceScope scope(ScopeKind::op, "all");
   const Reduction reduction = plan("all", input, dim);
   return record_constant("all", {input},
                          run(ops::kernels_of(input).reduce.all, input, reduction, keepdim, kBool));
 }
 Tensor any(const Tensor& input, const Dims& dim, bool keepdim) {
+  const TraceScope scope(ScopeKind::op, "any");
   const Reduction reduction = plan("any", input, dim);
   return record_constant("any", {input},
                          run(ops::kernels_of(input).reduce.any, input, reduction, keepdim, kBool));
@@ -479,6 +479,7 @@ Tensor all(const Tensor& input) { return all(input, Dims{}); }
 Tensor any(const Tensor& input) { return any(input, Dims{}); }
 
 Tensor count_nonzero(const Tensor& input, const Dims& dim) {
+  const TraceScope scope(ScopeKind::op, "count_nonzero");
   const Reduction reduction = plan("count_nonzero", input, dim);
   return record_constant(
       "count_nonzero", {input},
@@ -540,6 +541,7 @@ Tensor logsumexp(const Tensor& input, const Dims& dim, bool keepdim) {
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return logsumexp(x...); }, input, dim, keepdim);
   }
+  const TraceScope scope(ScopeKind::op, "logsumexp");
   const Tensor source = input.is_floating_point() ? input : to(input, get_default_dtype());
   const Reduction reduction = plan("logsumexp", source, dim);
   const Tensor output =
@@ -556,6 +558,7 @@ Tensor vector_norm(const Tensor& input, double ord, const Dims& dim, bool keepdi
     return ops::in_float32([](const auto&... x) { return vector_norm(x...); }, input, ord, dim,
                            keepdim, dtype);
   }
+  const TraceScope scope(ScopeKind::op, "vector_norm");
   const Tensor source = cast_first(input, dtype);
   check_floating("vector_norm", source);
   const Reduction reduction = plan("vector_norm", source, dim);

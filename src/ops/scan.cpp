@@ -6,6 +6,7 @@
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/indexing.h"
 #include "taut/ops/ops.h"
 #include "taut/ops/sort.h"
@@ -120,6 +121,7 @@ void index_scan_backward(BackwardContext& context) {
 
 std::pair<Tensor, Tensor> index_scan(const char* op, void (*kernel)(const kernels::IndexScanArgs&),
                                      const Tensor& input, int64_t dim) {
+  const TraceScope scope(ScopeKind::op, op);
   ops::check_defined(op, "input", input);
   const int at = normalize_dim(op, dim, input.dim());
   const Tensor source = contiguous(input);
@@ -148,6 +150,7 @@ Tensor cumsum(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return cumsum(x...); }, input, dim, dtype);
   }
+  const TraceScope scope(ScopeKind::op, "cumsum");
   const Tensor source = dtype ? to(input, *dtype) : input;
   const int at = normalize_dim("cumsum", dim, source.dim());
   const Tensor output =
@@ -160,6 +163,7 @@ Tensor cumprod(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return cumprod(x...); }, input, dim, dtype);
   }
+  const TraceScope scope(ScopeKind::op, "cumprod");
   const Tensor source = dtype ? to(input, *dtype) : input;
   const int at = normalize_dim("cumprod", dim, source.dim());
   const Tensor output =
@@ -173,6 +177,7 @@ Tensor logcumsumexp(const Tensor& input, int64_t dim) {
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return logcumsumexp(x...); }, input, dim);
   }
+  const TraceScope scope(ScopeKind::op, "logcumsumexp");
   TAUT_CHECK(input.is_floating_point(), DTypeError, "logcumsumexp: expected a floating dtype; got ",
              input.dtype());
   const int at = normalize_dim("logcumsumexp", dim, input.dim());

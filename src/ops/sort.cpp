@@ -7,6 +7,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/index_address.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -51,6 +52,7 @@ std::pair<Tensor, Tensor> record_picked(const char* op, const Tensor& input, con
 
 std::pair<Tensor, Tensor> sort_along(const char* op, const Tensor& input, int64_t dim,
                                      bool descending) {
+  const TraceScope scope(ScopeKind::op, op);
   ops::check_defined(op, "input", input);
   const int at = normalize_dim(op, dim, input.dim());
   Tensor values = ops::allocate(input.shape(), input.dtype(), input.device());
@@ -76,6 +78,7 @@ std::pair<Tensor, Tensor> sort_along(const char* op, const Tensor& input, int64_
 
 std::pair<Tensor, Tensor> pick(const char* op, PickMode mode, const Tensor& input, int64_t k,
                                int64_t dim, bool keepdim) {
+  const TraceScope scope(ScopeKind::op, op);
   ops::check_defined(op, "input", input);
   const int at = normalize_dim(op, dim, input.dim());
   if (input.dim() == 0) {
@@ -121,6 +124,7 @@ Tensor msort(const Tensor& input) { return sort_along("msort", input, 0, false).
 
 std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim, bool largest,
                                bool sorted) {
+  const TraceScope scope(ScopeKind::op, "topk");
   ops::check_defined("topk", "input", input);
   const int at = normalize_dim("topk", dim, input.dim());
   const int64_t size = input.dim() == 0 ? 1 : input.shape()[at];

@@ -2,6 +2,7 @@
 
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::ops {
@@ -20,6 +21,13 @@ struct Pieces {
       pointers.push_back(piece.data_ptr());
       sizes.push_back(piece.numel());
     }
+  }
+  /// Tells a profiler that each element was gone over so many times.
+  void trace(double times) const {
+    if (!is_traced()) return;
+    double bytes = 0;
+    for (const Tensor& tensor : tensors) bytes += static_cast<double>(tensor.nbytes());
+    trace_cost(0, times * bytes);
   }
   int64_t count() const { return static_cast<int64_t>(sizes.size()); }
   void write_back(const Tensors& originals) const {
@@ -63,6 +71,7 @@ std::vector<Tensors> by_dtype_and_device(TensorList tensors) {
 
 void scale_list(const Tensors& tensors, const ListScale& scale) {
   if (tensors.empty()) return;
+  const TraceScope scope(ScopeKind::op, "scale_list");
   const Pieces pieces(tensors);
   kernels::ScaleListArgs args;
   args.tensors = pieces.pointers.data();
@@ -74,10 +83,12 @@ void scale_list(const Tensors& tensors, const ListScale& scale) {
   args.non_finite = float_or_null(scale.non_finite);
   kernels_of(tensors[0]).optim.scale(args);
   const bool is_written = scale.factor != 1.0 || scale.factor_tensor.defined();
+  pieces.trace(is_written ? 2 : 1);
   if (is_written) pieces.write_back(tensors);
 }
 
 Tensor sum_squares_of_list(const Tensors& tensors) {
+  const TraceScope scope(ScopeKind::op, "sum_squares_of_list");
   const Pieces pieces(tensors);
   Tensor total = allocate({}, kFloat64, tensors[0].device());
   kernels::SumSquaresArgs args;
@@ -87,6 +98,7 @@ Tensor sum_squares_of_list(const Tensors& tensors) {
   args.dtype = tensors[0].dtype();
   args.total = total.data_ptr<double>();
   kernels_of(tensors[0]).optim.sum_squares(args);
+  pieces.trace(1);
   return total;
 }
 

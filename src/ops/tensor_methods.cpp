@@ -1,6 +1,8 @@
 // The methods of Tensor that call free functions of the ops; those of the lists stand beside their
 // functions.
 
+#include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/core/half.h"
 #include "taut/ops/ops.h"
 
@@ -169,9 +171,11 @@ T element(const Tensor& tensor) {
 }  // namespace
 
 Scalar Tensor::item() const {
+  const TraceScope scope(ScopeKind::op, "item");
   TAUT_CHECK(defined(), ValueError, "item: the tensor is undefined");
   TAUT_CHECK(numel() == 1, ValueError, "item: expected a tensor of one element; got shape ",
              shape());
+  autograd::record_constant("item", {*this}, *this);
   const Tensor here = is_cpu() ? *this : taut::to(taut::detach(*this), kCPU);
   switch (here.dtype()) {
     case DType::float32: return element<float>(here);

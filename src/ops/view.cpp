@@ -8,6 +8,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/view_backward.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -36,6 +37,7 @@ Dims inverse(const Dims& order) {
 
 // The elements of `input` under the sizes `target`, which fit; undefined when that needs a copy.
 Tensor view_if_possible(const char* op, const Tensor& input, const Dims& target) {
+  const TraceScope scope(ScopeKind::op, op);
   Tensor output;
   if (TAUT_LIKELY(input.impl()->is_contiguous)) {
     output = autograd::make_contiguous_view(input, target);
@@ -61,6 +63,7 @@ void check_pieces(const char* op, int64_t count) {
 }
 
 Tensor slice_at(const Tensor& input, int dim, int64_t start, int64_t end, int64_t step) {
+  const TraceScope scope(ScopeKind::op, "slice");
   const Tensor output = make_view(input, input.layout().slice(dim, start, end, step));
   return record("slice", {input}, output, {}, slice_backward,
                 SliceAttributes{input.shape(), dim, start, end, step});
@@ -80,6 +83,7 @@ void record_pieces(const char* name, const Tensor& input, const Tensors& pieces,
 
 // Pieces of these sizes, one behind the other.
 Tensors split_at(const char* name, const Tensor& input, int dim, std::span<const int64_t> sizes) {
+  const TraceScope scope(ScopeKind::op, name);
   const bool is_one_op = sizes.size() <= kMostOutputs;
   Tensors pieces;
   int64_t start = 0;
@@ -154,6 +158,7 @@ Tensor unflatten(const Tensor& input, int64_t dim, const Dims& sizes) {
 Tensor ravel(const Tensor& input) { return reshape(input, {-1}); }
 
 Tensor permute(const Tensor& input, const Dims& dims) {
+  const TraceScope scope(ScopeKind::op, "permute");
   TAUT_CHECK(dims.rank() == input.dim(), ShapeError, "permute: got ", dims.rank(),
              " dims for a tensor of shape ", input.shape());
   const Dims order = normalize_dims("permute", dims, input.dim());
@@ -162,6 +167,7 @@ Tensor permute(const Tensor& input, const Dims& dims) {
 }
 
 Tensor transpose(const Tensor& input, int64_t dim0, int64_t dim1) {
+  const TraceScope scope(ScopeKind::op, "transpose");
   const int a = normalize_dim("transpose", dim0, input.dim());
   const int b = normalize_dim("transpose", dim1, input.dim());
   return record("transpose", {input}, make_view(input, input.layout().transpose(a, b)), {},
@@ -216,6 +222,7 @@ Tensor squeeze(const Tensor& input) {
 Tensor squeeze(const Tensor& input, int64_t dim) { return squeeze(input, Dims{dim}); }
 
 Tensor squeeze(const Tensor& input, const Dims& dims) {
+  const TraceScope scope(ScopeKind::op, "squeeze");
   const Dims chosen = normalize_dims("squeeze", dims, input.dim());
   Layout layout = input.layout();
   for (int i = input.dim() - 1; i >= 0; --i) {
@@ -226,12 +233,14 @@ Tensor squeeze(const Tensor& input, const Dims& dims) {
 }
 
 Tensor unsqueeze(const Tensor& input, int64_t dim) {
+  const TraceScope scope(ScopeKind::op, "unsqueeze");
   const int at = normalize_dim("unsqueeze", dim, input.dim() + 1);
   return record("unsqueeze", {input}, make_view(input, input.layout().unsqueeze(at)), {},
                 reshape_backward, ShapeAttributes{input.shape()});
 }
 
 Tensor expand(const Tensor& input, const Dims& size) {
+  const TraceScope scope(ScopeKind::op, "expand");
   const int added = size.rank() - input.dim();
   TAUT_CHECK(added >= 0, ShapeError, "expand: ", size, " has fewer dims than the tensor's shape ",
              input.shape());
@@ -277,6 +286,7 @@ Tensor narrow_copy(const Tensor& input, int64_t dim, int64_t start, int64_t leng
 }
 
 Tensor select(const Tensor& input, int64_t dim, int64_t index) {
+  const TraceScope scope(ScopeKind::op, "select");
   TAUT_CHECK(input.dim() > 0, IndexError, "select: a tensor without dims cannot be indexed");
   const int at = normalize_dim("select", dim, input.dim());
   const int64_t position = wrap_index("select", index, input.shape()[at], at);
@@ -297,6 +307,7 @@ Tensor slice(const Tensor& input, int64_t dim, std::optional<int64_t> start,
 }
 
 Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2) {
+  const TraceScope scope(ScopeKind::op, "diagonal");
   TAUT_CHECK(input.dim() >= 2, ShapeError, "diagonal: expected at least 2 dims; got shape ",
              input.shape());
   const int a = normalize_dim("diagonal", dim1, input.dim());
@@ -308,6 +319,7 @@ Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2)
 }
 
 Tensor unfold(const Tensor& input, int64_t dimension, int64_t size, int64_t step) {
+  const TraceScope scope(ScopeKind::op, "unfold");
   const int at = normalize_dim("unfold", dimension, input.dim());
   const int64_t available = input.dim() == 0 ? 1 : input.shape()[at];
   TAUT_CHECK(size >= 0 && size <= available, ValueError, "unfold: size ", size,
@@ -320,6 +332,7 @@ Tensor unfold(const Tensor& input, int64_t dimension, int64_t size, int64_t step
 
 Tensor as_strided(const Tensor& input, const Dims& size, const Dims& stride,
                   std::optional<int64_t> storage_offset) {
+  const TraceScope scope(ScopeKind::op, "as_strided");
   TAUT_CHECK(size.rank() == stride.rank(), ShapeError, "as_strided: got ", size.rank(),
              " sizes and ", stride.rank(), " strides");
   checked_numel("as_strided", size);
@@ -415,6 +428,7 @@ Tensors tensor_split(const Tensor& input, const std::vector<int64_t>& indices, i
 }
 
 Tensors unbind(const Tensor& input, int64_t dim) {
+  const TraceScope scope(ScopeKind::op, "unbind");
   TAUT_CHECK(input.dim() > 0, ShapeError, "unbind: a tensor without dims cannot be unbound");
   const int at = normalize_dim("unbind", dim, input.dim());
   check_pieces("unbind", input.shape()[at]);
@@ -473,6 +487,7 @@ Tensor detach(const Tensor& input) {
 }
 
 Tensor alias(const Tensor& input) {
+  const TraceScope scope(ScopeKind::op, "alias");
   return record("alias", {input}, make_view(input, input.layout()), {}, reshape_backward,
                 ShapeAttributes{input.shape()});
 }

@@ -3,6 +3,7 @@
 #include "src/core/cuda_runtime.h"
 #include "src/optim/step_access.h"
 #include "taut/autograd/grad_mode.h"
+#include "taut/base/trace.h"
 #include "taut/core/cuda_graph.h"
 
 namespace taut::optim {
@@ -50,6 +51,7 @@ void capture_step(Optimizer& optimizer, size_t group, StepList list, const StepR
 }  // namespace
 
 void take_steps(Optimizer& optimizer, const StepRule& rule) {
+  const TraceScope scope(ScopeKind::optimizer, [&] { return optimizer.name() + ".step"; });
   const NoGradGuard no_grad;
   const bool is_captured = cuda::current_capture() != 0;
   for (size_t g = 0; g < optimizer.param_groups().size(); ++g) {
@@ -60,6 +62,7 @@ void take_steps(Optimizer& optimizer, const StepRule& rule) {
         continue;
       }
       rule.launch(list, group.options);
+      list.trace();
       list.finish();
     }
   }

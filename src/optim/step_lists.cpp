@@ -5,6 +5,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "src/optim/step_access.h"
+#include "taut/base/trace.h"
 #include "taut/core/cuda_graph.h"
 #include "taut/ops/ops.h"
 
@@ -180,6 +181,18 @@ bool StepList::is_called_off() const {
         "for the GPU, which cannot be captured into a graph; make one step before the capture");
   }
   return found_inf_.item<float>() != 0.0f;
+}
+
+void StepList::trace() const {
+  if (!is_traced()) return;
+  double bytes = 0;
+  for (const Tensor& grad : grads_) bytes += static_cast<double>(grad.nbytes());
+  for (const Tensor& param : params_) bytes += 2 * static_cast<double>(param.nbytes());
+  const double state = static_cast<double>(item_size(has_masters_ ? kFloat32 : dtype_));
+  for (const int64_t size : sizes_) {
+    bytes += 2 * static_cast<double>(slots_.size()) * static_cast<double>(size) * state;
+  }
+  trace_cost(0, bytes);
 }
 
 void StepList::finish() {

@@ -52,6 +52,8 @@ class StepList {
   /// Whether a gradient scaler calls the step off; waits for the device. @throws CudaError for a
   /// step that is captured or replayed.
   bool is_called_off() const;
+  /// Tells a profiler the bytes of the step: gradients are read, all else is read and written.
+  void trace() const;
   /// Writes copies back and raises the versions of the parameters.
   void finish();
 

@@ -4,7 +4,7 @@
 #
 #   tests/gpu/run.sh [--only STEP[,STEP...]] [--filter GOOGLETEST_FILTER] [-D...]
 #
-# Steps, all by default: build, gpu (tests/gpu), large (tensors of more than 2^31 elements), ops (the op table in C++),
+# Steps, all by default: build, gpu (tests/gpu, and fused functions), large (tensors of more than 2^31 elements), ops (the op table in C++),
 # python (the op table and the devices' tests in Python), sanitize, bench. What begins with -D goes to CMake. Says at the end what failed.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -41,7 +41,7 @@ build_all() {
   grep -E '^--   (CUDA|cuDNN|Python) ' "$build-configure.log"
   local bindings=taut_python
   grep -q 'Python  *no$' "$build-configure.log" && bindings=
-  cmake --build "$build" --target taut $bindings taut_test_gpu taut_test_extension taut_test_ops taut_test_core example_digits example_gpt example_gpt2 custom_attention \
+  cmake --build "$build" --target taut $bindings taut_test_gpu taut_test_extension taut_test_fusion taut_test_ops taut_test_core example_digits example_gpt example_gpt2 custom_attention \
     $(cd benchmarks && for source in gpu/*.cpp; do n=${source%.cpp}; echo "benchmark_${n//\//_}"; done) >"$build.log" 2>&1 ||
     { grep -E 'error|FAILED' -A5 "$build.log" | head -n 60; return 1; }
 }
@@ -96,6 +96,7 @@ bench() {
   for program in "$build"/benchmarks/gpu_*; do "$program" || return 1; done
   if python3 -c 'import torch' 2>/dev/null && [ -e "$build/python/taut" ]; then
     PYTHONPATH="$PWD/$build/python" python3 benchmarks/gpu/compare.py || return 1
+    PYTHONPATH="$PWD/$build/python" python3 benchmarks/gpu/fuse.py --compile || return 1
     PYTHONPATH="$PWD/$build/python" python3 examples/custom_attention/benchmark.py || return 1
   fi
 }
@@ -103,7 +104,7 @@ python_tests() {
   PYTHONPATH="$PWD/$build/python" TAUT_TEST_DEVICE=cuda PYTHONDONTWRITEBYTECODE=1 timeout 400 "$python" -m pytest -q --maxfail=60 \
     tests/python/ops/reference_test.py tests/python/ops/devices_test.py tests/python/cuda_test.py \
     tests/python/graphed_test.py tests/python/kernel_test.py tests/python/custom_op_test.py tests/python/custom_attention_test.py \
-    tests/python/memory_options_test.py
+    tests/python/memory_options_test.py tests/python/fuse_test.py
 }
 
 large_tests() {
@@ -116,7 +117,10 @@ if wants build; then
   step build build_all
   [ ${#failed[@]} -eq 0 ] || exit 1
 fi
-if wants gpu; then step gpu timeout 300 "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter"; fi
+if wants gpu; then
+  step gpu timeout 300 "$build/tests/taut_test_gpu" --gtest_brief=1 --gtest_filter="$filter"
+  step fusion timeout 300 "$build/tests/taut_test_fusion" --gtest_brief=1 --gtest_filter='FusedOnGpu.*'
+fi
 if wants large; then step large large_tests; fi
 if wants ops; then step ops timeout 300 env TAUT_TEST_DEVICE=cuda "$build/tests/taut_test_ops" --gtest_brief=1; fi
 if wants python && [ -e "$build/python/taut" ]; then step python python_tests; fi

@@ -28,11 +28,15 @@ FLOORS = {
     "optim": ["ops", "autograd", "kernels/api"],
     # Kernels, ops and plugins of users.
     "extension": ["ops", "autograd", "kernels/jit"],
+    # Functions that become generated kernels.
+    "fusion": ["ops", "autograd", "kernels/jit", "kernels/api"],
     # A gradient scaler runs the optimizer's step, and tells it on the device whether to.
     "amp": ["ops", "autograd", "optim"],
     # A dataset shuffles, stacks and selects rows.
     "data": ["ops"],
     "io": ["core"],
+    # What all floors below tell it by way of base, core and autograd; io writes its files.
+    "profiler": ["ops", "autograd", "kernels/api", "io"],
     "onnx": ["ops", "nn", "autograd/graph"],
     "distributed": ["core", "autograd/graph"],
     "distributed/modules": ["distributed", "nn"],
@@ -50,7 +54,7 @@ CORE_PLAIN = {"generator_state", "dtype", "dims", "half", "complex", "scalar", "
 # The parts of distributed that wrap a Module.
 DISTRIBUTED_MODULES = ("ddp", "sharded")
 # Made by the build: taut/base/config.h and build_info.h.
-GENERATED = {"taut/base/config.h": "base", "build_info.h": "base"}
+GENERATED = {"taut/base/config.h": "base", "build_info.h": "base", "fusion_sources.h": "base"}
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

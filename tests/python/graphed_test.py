@@ -70,10 +70,10 @@ def test_what_the_function_raises_is_raised():
 
 
 def test_texts_of_structures_differ_when_those_do():
-    from taut import _graphed
+    from taut import _graphed, _structure
 
     def text(*args, **kwargs):
-        return _graphed._name_of(_graphed._take_apart((args, kwargs), [], _graphed._plain))
+        return _structure.name_of(_structure.take_apart((args, kwargs), [], _graphed._plain))
 
     x = taut.ones(1)
     structures = [

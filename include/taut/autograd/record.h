@@ -48,6 +48,26 @@ class TAUT_API OpObserver {
   OpObserver* previous_;
 };
 
+/// What is told of a backward function that has run: its node, the gradients that it was given, and
+/// those that it gave. Undefined ones are among them.
+struct BackwardRecord {
+  Node& node;
+  std::span<const Tensor> grads;
+  std::span<const Tensor> results;
+};
+
+/// Sees the ops of all threads, beside the observers of single threads: the profiler. A thread's
+/// ops are shown to it while set_ops_traced(true) holds there.
+struct OpTracer {
+  void (*on_op)(const OpRecord& record) noexcept;
+  void (*on_backward)(const BackwardRecord& record) noexcept;
+};
+/// Null for nobody. What `tracer` points to must stay for ever.
+TAUT_API void set_op_tracer(const OpTracer* tracer);
+/// Whether this thread's ops are shown to the tracer; returns whether they were.
+TAUT_API bool set_ops_traced(bool traced);
+void trace_backward(const BackwardRecord& record);
+
 /// Whether gradients flow to this tensor: a leaf that requires grad, or made by a recorded op.
 TAUT_API bool requires_grad(const Tensor& tensor);
 

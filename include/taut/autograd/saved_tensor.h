@@ -37,6 +37,8 @@ class TAUT_API SavedTensor {
   /// Its elements as a tensor without history, where no other tensor shows them; undefined
   /// otherwise.
   Tensor unshared() const;
+  /// The bytes of what is kept; 0 when it is nothing, or was packed away.
+  size_t nbytes() const { return tensor_.defined() ? tensor_.nbytes() : 0; }
   void reset();
 
  private:

@@ -27,7 +27,9 @@ struct DeviceProperties {
   int minor = 0;
   int64_t total_memory = 0;  // bytes
   int multi_processor_count = 0;
-  int64_t l2_cache_size = 0;  // bytes
+  int64_t l2_cache_size = 0;    // bytes
+  double clock_rate = 0;        // the highest, in Hz
+  double memory_bandwidth = 0;  // bytes a second, by the memory's clock and width
 };
 /// @throws DeviceError without the device.
 TAUT_API DeviceProperties device_properties(Device device = kCUDA);

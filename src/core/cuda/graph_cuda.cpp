@@ -14,6 +14,7 @@
 #include "src/core/cuda/context.h"
 #include "src/core/cuda/launch_context.h"
 #include "src/core/cuda_runtime.h"
+#include "taut/base/trace.h"
 #include "taut/core/cuda_graph.h"
 #include "taut/core/generator.h"
 #include "taut/core/stream.h"
@@ -211,6 +212,7 @@ void run_callbacks(cudaGraphExec_t work, const std::vector<Callback<void()>>& ca
 
 void Graph::replay() {
   TAUT_CHECK(has_capture(), ValueError, "graph: there is no capture to replay");
+  const TraceScope scope(ScopeKind::op, "cuda_graph.replay");
   check_can_wait("graph.replay", state_->device);
   const RuntimeGuard guard(state_->device);
   if (!state_->callbacks.empty()) run_callbacks(state_->work, state_->callbacks);

@@ -12,6 +12,7 @@
 #include "src/core/cuda/launch_context.h"
 #include "src/core/cuda/virtual_memory.h"
 #include "src/core/cuda_runtime.h"
+#include "src/core/memory_trace.h"
 
 namespace taut::cuda {
 namespace {
@@ -49,16 +50,29 @@ CachingAllocator& allocator_of(Device device) {
   return allocator_of(device.index());
 }
 
+Device device_of(const CachingAllocator* allocator) {
+  int index = 0;
+  while (slots[index].allocator.load(std::memory_order_acquire) != allocator) ++index;
+  return Device(DeviceType::cuda, index);
+}
+
 void release(void*, size_t, void* context) noexcept {
   if (context == nullptr) return;
   auto* block = static_cast<MemoryBlock*>(context);
+  if (const MemorySink* sink = memory_sink()) {
+    sink->on_release(device_of(block->owner), block->address, block->size);
+  }
   block->owner->free(block);
 }
 
 // For the current stream and pool of this thread.
 MemoryBlock* take(CachingAllocator& allocator, int device, size_t bytes) {
   try {
-    return allocator.allocate(bytes, stream_on(device), current_pool);
+    MemoryBlock* block = allocator.allocate(bytes, stream_on(device), current_pool);
+    if (const MemorySink* sink = memory_sink()) {
+      sink->on_allocate(Device(DeviceType::cuda, device), block->address, block->size);
+    }
+    return block;
   } catch (const OutOfMemoryError& error) {
     note_capture_refusal(error.what());  // without a graph there may be enough
     throw;
@@ -124,6 +138,9 @@ Block allocate(Device device, size_t bytes) {
 }
 
 MemoryStats memory_stats(Device device) { return allocator_of(device).stats(); }
+bool has_memory(Device device) {
+  return slots[device.index()].allocator.load(std::memory_order_acquire) != nullptr;
+}
 void reset_peak_memory_stats(Device device) { allocator_of(device).reset_peaks(); }
 void empty_cache(Device device) { allocator_of(device).empty_cache(); }
 
@@ -136,6 +153,18 @@ MemoryInfo mem_get_info(Device device) {
   return {static_cast<int64_t>(free), static_cast<int64_t>(total)};
 }
 
+namespace {
+
+// 0 for what the driver does not tell.
+double attribute(cudaDeviceAttr which, Device device) {
+  int value = 0;
+  if (cudaDeviceGetAttribute(&value, which, device.index()) == cudaSuccess) return value;
+  cudaGetLastError();
+  return 0;
+}
+
+}  // namespace
+
 DeviceProperties device_properties(Device device) {
   check_device(device);
   cudaDeviceProp found{};
@@ -145,7 +174,11 @@ DeviceProperties device_properties(Device device) {
           .minor = found.minor,
           .total_memory = static_cast<int64_t>(found.totalGlobalMem),
           .multi_processor_count = found.multiProcessorCount,
-          .l2_cache_size = found.l2CacheSize};
+          .l2_cache_size = found.l2CacheSize,
+          .clock_rate = 1e3 * attribute(cudaDevAttrClockRate, device),
+          // Both edges of the clock carry data.
+          .memory_bandwidth = 2e3 * attribute(cudaDevAttrMemoryClockRate, device) *
+                              attribute(cudaDevAttrGlobalMemoryBusWidth, device) / 8};
 }
 
 void set_per_process_memory_fraction(double fraction, Device device) {

@@ -5,6 +5,7 @@
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/nn/functional/norm.h"
 
 namespace taut::nn::functional {
@@ -171,6 +172,7 @@ struct BatchNormCall {
 };
 
 Tensor run_batch_norm(const Tensor& source, MemoryFormat format, const BatchNormCall& call) {
+  const TraceScope scope(ScopeKind::op, call.op);
   const ChannelSizes sizes(source, format);
   const auto parameter = [&](const char* name, const Tensor& tensor) {
     return prepare_parameter(call.op, name, tensor, source, {sizes.channels});

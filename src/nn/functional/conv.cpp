@@ -6,6 +6,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/precision.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::nn::functional {
@@ -102,6 +103,7 @@ Dims channels_first(int64_t batch, int64_t channels, const Dims& size) {
 
 Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
                 const ConvShape& shape) {
+  const TraceScope scope(ScopeKind::op, "convolution");
   const MemoryFormat format = common_format(input, weight);
   const Tensor source = contiguous(input, format);
   const Tensor filter = contiguous(weight, format);
@@ -124,6 +126,7 @@ Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
 
 Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const Tensor& bias,
                                const ConvShape& shape) {
+  const TraceScope scope(ScopeKind::op, "convolution_backward_input");
   const MemoryFormat format = common_format(grad, weight);
   const Tensor source = contiguous(grad, format);
   const Tensor filter = contiguous(weight, format);
@@ -145,6 +148,7 @@ Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const T
 }
 
 Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad, const ConvShape& shape) {
+  const TraceScope scope(ScopeKind::op, "convolution_backward_weight");
   const MemoryFormat format = common_format(input, grad);
   const Tensor source = contiguous(input, format);
   const Tensor grad_output = contiguous(grad, format);
@@ -323,6 +327,7 @@ void fold_backward(BackwardContext& context) {
 }
 
 Tensor columns_of(const Tensor& input, const ConvShape& shape) {
+  const TraceScope scope(ScopeKind::op, "unfold");
   const Tensor source = contiguous(input);
   Tensor output = ops::allocate(
       {shape.batch, shape.in_channels * shape.kernel_size.numel(), shape.output_size.numel()},
@@ -337,6 +342,7 @@ Tensor columns_of(const Tensor& input, const ConvShape& shape) {
 }
 
 Tensor sum_columns(const Tensor& columns, const ConvShape& shape) {
+  const TraceScope scope(ScopeKind::op, "fold");
   const Tensor source = contiguous(columns);
   Tensor output = ops::allocate(channels_first(shape.batch, shape.in_channels, shape.input_size),
                                 source.dtype(), source.device());

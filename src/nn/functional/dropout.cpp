@@ -7,6 +7,7 @@
 #include "src/ops/dispatch.h"
 #include "src/ops/take_random.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 #include "taut/ops/random.h"
 
@@ -77,6 +78,7 @@ void dropout_add_backward(BackwardContext& context) {
 Tensor dropout(const Tensor& input, double p, bool training) {
   check_dropout("dropout", input, p);
   if (!training || p == 0) return input;
+  const TraceScope scope(ScopeKind::op, "dropout");
   check_floating("dropout", input);
   const Tensor source = contiguous(input);
   const DropoutAttributes at = take_place(source, p);
@@ -100,6 +102,7 @@ Tensor dropout_add(const Tensor& input, const Tensor& residual, double p, bool t
   check_dropout("dropout_add", input, p);
   ops::check_defined("dropout_add", "residual", residual);
   if (!training || p == 0) return add(input, residual);
+  const TraceScope scope(ScopeKind::op, "dropout_add");
   check_floating("dropout_add", input);
   ops::check_same_device("dropout_add", input, residual);
   const Dims shape = broadcast_shapes("dropout_add", input.shape(), residual.shape());

@@ -9,6 +9,7 @@
 #include "src/ops/dispatch.h"
 #include "taut/autograd/recompute.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/ops/ops.h"
 
@@ -151,6 +152,7 @@ Tensor remake(const BackwardContext& context) {
 
 Tensor gated(const char* op, const Tensor& gate, const Tensor& up, Gate activation,
              bool recompute) {
+  const TraceScope scope(ScopeKind::op, op);
   check_operands(op, gate, up);
   const GatedAttributes at{activation, !up.defined()};
   Tensor output = forward(gate, up, at);

@@ -9,6 +9,7 @@
 #include "src/ops/pointwise.h"
 #include "taut/autograd/autocast_mode.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/softmax.h"
 #include "taut/ops/ops.h"
@@ -222,6 +223,7 @@ void cross_entropy_backward(BackwardContext& context) {
 Tensor fused_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight,
                            int64_t ignore_index, Reduction reduction, double label_smoothing,
                            DType loss_dtype) {
+  const TraceScope scope(ScopeKind::op, "cross_entropy");
   const Tensor logits = contiguous(as_rows(input));
   Tensor targets, class_weight;
   {

@@ -6,6 +6,7 @@
 #include "src/ops/fused_product.h"
 #include "taut/autograd/backward.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/nn/functional/activation.h"
 #include "taut/ops/ops.h"
 
@@ -176,6 +177,7 @@ Tensor mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2, co
     return ops::in_lower_dtype([](const auto&... x) { return mlp(x...); }, input, weight1, weight2,
                                bias1, bias2, activation, recompute);
   }
+  const TraceScope scope(ScopeKind::op, "mlp");
   const Activation kind = activation_named(activation);
   check_mlp(input, weight1, weight2, bias1, bias2);
   if (input.numel() > 0 && weight1.numel() > 0 && weight2.numel() > 0) {

@@ -7,6 +7,7 @@
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::nn::functional {
@@ -87,6 +88,7 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
     return ops::in_float32([](const auto&... x) { return group_norm(x...); }, input, num_groups,
                            weight, bias, eps);
   }
+  const TraceScope scope(ScopeKind::op, "group_norm");
   check_floating("group_norm", input);
   TAUT_CHECK(input.dim() >= 2, ShapeError, "group_norm: expected at least 2 dims; got shape ",
              input.shape());

@@ -4,6 +4,7 @@
 #include "src/nn/functional/spatial.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/indexing.h"
 #include "taut/ops/ops.h"
 
@@ -144,6 +145,7 @@ std::pair<Tensor, Tensor> max_pool_nd(const char* op, int spatial, const Tensor&
                                       const Dims& kernel_size, const std::optional<Dims>& stride,
                                       const Dims& padding, const Dims& dilation, bool ceil_mode,
                                       bool wants_indices) {
+  const TraceScope scope(ScopeKind::op, op);
   check_input(op, input, spatial);
   TAUT_CHECK(input.dtype() != kBool, DTypeError, op, ": not defined for bool");
   const MemoryFormat format = pool_format(input, spatial);
@@ -186,6 +188,7 @@ void avg_pool_grad_backward(BackwardContext& context) {
 }
 
 void avg_pool_backward(BackwardContext& context) {
+  const TraceScope scope(ScopeKind::op, "avg_pool_backward");
   const auto& at = context.attributes<AvgPoolAttributes>();
   const Tensor grad_output = contiguous(context.grad(), at.format);
   Tensor grad_input = allocate_images(at.input_shape, at.format, grad_output);
@@ -204,6 +207,7 @@ void avg_pool_backward(BackwardContext& context) {
 }
 
 Tensor avg_pool_forward(const Tensor& input, const AvgPoolAttributes& at) {
+  const TraceScope scope(ScopeKind::op, "avg_pool");
   const Tensor source = contiguous(input, at.format);
   Tensor output = allocate_images(with_size(source, at.shape.output_size), at.format, source);
   kernels::AvgPoolArgs args;
@@ -254,6 +258,7 @@ void adaptive_avg_pool_grad_backward(BackwardContext& context) {
 }
 
 void adaptive_avg_pool_backward(BackwardContext& context) {
+  const TraceScope scope(ScopeKind::op, "adaptive_avg_pool_backward");
   const auto& at = context.attributes<AdaptiveAttributes>();
   const Tensor grad_output = contiguous(context.grad(), at.format);
   Tensor grad_input = allocate_images(at.input_shape, at.format, grad_output);
@@ -271,6 +276,7 @@ void adaptive_avg_pool_backward(BackwardContext& context) {
 }
 
 Tensor adaptive_avg_pool_forward(const Tensor& input, const AdaptiveAttributes& at) {
+  const TraceScope scope(ScopeKind::op, "adaptive_avg_pool");
   const Tensor source = contiguous(input, at.format);
   Tensor output = allocate_images(with_size(source, at.output_size), at.format, source);
   kernels::AdaptiveAvgPoolArgs args;
@@ -389,6 +395,7 @@ Tensor adaptive_avg_pool3d(const Tensor& input, const AdaptiveSize& output_size)
 std::pair<Tensor, Tensor> adaptive_max_pool_with_indices(int spatial_dims, const Tensor& input,
                                                          const AdaptiveSize& output_size) {
   const char* op = "adaptive_max_pool";
+  const TraceScope scope(ScopeKind::op, op);
   TAUT_CHECK(spatial_dims >= 1 && spatial_dims <= 3, ValueError,
              "adaptive_max_pool: expected 1 to 3 spatial dims; got ", spatial_dims);
   check_input(op, input, spatial_dims);

@@ -5,6 +5,7 @@
 #include "src/nn/functional/heads.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut::nn::functional {
@@ -84,6 +85,7 @@ void rotary_backward(BackwardContext& context);
 
 // The op on checked arguments; its gradient is the op with the other direction.
 Tensor rotated(const Tensor& input, const Tables& tables, bool is_interleaved, bool is_inverse) {
+  const TraceScope scope(ScopeKind::op, "rotary_embedding");
   const Tensor source = with_contiguous_rows(input);
   const Tensor heads = with_four_dims(source.detach());
   const Tensor output = allocate_heads(heads.shape(), heads);
@@ -198,6 +200,7 @@ std::tuple<Tensor, Tensor, Tensor> rotary_qkv(const Tensor& qkv, const Tensor& c
                                               std::optional<int64_t> num_kv_heads, bool interleaved,
                                               int64_t offset) {
   constexpr auto kOp = "rotary_qkv";
+  const TraceScope scope(ScopeKind::op, kOp);
   check_input(kOp, "qkv", qkv);
   const QkvShape shape = qkv_shape(qkv, num_heads, num_kv_heads.value_or(num_heads));
   const Tables tables = prepare_tables(kOp, qkv, cos, sin, shape.width, qkv.size(1), offset);

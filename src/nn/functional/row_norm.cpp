@@ -6,22 +6,18 @@
 #include <utility>
 
 #include "src/nn/functional/norm_arguments.h"
+#include "src/nn/functional/row_attributes.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "taut/autograd/recompute.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/nn/functional/norm.h"
 
 namespace taut::nn::functional {
 namespace {
 
 using autograd::BackwardContext;
-
-struct RowNormAttributes {
-  int normalized_dims;
-  double eps;
-  bool is_centered;  // layer norm, else RMS norm
-};
 
 // What a node saves. Of a sum the outputs are the norm and the sum, which is what was normalised.
 // The bias is there for an output that is made again.
@@ -242,6 +238,7 @@ Tensor remake(const BackwardContext& context) {
 
 Tensor row_norm(const char* op, bool is_centered, const Tensor& input, const Dims& shape,
                 const Tensor& weight, const Tensor& bias, double eps, bool recompute) {
+  const TraceScope scope(ScopeKind::op, op);
   check_floating(op, input);
   const Tensor source = contiguous(input);
   const RowNorm norm = checked(op, is_centered, source, shape, weight, bias, eps);
@@ -282,6 +279,7 @@ Addends prepare_addends(const char* op, const Tensor& input, const Tensor& resid
 std::pair<Tensor, Tensor> add_norm(const char* op, bool is_centered, const Tensor& input,
                                    const Tensor& residual, const Dims& shape, const Tensor& weight,
                                    const Tensor& bias, double eps, bool recompute) {
+  const TraceScope scope(ScopeKind::op, op);
   const auto [branch, stream] = prepare_addends(op, input, residual);
   const RowNorm norm = checked(op, is_centered, stream, shape, weight, bias, eps);
   Tensor output = ops::allocate(stream.shape(), stream.dtype(), stream.device());

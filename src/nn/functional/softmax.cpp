@@ -1,9 +1,11 @@
 #include "taut/nn/functional/softmax.h"
 
+#include "src/nn/functional/row_attributes.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"
+#include "taut/base/trace.h"
 #include "taut/ops/ops.h"
 
 namespace taut {
@@ -11,6 +13,7 @@ namespace {
 
 using autograd::BackwardContext;
 using autograd::record;
+using nn::functional::SoftmaxAttributes;
 
 // The kernels see (outer, dim, inner).
 struct Split {
@@ -24,10 +27,6 @@ Split split_at(const Tensor& tensor, int at) {
   }
   return split;
 }
-
-struct SoftmaxAttributes {
-  int dim;
-};
 
 using Kernel = void (*)(const kernels::SoftmaxArgs&);
 using BackwardKernel = void (*)(const kernels::SoftmaxBackwardArgs&);
@@ -107,6 +106,7 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return softmax(x...); }, input, dim, dtype);
   }
+  const TraceScope scope(ScopeKind::op, "softmax");
   ops::check_defined("softmax", "input", input);
   const Tensor source = floating("softmax", input, dtype);
   const int at = normalize_dim("softmax", dim, source.dim());
@@ -118,6 +118,7 @@ Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype)
   if (ops::is_autocast()) {
     return ops::in_float32([](const auto&... x) { return log_softmax(x...); }, input, dim, dtype);
   }
+  const TraceScope scope(ScopeKind::op, "log_softmax");
   ops::check_defined("log_softmax", "input", input);
   const Tensor source = floating("log_softmax", input, dtype);
   const int at = normalize_dim("log_softmax", dim, source.dim());
