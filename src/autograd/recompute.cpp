@@ -1,6 +1,7 @@
 #include "taut/autograd/recompute.h"
 
 #include <atomic>
+#include <utility>
 
 #include "src/autograd/meta.h"
 #include "src/autograd/remade.h"

@@ -1,6 +1,8 @@
 #pragma once
 // State tensors of optimizers that are kept in 16 or 8 bits; see Note [Small state].
 
+#include <cstdint>
+
 #include "kernels/api/small_state.h"
 #include "taut/optim/values.h"
 

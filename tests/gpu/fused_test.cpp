@@ -2,6 +2,10 @@
 // and such that do not, strides, and gradients. (The op tables run them, too; here are the sizes
 // and layouts that models have.)
 
+#include <cstdint>
+#include <functional>
+#include <string>
+
 #include "tests/gpu/agreement.h"
 
 namespace taut::testing {

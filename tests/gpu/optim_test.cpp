@@ -4,8 +4,10 @@
 #include "kernels/api/optim.h"
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tests/gpu/agreement.h"

@@ -7,7 +7,11 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <set>
+#include <string>
+#include <tuple>
+#include <vector>
 
 #include "taut/taut.h"
 

@@ -16,10 +16,10 @@ namespace taut::optim {
 // Precision Training, 2018.
 
 // state_dtype keeps what SGD and Adam remember of a parameter in fewer bits than the parameter has,
-// see Note [Small state]: kBFloat16, or kInt8 for 8 bits in blocks with a scale each (uint8 tensors of
-// codes and scales in the state; parameters below 4096 elements keep their state as it is). kFloat32
-// is what float32 parameters and masters have anyway. Steps are computed as ever, and parameters and
-// masters are not touched by it.
+// see Note [Small state]: kBFloat16, or kInt8 for 8 bits in blocks with a scale each (uint8 tensors
+// of codes and scales in the state; parameters below 4096 elements keep their state as it is).
+// kFloat32 is what float32 parameters and masters have anyway. Steps are computed as ever, and
+// parameters and masters are not touched by it.
 
 struct SGDOptions {
   double lr = 1e-3;

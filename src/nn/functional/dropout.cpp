@@ -1,6 +1,8 @@
 // Dropout, alone and with a residual. Which elements are dropped is not kept: a backward draws the
 // same random numbers again, which costs less than to read them.
 
+#include <cstdint>
+
 #include "src/ops/allocate.h"
 #include "src/ops/dispatch.h"
 #include "src/ops/take_random.h"

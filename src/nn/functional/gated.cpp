@@ -1,5 +1,8 @@
 #include "taut/nn/functional/gated.h"
 
+#include <cstdint>
+#include <optional>
+
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/composed_backward.h"

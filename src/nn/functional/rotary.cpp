@@ -1,5 +1,7 @@
 #include "taut/nn/functional/rotary.h"
 
+#include <cstdint>
+
 #include "src/nn/functional/heads.h"
 #include "src/ops/dispatch.h"
 #include "taut/autograd/record.h"

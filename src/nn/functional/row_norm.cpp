@@ -1,6 +1,9 @@
 // Layer and RMS norm, and the same of a sum with a residual.
 
+#include <cstdint>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include "src/nn/functional/norm_arguments.h"
 #include "src/nn/functional/row_attributes.h"

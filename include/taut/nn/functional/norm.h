@@ -30,8 +30,8 @@ TAUT_API Tensor rms_norm(const Tensor& input, const Dims& normalized_shape,
 TAUT_API std::pair<Tensor, Tensor> add_layer_norm(const Tensor& input, const Tensor& residual,
                                                   const Dims& normalized_shape,
                                                   const Tensor& weight = Tensor(),
-                                                  const Tensor& bias = Tensor(),
-                                                  double eps = 1e-5, bool recompute = false);
+                                                  const Tensor& bias = Tensor(), double eps = 1e-5,
+                                                  bool recompute = false);
 /// The same with rms_norm.
 TAUT_API std::pair<Tensor, Tensor> add_rms_norm(const Tensor& input, const Tensor& residual,
                                                 const Dims& normalized_shape,
