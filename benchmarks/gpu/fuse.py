@@ -173,7 +173,7 @@ def measure(chain, options, with_backward, rate):
         if options.eager_launch:
             continue
         replay, held = captured(library, call)
-        kept.append(held)
+        kept.append((held, call))  # the graph reads the call's inputs
         contestants[name] = (library, replay)
     times = {name: [] for name in contestants}
     for _ in range(options.turns):
