@@ -33,8 +33,9 @@ class PythonFused {
  public:
   PythonFused(bool wait, int64_t max_kinds)
       : fallback_(std::make_shared<Fallback>()),
-        fused_({}, {.wait = wait, .max_kinds = max_kinds, .on_fallback = [to = fallback_](
-                                                              const std::string& reason) {
+        fused_({}, {.wait = wait,
+                    .max_kinds = max_kinds,
+                    .on_fallback = [to = fallback_](const std::string& reason) {
                       const std::lock_guard lock(to->mutex);
                       to->reason = reason;
                     }}) {}

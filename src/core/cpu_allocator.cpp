@@ -37,14 +37,14 @@ constinit std::atomic<size_t> short_way_limit{kLinearLimit};
 constexpr int kClasses = kLinearClasses + ((48 - 10) << kStepsLog2);
 
 struct SizeClass {
-  int index;
+  size_t index;
   size_t bytes;
 };
 
 // For 1 to kLinearLimit bytes.
 SizeClass classify_small(size_t bytes) {
   const size_t units = (bytes + kAlignment - 1) / kAlignment;
-  return {static_cast<int>(units) - 1, units * kAlignment};
+  return {units - 1, units * kAlignment};
 }
 
 SizeClass classify(size_t bytes) {
@@ -54,12 +54,15 @@ SizeClass classify(size_t bytes) {
   // steps is in (8, 16]; 16 is the first step of the next doubling.
   const int doubling = shift + kStepsLog2 - 10;
   const int index = kLinearClasses + (doubling << kStepsLog2) + static_cast<int>(steps) - 9;
-  return {index, steps << shift};
+  return {static_cast<size_t>(index), steps << shift};
 }
 
 struct FreeBlock {
   FreeBlock* next;
 };
+
+// The peak is kept to within this many bytes for each thread.
+constexpr int64_t kPeakGrain = int64_t{64} << 10;
 
 // Counters of one thread, which alone writes them: plain loads and stores, no locked instruction.
 // What a thread holds is a difference, since blocks may be freed on another thread than they came
@@ -68,34 +71,41 @@ struct ThreadCounters {
   std::atomic<int64_t> allocated{0};
   std::atomic<int64_t> allocations{0};
   std::atomic<int64_t> releases{0};
-  int64_t unpublished = 0;  // change of `allocated` since the peak was last looked at
 
-  void allocate(int64_t bytes) {
+  /// Both: whether `allocated` is now so far from what is published that it must be published.
+  bool allocate(int64_t bytes) {
     add(allocations, 1);
-    add(allocated, bytes);
-    unpublished += bytes;
+    return add(allocated, bytes) >= upper_;
   }
-  void release(int64_t bytes) {
+  bool release(int64_t bytes) {
     add(releases, 1);
-    add(allocated, -bytes);
-    unpublished -= bytes;
+    return add(allocated, -bytes) <= lower_;
+  }
+  /// The change of `allocated` since the last call.
+  int64_t take_unpublished() {
+    const int64_t now = allocated.load(std::memory_order_relaxed);
+    const int64_t change = now - (upper_ - kPeakGrain);
+    upper_ = now + kPeakGrain;
+    lower_ = now - kPeakGrain;
+    return change;
   }
 
  private:
-  static void add(std::atomic<int64_t>& counter, int64_t change) {
-    counter.store(counter.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
+  static int64_t add(std::atomic<int64_t>& counter, int64_t change) {
+    const int64_t result = counter.load(std::memory_order_relaxed) + change;
+    counter.store(result, std::memory_order_relaxed);
+    return result;
   }
-};
 
-// The peak is kept to within this many bytes for each thread.
-constexpr int64_t kPeakGrain = int64_t{64} << 10;
+  int64_t upper_ = kPeakGrain, lower_ = -kPeakGrain;
+};
 
 class Statistics {
  public:
   /// Brings the peak up to date with a thread's counters.
   void publish(ThreadCounters& mine) {
-    const int64_t now = published_.fetch_add(mine.unpublished) + mine.unpublished;
-    mine.unpublished = 0;
+    const int64_t change = mine.take_unpublished();
+    const int64_t now = published_.fetch_add(change) + change;
     int64_t peak = peak_.load(std::memory_order_relaxed);
     while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
     }
@@ -115,8 +125,7 @@ class Statistics {
     gone_allocated_ += counters->allocated.load();
     gone_allocations_ += counters->allocations.load();
     gone_releases_ += counters->releases.load();
-    published_.fetch_add(counters->unpublished);
-    counters->unpublished = 0;
+    published_.fetch_add(counters->take_unpublished());
     std::erase(threads_, counters);
   }
   /// For a thread whose counters are gone already.
@@ -184,17 +193,17 @@ void system_release(void* memory, size_t bytes) {
 // Freed blocks of all threads, by class. Never destroyed: see Statistics.
 class SharedCache {
  public:
-  void* take(int index) {
+  void* take(size_t index) {
     const std::lock_guard lock(mutex_);
-    FreeBlock* block = heads_[static_cast<size_t>(index)];
-    if (block != nullptr) heads_[static_cast<size_t>(index)] = block->next;
+    FreeBlock* block = heads_[index];
+    if (block != nullptr) heads_[index] = block->next;
     return block;
   }
-  void put(void* memory, int index) {
+  void put(void* memory, size_t index) {
     const std::lock_guard lock(mutex_);
     auto* block = static_cast<FreeBlock*>(memory);
-    block->next = heads_[static_cast<size_t>(index)];
-    heads_[static_cast<size_t>(index)] = block;
+    block->next = heads_[index];
+    heads_[index] = block;
   }
   void release_all(size_t (*bytes_of)(int index)) {
     const std::lock_guard lock(mutex_);
@@ -302,8 +311,7 @@ void count_allocation(ThreadCache* mine, size_t bytes) {
     statistics().add_late(static_cast<int64_t>(bytes));
     return;
   }
-  mine->counters.allocate(static_cast<int64_t>(bytes));
-  if (mine->counters.unpublished >= kPeakGrain) publish(mine->counters);
+  if (mine->counters.allocate(static_cast<int64_t>(bytes))) publish(mine->counters);
 }
 
 void count_release(ThreadCache* mine, size_t bytes) {
@@ -311,8 +319,7 @@ void count_release(ThreadCache* mine, size_t bytes) {
     statistics().add_late(-static_cast<int64_t>(bytes));
     return;
   }
-  mine->counters.release(static_cast<int64_t>(bytes));
-  if (mine->counters.unpublished <= -kPeakGrain) publish(mine->counters);
+  if (mine->counters.release(static_cast<int64_t>(bytes))) publish(mine->counters);
 }
 
 [[noreturn, gnu::cold]] void raise_out_of_memory(size_t bytes) {
@@ -383,8 +390,8 @@ void* allocate(size_t bytes) {
   if (TAUT_LIKELY(bytes - 1 < limit && mine != nullptr)) {
     const SizeClass size = classify_small(bytes);
     if (void* memory = mine->take(size)) {
-      mine->counters.allocate(static_cast<int64_t>(size.bytes));
-      if (TAUT_UNLIKELY(mine->counters.unpublished >= kPeakGrain)) publish(mine->counters);
+      const bool is_far = mine->counters.allocate(static_cast<int64_t>(size.bytes));
+      if (TAUT_UNLIKELY(is_far)) publish(mine->counters);
       return memory;
     }
   }
@@ -399,8 +406,8 @@ void release(void* data, size_t bytes, void*) noexcept {
   if (TAUT_LIKELY(bytes - 1 < limit && mine != nullptr)) {
     const SizeClass size = classify_small(bytes);
     if (TAUT_LIKELY(mine->keep(data, size))) {
-      mine->counters.release(static_cast<int64_t>(size.bytes));
-      if (TAUT_UNLIKELY(mine->counters.unpublished <= -kPeakGrain)) publish(mine->counters);
+      const bool is_far = mine->counters.release(static_cast<int64_t>(size.bytes));
+      if (TAUT_UNLIKELY(is_far)) publish(mine->counters);
       return;
     }
   }

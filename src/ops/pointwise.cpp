@@ -7,6 +7,7 @@
 
 #include "src/autograd/derivatives_as_ops.h"
 #include "src/autograd/hot_mode.h"
+#include "src/base/traced.h"
 #include "src/ops/allocate.h"
 #include "src/ops/autocast.h"
 #include "src/ops/dispatch.h"
@@ -567,7 +568,8 @@ constinit thread_local bool has_scope = false;
 
 Tensor apply(Pointwise op, std::initializer_list<Input> inputs,
              std::initializer_list<double> parameters) {
-  if (TAUT_UNLIKELY(is_traced()) && !std::exchange(has_scope, false)) {
+  if (TAUT_UNLIKELY(taut::detail::has_trace_sink.load(std::memory_order_relaxed)) &&
+      !std::exchange(has_scope, false)) {
     return apply_in_scope(op, inputs, parameters);
   }
   const Inputs span(inputs.begin(), inputs.size());

@@ -119,6 +119,20 @@ void attach_gpus(Trace& trace, const Recording& recording, CuptiRecording gpus) 
   trace.launches = std::move(gpus.launches);
 }
 
+// Work whose tensors nobody recorded was done where its kernels ran, in the dtype of the scope
+// around it. Parents stand before their children.
+void settle_places(Trace& trace) {
+  for (Event& event : trace.events) {
+    const bool has_work = event.flops > 0 || event.bytes > 0;
+    if (!has_work || !event.device.is_cpu() || event.device_events.empty()) continue;
+    const auto first = static_cast<size_t>(event.device_events.front());
+    event.device = Device(DeviceType::cuda, trace.device_events[first].device);
+    if (event.parent < 0) continue;
+    const Event& around = trace.events[static_cast<size_t>(event.parent)];
+    if (around.device.is_cuda()) event.dtype = around.dtype;
+  }
+}
+
 }  // namespace
 
 Trace build_trace(Recording recording, CuptiRecording gpus) {
@@ -134,6 +148,7 @@ Trace build_trace(Recording recording, CuptiRecording gpus) {
   find_modules(trace.events);
   settle_backward_bytes(trace.events, recording.direct_bytes);
   attach_gpus(trace, recording, std::move(gpus));
+  settle_places(trace);
   return trace;
 }
 

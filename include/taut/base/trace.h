@@ -36,9 +36,7 @@ TAUT_API extern constinit std::atomic<const TraceSink*> trace_sink;
 }  // namespace detail
 
 /// Installs who watches the scopes of all threads; null for nobody.
-inline void set_trace_sink(const TraceSink* sink) {
-  detail::trace_sink.store(sink, std::memory_order_release);
-}
+TAUT_API void set_trace_sink(const TraceSink* sink);
 inline const TraceSink* trace_sink() { return detail::trace_sink.load(std::memory_order_acquire); }
 /// Whether somebody watches.
 inline bool is_traced() { return detail::trace_sink.load(std::memory_order_relaxed) != nullptr; }
