@@ -27,7 +27,8 @@ __device__ inline F make_functor(double a, double b, double c, double d) {
   }
 }
 
-// Elements -----------------------------------------------------------------------------------------
+// Elements
+// -----------------------------------------------------------------------------------------
 
 struct float16 {
   uint16_t bits;
@@ -148,7 +149,8 @@ __device__ inline Pack<To, kCount> narrow_all(const From (&x)[kCount]) {
   return pack;
 }
 
-// Reductions ---------------------------------------------------------------------------------------
+// Reductions
+// ---------------------------------------------------------------------------------------
 
 template <class T>
 __device__ inline T lowest() {

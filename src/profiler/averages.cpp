@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "taut/base/check.h"
+#include "taut/core/cuda.h"
 #include "taut/profiler/peaks.h"
 #include "taut/profiler/trace.h"
 
@@ -43,7 +44,7 @@ struct Amounts {
 class Floors {
  public:
   double of_flops(const Event& event) {
-    if (event.flops == 0) return 0;
+    if (event.flops == 0 || !is_here(event.device)) return 0;
     const auto key = std::pair(number_of(event.device), event.dtype);
     auto known = flops_.find(key);
     if (known == flops_.end()) {
@@ -52,7 +53,7 @@ class Floors {
     return at(known->second, event.flops, event.device);
   }
   double of_bytes(const Event& event) {
-    if (event.bytes == 0) return 0;
+    if (event.bytes == 0 || !is_here(event.device)) return 0;
     auto known = bandwidths_.find(number_of(event.device));
     if (known == bandwidths_.end()) {
       known = bandwidths_.emplace(number_of(event.device), peak_bandwidth(event.device)).first;
@@ -68,6 +69,10 @@ class Floors {
   }
 
  private:
+  // A trace may tell of a GPU that this process does not see.
+  static bool is_here(Device device) {
+    return device.is_cpu() || device.index() < cuda::device_count();
+  }
   static int number_of(Device device) { return device.is_cpu() ? -1 : device.index(); }
   double at(double peak, double amount, Device device) {
     used_.insert(number_of(device));
