@@ -163,7 +163,7 @@ void follow(const Tensor& running, const Tensor& moved) {
 
 // What is put on the tape: batch norm, or with relu what stands behind it, too.
 struct BatchNormCall {
-  const char* op;
+  const char* op;  // what the user called
   const Tensor &running_mean, &running_var, &weight, &bias;
   bool training;
   double momentum, eps;
@@ -213,7 +213,8 @@ Tensor run_batch_norm(const Tensor& source, MemoryFormat format, const BatchNorm
   if (call.training && mean_now.defined()) follow(call.running_mean, mean_now);
   if (call.training && var_now.defined()) follow(call.running_var, var_now);
   const Tensor none;
-  return record(call.op, {source, scale, shift, call.residual}, output,
+  return record(call.relu ? "batch_norm_relu" : "batch_norm", {source, scale, shift, call.residual},
+                output,
                 {source, scale, call.relu ? shift : none, saved_mean, saved_invstd,
                  call.training ? none : mean_now, call.training ? none : var_now,
                  call.residual.defined() ? output : none},
@@ -259,7 +260,7 @@ Tensor batch_norm_relu(const Tensor& input, const Tensor& running_mean, const Te
   const Tensor none;
   const Tensor added = is_fused && residual.defined() ? contiguous(residual, format) : none;
   Tensor output = run_batch_norm(source, format,
-                                 {.op = is_fused ? op : "batch_norm",
+                                 {.op = op,
                                   .running_mean = running_mean,
                                   .running_var = running_var,
                                   .weight = weight,

@@ -248,6 +248,8 @@ ROWS = [
     (lambda: F.add_rms_norm(i, x, 3), TypeError, ["add_rms_norm", "input", "int64"]),
     (lambda: F.add_rms_norm(x, x, 3, taut.ones(3, dtype=taut.float64)), TypeError, ["add_rms_norm", "weight", "float64"]),
     (lambda: F.batch_norm(x, None, None, training=False), (ValueError, RuntimeError), ["batch_norm"]),
+    (lambda: F.batch_norm_relu(taut.zeros(2, 3), taut.zeros(4), taut.ones(4)), ValueError, ["batch_norm_relu: running_mean", "(4,)"]),
+    (lambda: F.batch_norm_relu(taut.zeros(2, 3), taut.zeros(3), taut.ones(3), residual=taut.zeros(3)), ValueError, ["batch_norm_relu: residual", "(2, 3)"]),
     (
         lambda: F.batch_norm(taut.zeros(1, 3), None, None, training=True),
         (ValueError, RuntimeError),
