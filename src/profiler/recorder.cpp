@@ -44,8 +44,11 @@ struct ThreadLog {
   std::vector<uint32_t> open;  // positions of the entries that have not ended
   std::vector<MemoryEvent> memory;
   int64_t lost = 0;
+  int stale_marks = 0;  // scopes that outlived their recording, which the GPU's tracer still has
 
+  // Called by the log's own thread, whose marks are its own.
   void restart(uint32_t now) {
+    for (; stale_marks > 0; --stale_marks) cupti_pop();
     session = now;
     entries.clear();
     open.clear();
@@ -360,8 +363,11 @@ void take_log(ThreadLog& log, uint32_t session, int64_t now, Recording& recordin
     recording.memory.push_back(event);
   }
   recording.lost += log.lost;
+  for (const uint32_t position : log.open) log.stale_marks += log.entries[position].is_marked;
+  log.open.clear();
   log.entries.clear();
   log.memory.clear();
+  log.session = 0;  // scopes that are still open end without a trace
 }
 
 // In the order of time, with what each device has allocated.
