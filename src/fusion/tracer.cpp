@@ -148,7 +148,8 @@ struct Handlers {
     if (record.attribute_bytes != sizeof(ReduceAttributes)) {
       return tracer.refuse(concat(record.name, ": with indices"));
     }
-    const bool is_max = record.name[1] == 'm' ? record.name[3] == 'x' : record.name[1] == 'a';
+    const std::string_view name = record.name;
+    const bool is_max = name == "max" || name == "amax";
     reduced(tracer, record,
             tracer.graph_.reduce(is_max ? ReduceKind::max : ReduceKind::min, input(tracer, record),
                                  attributes_of<ReduceAttributes>(record).mask));
