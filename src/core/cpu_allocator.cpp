@@ -265,7 +265,7 @@ struct ThreadCache {
     return true;
   }
   void hand_over() {
-    for (int i = 0; i < kThreadClasses; ++i) {
+    for (size_t i = 0; i < kThreadClasses; ++i) {
       while (FreeBlock* block = heads[i]) {
         heads[i] = block->next;
         shared_cache().put(block, i);

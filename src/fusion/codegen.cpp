@@ -331,8 +331,8 @@ class KernelWriter : ValueWriter {
   Accumulator write_sum(const PartialSum& sum, Scope& scope, std::string& of_rows) {
     const Node& node = graph_[sum.node];
     const NodeId operand = node.inputs[0];
-    const Accumulator result{name("s"), value_type(node.dtype), combine_type(node.reduce),
-                             node.reduce, sum.is_total};
+    Accumulator result{name("s"), value_type(node.dtype), combine_type(node.reduce), node.reduce,
+                       sum.is_total};
     const Value value = value_of(operand, root_index(operand), "", scope);
     const std::string target =
         sum.is_total ? result.name : concat(result.name, "[k * ", shape_.pack, " + e]");

@@ -376,7 +376,7 @@ std::shared_ptr<Plan> FusedFunction::State::plan_of(const Call& call, bool& is_n
   if (cuda::current_capture() != 0 || static_cast<int64_t>(plans.size()) >= options.max_kinds) {
     return nullptr;
   }
-  const auto plan = std::make_shared<Plan>();
+  auto plan = std::make_shared<Plan>();
   plan->key = key;
   plan->static_key = call.key;
   plan->repeated = repeated_inputs(call.inputs);
@@ -434,7 +434,7 @@ Tensors FusedFunction::State::first_call(const Call& call, const std::shared_ptr
     plan->wanted.push_back(wants_gradient(input));
     wants_gradients |= plan->wanted.back();
   }
-  plan->autocast = autograd::autocast_state();
+  plan->autocast = static_cast<const autograd::AutocastSettings&>(autograd::autocast_state());
   fusion::Trace trace;
   try {
     trace = fusion::trace_call(given, inputs, results);

@@ -424,10 +424,12 @@ std::vector<NodeId> Graph::with_replaced(const std::vector<NodeId>& roots,
       continue;
     }
     std::vector<NodeId> inputs;
+    inputs.reserve((*this)[id].inputs.size());
     for (const NodeId input : (*this)[id].inputs) inputs.push_back(now[static_cast<size_t>(input)]);
     now[at] = with_inputs(id, std::move(inputs));
   }
   std::vector<NodeId> result;
+  result.reserve(roots.size());
   for (const NodeId root : roots) result.push_back(now[static_cast<size_t>(root)]);
   return result;
 }

@@ -414,7 +414,7 @@ class Scheduler {
     } else {
       item.columns = shape;
     }
-    items.push_back(std::move(item));
+    items.push_back(item);
     return true;
   }
 
@@ -447,7 +447,7 @@ class Scheduler {
       item.rows_fixed = true;
       item.rows = domain.rows;
       item.columns = domain.columns;
-      items.push_back(std::move(item));
+      items.push_back(item);
       return true;
     }
     Item item;
@@ -488,7 +488,7 @@ class Scheduler {
     } else if (sum.is_total) {
       item.columns = shape;
     }
-    items.push_back(std::move(item));
+    items.push_back(item);
     return true;
   }
 

@@ -160,7 +160,7 @@ Value ValueWriter::value_of(NodeId id, const std::vector<Index>& at, const std::
   if (in_row != row_values_.end()) return in_row->second;
   const auto in_scope = scope.values.find(key);
   if (in_scope != scope.values.end()) return in_scope->second;
-  const Value value = make_value(id, at, guard, scope);
+  Value value = make_value(id, at, guard, scope);
   (value.level == Level::row ? row_values_ : scope.values)[key] = value;
   return value;
 }
@@ -247,7 +247,7 @@ Level ValueWriter::level_of(const Index& index) const {
 
 Value ValueWriter::joined(const Node& node, const std::vector<Index>& at, const std::string& guard,
                           Scope& scope) {
-  const Index index = at[static_cast<size_t>(node.dim)];
+  const Index& index = at[static_cast<size_t>(node.dim)];
   // Beyond the node's own elements nothing is used; see `guard`.
   const int64_t low = std::max<int64_t>(0, least(index, variables_));
   const int64_t high = std::min(greatest(index, variables_), node.shape[node.dim] - 1);
@@ -263,7 +263,7 @@ Value ValueWriter::joined(const Node& node, const std::vector<Index>& at, const 
       std::string mine = guard;
       if (first > low) mine = both(mine, concat("!", is_below(index, first)));
       if (high >= end) mine = both(mine, in_piece);
-      const Value part = input_value(node, i, at, mine, scope);
+      Value part = input_value(node, i, at, mine, scope);
       if (is_whole) return part;
       level = std::max(level, part.level);
       bounds.push_back(first);
@@ -287,7 +287,7 @@ std::vector<int64_t>& ValueWriter::condition_of(const Index& index) {
 
 Value ValueWriter::overlaid(const Node& node, const std::vector<Index>& at,
                             const std::string& guard, Scope& scope) {
-  const Index index = at[static_cast<size_t>(node.dim)];
+  const Index& index = at[static_cast<size_t>(node.dim)];
   const int64_t length = graph_[node.inputs[1]].shape[node.dim];
   const int64_t end = node.start + (length - 1) * node.step + 1;
   const int64_t low = std::max<int64_t>(0, least(index, variables_));

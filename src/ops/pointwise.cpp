@@ -271,7 +271,7 @@ const Tensor kUndefined;
 Tensor observed_gradient(const FunctorInfo& info, const PointwiseAttributes& attributes, int input,
                          std::span<const Input> operands) {
   const TraceScope scope(ScopeKind::op, kDerivativeName);
-  const Tensor result = fused_gradient(info, attributes, input, operands);
+  Tensor result = fused_gradient(info, attributes, input, operands);
   DerivativeAttributes shown{attributes.op, static_cast<uint8_t>(input + 1), 0, {}, {}};
   std::copy_n(attributes.parameters, kMaxPointwiseParameters, shown.parameters);
   TensorRef inputs[kMaxPointwiseInputs + 2] = {kUndefined, kUndefined, kUndefined, kUndefined,

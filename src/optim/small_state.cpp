@@ -20,7 +20,7 @@ float* scales_of(const Tensor& blocks, int64_t n) {
 // float32 values on the CPU.
 Tensor values_of(const Tensor& blocks, const Tensor& param, bool is_signed) {
   const Tensor here = contiguous(taut::to(blocks, kCPU));
-  const Tensor result = empty(param.shape(), TensorOptions(kFloat32));
+  Tensor result = empty(param.shape(), TensorOptions(kFloat32));
   const uint8_t* codes = here.data_ptr<uint8_t>();
   const float* scales = scales_of(here, param.numel());
   float* values = result.data_ptr<float>();

@@ -76,7 +76,7 @@ Tensor forward(const Tensor& gate, const Tensor& up, const GatedAttributes& at) 
   const Operands operands = operands_of(gate, up, at.is_packed);
   Dims shape = gate.shape();
   shape.back() = operands.gate.cols;
-  const Tensor output = ops::allocate(shape, gate.dtype(), gate.device());
+  Tensor output = ops::allocate(shape, gate.dtype(), gate.device());
   if (output.numel() == 0) return output;
   kernels::GatedArgs args;
   args.gate = operands.gate.tensor.data_ptr();

@@ -100,7 +100,7 @@ Tensor inner_gradient(BackwardContext& context, const Tensor& grad, Activation a
     return activation_gradient(mm(grad, weight), context.saved(kHidden), activation);
   }
   const Tensor kept = context.saved(kKept);
-  const Tensor fused = ops::fused_activation_gradient(grad, weight, kept, activation);
+  Tensor fused = ops::fused_activation_gradient(grad, weight, kept, activation);
   if (fused.defined()) return fused;
   return activation_gradient(mm(grad, weight), kept, activation);
 }
@@ -181,7 +181,7 @@ Tensor mlp(const Tensor& input, const Tensor& weight1, const Tensor& weight2, co
   const Activation kind = activation_named(activation);
   check_mlp(input, weight1, weight2, bias1, bias2);
   if (input.numel() > 0 && weight1.numel() > 0 && weight2.numel() > 0) {
-    const Tensor output = fused_mlp(input, weight1, weight2, bias1, bias2, kind, recompute);
+    Tensor output = fused_mlp(input, weight1, weight2, bias1, bias2, kind, recompute);
     if (output.defined()) return output;
   }
   return composed_mlp(input, weight1, weight2, bias1, bias2, kind, recompute);

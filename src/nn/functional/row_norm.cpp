@@ -229,7 +229,7 @@ Tensor remake(const BackwardContext& context) {
   const Dims shape = normalized_shape_of(rows, at.normalized_dims);
   const RowNorm norm{context.name(),         at.is_centered,       rows,  shape,
                      context.saved(kWeight), context.saved(kBias), at.eps};
-  const Tensor output = ops::allocate(rows.shape(), rows.dtype(), rows.device());
+  Tensor output = ops::allocate(rows.shape(), rows.dtype(), rows.device());
   kernels::LayerNormArgs args;
   args.input = rows.data_ptr();
   run(norm, args, output);
