@@ -5,7 +5,9 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/api/reduce.h"
 #include "kernels/norm/norm_parts.h"
@@ -17,6 +19,10 @@ namespace HWY_NAMESPACE {
 
 // Channels that are worked on together where spatial == 1.
 constexpr int64_t kTileCols = 512;
+// Rows that are summed in the compute type; rows of a chunk, of which threads take one each.
+constexpr int64_t kBlockRows = 64;
+constexpr int64_t kLeastChunkRows = 1024;
+constexpr int64_t kMostChunks = 64;
 
 // Per channel, in the compute type: y = (x - mean) scale + shift; for the backward
 // grad_x = g scale + (x - mean) slope + shift.
@@ -200,26 +206,39 @@ class BatchNormGradient {
     });
   }
 
-  // Blocks of rows are summed in the compute type, blocks in double.
+  // Blocks of rows are summed in the compute type, blocks in double. Threads share chunks of rows
+  // as well as tiles of channels: images with channels last have many rows and few channels.
   void sum_columns() {
-    constexpr int64_t kBlockRows = 64;
     const int64_t tiles = (channels_ + kTileCols - 1) / kTileCols;
-    parallel_for(tiles, grain_of(args_.batch * kTileCols), [&](int64_t begin, int64_t end) {
-      HWY_ALIGN A grads[kTileCols];
-      HWY_ALIGN A centered[kTileCols];
-      for (int64_t tile = begin; tile < end; ++tile) {
-        const int64_t first = tile * kTileCols;
-        const int64_t cols = std::min(kTileCols, channels_ - first);
-        for (int64_t b = 0; b < args_.batch; b += kBlockRows) {
-          sum_block(b, std::min(args_.batch, b + kBlockRows), first, cols, grads, centered);
-          for (int64_t c = 0; c < cols; ++c) {
-            GradientSums& sum = sums_[static_cast<size_t>(first + c)];
-            sum.grad += static_cast<double>(grads[c]);
-            sum.grad_centered += static_cast<double>(centered[c]);
-          }
-        }
+    const int64_t chunks = std::clamp<int64_t>(args_.batch / kLeastChunkRows, 1, kMostChunks);
+    const int64_t rows =
+        ((args_.batch + chunks - 1) / chunks + kBlockRows - 1) / kBlockRows * kBlockRows;
+    std::vector<GradientSums> parts(static_cast<size_t>(chunks * channels_));
+    parallel_for(tiles * chunks, grain_of(rows * kTileCols), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t chunk = i / tiles;
+        sum_chunk(chunk * rows, std::min(args_.batch, (chunk + 1) * rows), i % tiles * kTileCols,
+                  parts.data() + chunk * channels_);
       }
     });
+    for (size_t i = 0; i < parts.size(); ++i) {
+      GradientSums& sum = sums_[i % static_cast<size_t>(channels_)];
+      sum.grad += parts[i].grad;
+      sum.grad_centered += parts[i].grad_centered;
+    }
+  }
+
+  void sum_chunk(int64_t begin, int64_t end, int64_t first, GradientSums* sums) const {
+    HWY_ALIGN A grads[kTileCols];
+    HWY_ALIGN A centered[kTileCols];
+    const int64_t cols = std::min(kTileCols, channels_ - first);
+    for (int64_t b = begin; b < end; b += kBlockRows) {
+      sum_block(b, std::min(end, b + kBlockRows), first, cols, grads, centered);
+      for (int64_t c = 0; c < cols; ++c) {
+        sums[first + c].grad += static_cast<double>(grads[c]);
+        sums[first + c].grad_centered += static_cast<double>(centered[c]);
+      }
+    }
   }
 
   void sum_block(int64_t begin, int64_t end, int64_t first, int64_t cols, A* grads,

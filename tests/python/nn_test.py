@@ -217,6 +217,20 @@ def test_optimizers_step_channels_last(name, options):
         assert taut.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_batch_norm_with_channels_last():
+    # So many places that threads share them.
+    x, grad = taut.randn(3, 5, 40, 41), taut.randn(3, 5, 40, 41)
+    results = []
+    for memory_format in (taut.contiguous_format, taut.channels_last):
+        norm, images = nn.BatchNorm2d(5), x.clone(memory_format=memory_format).requires_grad_()
+        y = norm(images)
+        y.backward(grad)
+        assert y.is_contiguous(memory_format=memory_format) and images.grad.is_contiguous(memory_format=memory_format)
+        results.append([y, images.grad, norm.weight.grad, norm.bias.grad, norm.running_var])
+    for plain, last in zip(*results):
+        assert taut.allclose(plain, last, rtol=1e-4, atol=1e-4)
+
+
 def test_batch_norm_and_relu_in_one_layer():
     fused, norm = nn.BatchNormReLU2d(4), nn.BatchNorm2d(4)
     norm.load_state_dict(fused.state_dict())
