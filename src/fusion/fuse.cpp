@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <optional>
 
-#include "kernels/jit/compile.h"
 #include "src/autograd/autocast_state.h"
 #include "src/autograd/hot_mode.h"
 #include "src/core/cuda_runtime.h"
+#include "src/fusion/backend.h"
 #include "src/fusion/background.h"
 #include "src/fusion/program.h"
 #include "src/fusion/trace.h"
@@ -189,8 +190,8 @@ void compile_programs(Plan& plan, const std::string& architecture) {
 std::string architecture_of(Plan& plan) {
   if (plan.stage.load(std::memory_order_acquire) != Plan::Stage::compiling) return {};
   try {
-    cuda::enter(plan.device);
-    return kernels::jit::current_architecture();
+    fusion::backend().enter(plan.device);
+    return fusion::backend().architecture();
   } catch (const Error& error) {
     refuse(plan, error.what());
     return {};
@@ -208,7 +209,7 @@ bool is_ready(Plan& plan) {
     return plan.stage.load(std::memory_order_relaxed) == Plan::Stage::ready;
   }
   try {
-    cuda::enter(plan.device);
+    fusion::backend().enter(plan.device);
     plan.forward->load();
     if (plan.backward) plan.backward->load();
   } catch (const Error& error) {
@@ -340,13 +341,13 @@ struct FusedFunction::State {
 
 namespace {
 
-// The GPU that all tensors are on; kCPU where there is none.
-Device common_gpu(TensorList inputs) {
-  Device device = kCPU;
+// The GPU that all tensors are on, if there is one.
+std::optional<Device> common_device(TensorList inputs) {
+  std::optional<Device> device;
   for (const Tensor& input : inputs) {
     if (!input.defined()) continue;
-    if (!input.device().is_cuda()) return kCPU;
-    if (device.is_cuda() && !(input.device() == device)) return kCPU;
+    if (input.device().type() != fusion::backend().device) return std::nullopt;
+    if (device && !(input.device() == *device)) return std::nullopt;
     device = input.device();
   }
   return device;
@@ -361,12 +362,12 @@ bool wants_gradient(const Tensor& input) {
 
 std::shared_ptr<Plan> FusedFunction::State::plan_of(const Call& call, bool& is_new) {
   is_new = false;
-  const Device device = common_gpu(call.inputs);
+  const std::optional<Device> device = common_device(call.inputs);
   // A function that is being traced itself takes this one's ops for its own.
-  if (device.is_cpu() || fusion::Tracer::is_tracing()) return nullptr;
+  if (!device || fusion::Tracer::is_tracing()) return nullptr;
   static thread_local std::vector<int64_t> key;
   key.clear();
-  append_modes(key, device);
+  append_modes(key, *device);
   for (const Tensor& input : call.inputs) append_tensor(key, input, wants_gradient(input));
   const std::lock_guard lock(mutex);
   for (const std::shared_ptr<Plan>& plan : plans) {
@@ -381,7 +382,7 @@ std::shared_ptr<Plan> FusedFunction::State::plan_of(const Call& call, bool& is_n
   plan->static_key = call.key;
   plan->repeated = repeated_inputs(call.inputs);
   plan->inputs = describe(call.inputs);
-  plan->device = device;
+  plan->device = *device;
   plan->referred = call.referred;
   plan->number = ++latest_number;
   plans.push_back(plan);

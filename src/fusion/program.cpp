@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "src/core/cuda_runtime.h"
+#include "src/fusion/backend.h"
 #include "src/ops/allocate.h"
 
 namespace taut::fusion {
@@ -12,26 +12,21 @@ Program::Program(Graph& graph, const std::vector<NodeId>& roots, const std::vect
     : kernels_(make_kernels(graph, roots, alignments, share_results)) {}
 
 void Program::compile(const std::string& architecture) {
-  // Functions that say nothing of where they run, as those of the functors, are for the device.
-  // Division and square roots are within two units of the last place: rounding, not more.
-  const std::vector<std::string> options = {"--device-as-default-execution-space",
-                                            "--prec-div=false", "--prec-sqrt=false"};
-  std::vector<const kernels::jit::CompiledCode*> compiled;
+  std::vector<const void*> compiled;
   for (const KernelCode& kernel : code().kernels) {
-    compiled.push_back(
-        &kernels::jit::compiled({kernel.source, kKernelName, options, architecture}));
+    compiled.push_back(backend().compile(kernel, architecture));
   }
   compiled_ = std::move(compiled);
 }
 
 void Program::load() {
   for (size_t i = loaded_.size(); i < compiled_.size(); ++i) {
-    loaded_.push_back(&kernels::jit::load(*compiled_[i], "fused kernel"));
+    loaded_.push_back(backend().load(compiled_[i]));
   }
 }
 
 Tensors Program::run(Device device, const Tensor* arguments) const {
-  cuda::enter(device);
+  backend().enter(device);
   Tensors buffers;
   buffers.reserve(kernels_.schedule.buffers.size() + code().parts.size());
   for (const Buffer& buffer : kernels_.schedule.buffers) {
@@ -53,10 +48,7 @@ Tensors Program::run(Device device, const Tensor* arguments) const {
                               .data_ptr();
     }
     std::copy_n(kernel.sizes, kSizeCount, given.sizes);
-    void* parameters[] = {&given};
-    kernels::jit::launch(
-        *loaded_[i], {.grid = {kernel.grid[0], kernel.grid[1], 1}, .block = {kernel.threads, 1, 1}},
-        parameters);
+    backend().launch(loaded_[i], kernel, given);
   }
   Tensors results;
   results.reserve(kernels_.schedule.results.size());

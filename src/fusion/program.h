@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/jit/loaded_kernel.h"
 #include "src/fusion/codegen.h"
 #include "src/fusion/graph.h"
 #include "taut/core/tensor.h"
@@ -35,8 +34,8 @@ class Program {
 
  private:
   Kernels kernels_;
-  std::vector<const kernels::jit::CompiledCode*> compiled_;
-  std::vector<kernels::jit::LoadedKernel*> loaded_;
+  std::vector<const void*> compiled_;
+  std::vector<void*> loaded_;
 };
 
 }  // namespace taut::fusion
