@@ -19,7 +19,8 @@ struct Backend {
   std::string (*architecture)();
   /// Compiled code, which lives as long as the process. Needs no device. @throws CudaError.
   const void* (*compile)(const KernelCode& kernel, const std::string& architecture);
-  /// A kernel that can be launched on the current device, of what `compile` gave. @throws CudaError.
+  /// A kernel that can be launched on the current device, of what `compile` gave. @throws
+  /// CudaError.
   void* (*load)(const void* compiled);
   /// Puts it on the current stream. @throws CudaError.
   void (*launch)(void* loaded, const KernelCode& kernel, KernelArguments& arguments);

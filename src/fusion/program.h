@@ -1,7 +1,7 @@
 #pragma once
 // Generated kernels of one graph, compiled and launched.
 
-#include <memory>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -33,7 +33,18 @@ class Program {
   Tensors run(Device device, const Tensor* arguments) const;
 
  private:
+  // Where a kernel finds a pointer, or run() a result.
+  struct Place {
+    enum class Kind : uint8_t { argument, result, scratch };
+    Kind kind;
+    int index;
+  };
+  void find_places();
+
   Kernels kernels_;
+  std::vector<Buffer> scratch_;             // memory that is no result
+  std::vector<std::vector<Place>> places_;  // of each kernel's pointers
+  std::vector<Place> results_;
   std::vector<const void*> compiled_;
   std::vector<void*> loaded_;
 };

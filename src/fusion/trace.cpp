@@ -5,7 +5,7 @@
 #include "src/autograd/derivatives_as_ops.h"
 #include "src/fusion/tracer.h"
 #include "taut/autograd/backward.h"
-#include "taut/autograd/grad_mode.h"
+#include "taut/core/storage.h"
 #include "taut/ops/ops.h"
 
 namespace taut::fusion {
@@ -45,15 +45,58 @@ Trace trace_call(const Function& function, TensorList inputs, Tensors& results) 
   return trace;
 }
 
+namespace {
+
+void release_storage(void*, size_t, void* storage) noexcept {
+  const Storage last = Storage::adopt(static_cast<StorageImpl*>(storage));
+}
+
+// The elements of a tensor as one of its own: without history, and, to a tracer, in memory of its
+// own. So an argument is told from whatever else shows the same elements, be it another argument or
+// a tensor that the function refers to.
+Tensor as_argument(const Tensor& tensor) {
+  if (!tensor.defined()) return tensor;
+  const Storage& storage = tensor.storage();
+  const Block block{.data = storage->data(),
+                    .bytes = storage->bytes(),
+                    .release = release_storage,
+                    .context = Storage(storage).detach()};
+  Ref<TensorImpl> impl =
+      TensorImpl::make(make_storage(storage->device(), block), tensor.layout(), tensor.dtype());
+  impl->is_inference = tensor.is_inference();
+  return Tensor(std::move(impl));
+}
+
+bool shows_same_elements(const Tensor& a, const Tensor& b) {
+  return a.defined() && b.defined() && a.storage() == b.storage() && a.dtype() == b.dtype() &&
+         a.layout().offset == b.layout().offset && a.shape() == b.shape() &&
+         a.strides() == b.strides();
+}
+
+// What a function refers to cannot be given to it as another tensor.
+bool any_is_repeated(TensorList referred) {
+  for (size_t i = 0; i < referred.size(); ++i) {
+    for (size_t k = 0; k < i; ++k) {
+      if (shows_same_elements(referred[i], referred[k])) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 Trace trace_with_gradients(const Function& function, TensorList inputs,
                            const std::vector<bool>& wanted, size_t referred) {
   Trace trace;
-  const EnableGradGuard enable_grad;
+  if (any_is_repeated(inputs.last(referred))) {
+    trace.refusal = "two parameters of the module show the same elements";
+    return trace;
+  }
   Tensors fresh;
   Tensors by;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const bool is_given = i + referred < inputs.size();
-    fresh.push_back(is_given && inputs[i].defined() ? inputs[i].detach() : inputs[i]);
+    fresh.push_back(is_given ? as_argument(inputs[i]) : inputs[i]);
     if (!wanted[i]) continue;
     if (is_given) fresh.back().requires_grad_();
     by.push_back(fresh.back());
@@ -63,7 +106,6 @@ Trace trace_with_gradients(const Function& function, TensorList inputs,
   tracer.add_arguments(fresh, 0);
   const Tensors results = function(fresh);
   find_outputs(trace, tracer, results);
-  trace.gradients.assign(inputs.size(), -1);
   if (!trace.refusal.empty()) return trace;
 
   Tensors roots, grads, all_grads;
@@ -80,7 +122,8 @@ Trace trace_with_gradients(const Function& function, TensorList inputs,
       grads.push_back(all_grads.back());
     }
   }
-  if (roots.empty()) return trace;
+  if (by.empty() || roots.empty()) return trace;
+  trace.gradients.assign(inputs.size(), -1);
   tracer.add_arguments(all_grads, count + static_cast<int>(results.size()));
   const autograd::DerivativesAsOps derivatives_as_ops;
   const Tensors found = autograd::grad(roots, by, grads, /*retain_graph=*/true,

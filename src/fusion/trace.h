@@ -18,7 +18,7 @@ using Function = Callback<Tensors(TensorList inputs)>;
 struct Trace {
   Graph graph;
   std::vector<NodeId> outputs;
-  /// One for each input; -1 where there is no gradient. Empty when none was asked for.
+  /// One for each input; -1 where there is no gradient. Empty where no output has any.
   std::vector<NodeId> gradients;
   /// Outputs through which no gradient flows.
   std::vector<bool> is_constant;
@@ -26,11 +26,14 @@ struct Trace {
   std::string refusal;
 };
 
-/// Runs the function under a tracer, and puts its results in `results`.
+/// Runs the function under a tracer, and puts its results in `results`. An input that shows the
+/// same elements as another, or as a tensor that the function refers to, is taken for it; whether
+/// the function can be fused does not depend on that.
 TAUT_API Trace trace_call(const Function& function, TensorList inputs, Tensors& results);
 
-/// Runs it on detached inputs, of which those of `wanted` require grad, and its derivative with it.
-/// The last `referred` inputs stay as they are: the function uses them without being given them.
+/// Runs it on tensors of the inputs' elements, of which those of `wanted` require grad, and its
+/// derivative with it. The last `referred` inputs stay as they are: the function uses them without
+/// being given them. For functions that trace_call did not refuse, as these write to no input.
 TAUT_API Trace trace_with_gradients(const Function& function, TensorList inputs,
                                     const std::vector<bool>& wanted, size_t referred = 0);
 
