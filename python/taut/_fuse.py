@@ -6,7 +6,7 @@ import warnings
 
 from . import _C
 from ._C import Tensor
-from ._structure import anything, name_of, plain, put_together, take_apart
+from ._structure import anything, is_hole, name_of, plain, put_together, take_apart
 
 __all__ = ["FusedFunction", "fuse"]
 
@@ -25,59 +25,78 @@ class FusedFunction:
         self._has_warned = False
         # A module's parameters are inputs that are not given.
         self._is_module = hasattr(function, "parameters") and hasattr(function, "buffers")
+        # What is run again for second derivatives, for each key of calls that have a kind: calls of one key
+        # differ in tensors only.
+        self._runs = {}
         if not self._is_module:
             functools.update_wrapper(self, function)
 
+    def _run_of(self, structure, ran=None):
+        """The function as one of a list of tensors, with the other arguments in it; `ran` gets the structure of what it
+        returned."""
+        function = self._function
+
+        def run(inputs):
+            given, named = (inputs, {}) if structure is None else put_together(structure, iter(inputs))
+            outputs = []
+            result = take_apart(function(*given, **named), outputs, anything)
+            if ran is not None:
+                ran[:] = [result]
+            return outputs
+
+        return run
+
     def _prepare(self, args, kwargs):
-        ran = []
-        if not kwargs and all(type(argument) is Tensor for argument in args):
-            tensors = list(args)
-            key = ""
-
-            def run(inputs):
-                outputs = []
-                ran[:] = [take_apart(self._function(*inputs), outputs, anything)]
-                return outputs
-
+        """The tensors of a call, the structure that they stand in, a key for all that is no tensor, and how many tensors are
+        not given."""
+        if not kwargs and all(isinstance(argument, Tensor) for argument in args):
+            tensors, structure, key = args, None, ""
         else:
             tensors = []
             structure = take_apart((args, kwargs), tensors, _plain)
             key = name_of(structure)
-
-            def run(inputs):
-                given, named = put_together(structure, iter(inputs))
-                outputs = []
-                ran[:] = [take_apart(self._function(*given, **named), outputs, anything)]
-                return outputs
-
-        referred = 0
-        if self._is_module:
-            held = [*self._function.parameters(), *self._function.buffers()]
-            key += "training" if self._function.training else "eval"
-            tensors += held
-            referred = len(held)
-        return tensors, key, run, referred, ran
+        if not self._is_module:
+            return tensors, structure, key, 0
+        held = [*self._function.parameters(), *self._function.buffers()]
+        key += "training" if self._function.training else "eval"
+        return [*tensors, *held], structure, key, len(held)
 
     def __call__(self, *args, **kwargs):
-        tensors, key, run, referred, ran = self._prepare(args, kwargs)
+        tensors, structure, key, referred = self._prepare(args, kwargs)
+        run = self._runs.get(key)
+        found = run and self._fused.call_if_ready(tensors, key, run, referred)
+        if not found or found[0] not in self._results:
+            return self._call_slowly(tensors, structure, key, referred)
+        results = self._results[found[0]]
+        return found[1] if is_hole(results) else put_together(results, iter(found[1:]))
+
+    def _call_slowly(self, tensors, structure, key, referred):
+        ran = []
+        run = self._run_of(structure, ran)
         outputs, kind = self._fused.call(tensors, key, run, referred)
         if not ran and kind not in self._results:
             # Another thread's first call of the kind is not back yet.
             outputs = run(tensors[: len(tensors) - referred])
         if ran and kind:
-            self._results[kind] = ran[0]
+            self._remember(kind, ran[0], structure, key)
         results = ran[0] if ran else self._results[kind]
         if self._fused.fallback and not self._has_warned:
             self._has_warned = True
-            warnings.warn(f"fuse: runs as it is: {self._fused.fallback}", UserWarning, stacklevel=2)
+            warnings.warn(f"fuse: runs as it is: {self._fused.fallback}", UserWarning, stacklevel=3)
         return put_together(results, iter(outputs))
+
+    def _remember(self, kind, results, structure, key):
+        self._results[kind] = results
+        if key not in self._runs:
+            self._runs[key] = self._run_of(structure)
 
     def compile(self, *args, **kwargs):
         """Makes the kernels for calls like this one and waits for them; the function is run. False where there are none."""
-        tensors, key, run, referred, ran = self._prepare(args, kwargs)
-        is_ready, kind = self._fused.compile(tensors, key, run, referred)
+        tensors, structure, key, referred = self._prepare(args, kwargs)
+        ran = []
+        is_ready, kind = self._fused.compile(tensors, key, self._run_of(structure, ran), referred)
         if ran and kind:
-            self._results[kind] = ran[0]
+            self._remember(kind, ran[0], structure, key)
         return is_ready
 
     @property

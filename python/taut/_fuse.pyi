@@ -2,7 +2,7 @@
 from typing import Any
 
 from . import Tensor as Tensor
-from ._structure import anything as anything, name_of as name_of, plain as plain, put_together as put_together, take_apart as take_apart
+from ._structure import anything as anything, is_hole as is_hole, name_of as name_of, plain as plain, put_together as put_together, take_apart as take_apart
 class FusedFunction:
     def __getattr__(self, name: str) -> Any: ...
     def __init__(self, function: Any, *, wait: Any = ..., max_kinds: Any = ...) -> None: ...

@@ -15,6 +15,11 @@ class _Hole:
 _HOLE = _Hole()
 
 
+def is_hole(structure):
+    """Whether a structure is a tensor and nothing else."""
+    return structure is _HOLE
+
+
 def take_apart(value, tensors, keep):
     """The structure of nested tuples, lists and dicts, with its tensors moved to a list.
 

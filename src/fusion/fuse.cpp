@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "src/core/cuda_runtime.h"
@@ -25,6 +26,7 @@ struct FusedFunction::State {
   }
 
   Tensors run(const Call& call, uint64_t* kind);
+  std::optional<Tensors> run_if_ready(const Call& call, uint64_t* kind);
   bool compile(const Call& call, uint64_t* kind);
 
   Function function;
@@ -80,6 +82,16 @@ Tensors FusedFunction::State::run(const Call& call, uint64_t* kind) {
     compile_later(plan);
   }
   return results;
+}
+
+std::optional<Tensors> FusedFunction::State::run_if_ready(const Call& call, uint64_t* kind) {
+  const CallKey key(call.inputs, call.key);
+  tell(kind, nullptr);
+  if (!may_be_fused(key)) return std::nullopt;
+  Plan* plan = known.find(key);
+  if (plan == nullptr || !plan->is_ready()) return std::nullopt;
+  tell(kind, plan);
+  return fusion::run_fused(*plan, call.inputs, call.function);
 }
 
 Tensors FusedFunction::State::run_plan(Plan& plan, const Call& call) {
@@ -166,6 +178,9 @@ bool FusedFunction::compile(TensorList inputs) {
   return state_->compile({inputs, state_->function}, nullptr);
 }
 Tensors FusedFunction::call(const Call& call, uint64_t* kind) { return state_->run(call, kind); }
+std::optional<Tensors> FusedFunction::call_if_ready(const Call& call, uint64_t* kind) {
+  return state_->run_if_ready(call, kind);
+}
 bool FusedFunction::compile(const Call& call, uint64_t* kind) {
   return state_->compile(call, kind);
 }

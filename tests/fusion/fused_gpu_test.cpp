@@ -213,7 +213,6 @@ TEST_F(FusedOnGpu, KindsAreToldApart) {
   EXPECT_EQ(fused.kinds().size(), 5u);
 }
 
-// What a trace takes for one argument may be two in the next call.
 TEST_F(FusedOnGpu, ATensorMayBeGivenTwice) {
   FusedFunction fused = fuse([](const Tensor& x, const Tensor& y) { return exp(x) - y; });
   const Tensor x = randn({64}).to(kGpu);
@@ -222,7 +221,25 @@ TEST_F(FusedOnGpu, ATensorMayBeGivenTwice) {
     ASSERT_TRUE(fused.compile(given));
     expect_close(fused(given)[0], exp(given[0]) - given[1], 1e-6, "given twice");
   }
-  EXPECT_EQ(fused.kinds().size(), 2u);
+  EXPECT_EQ(fused.kinds().size(), 1u);
+}
+
+TEST_F(FusedOnGpu, ATensorThatIsReferredToIsNoArgument) {
+  const Tensor w = randn({64}).to(kGpu);
+  FusedFunction fused = fuse([w](const Tensor& x) { return x * w; });
+  EXPECT_FALSE(fused.compile(Tensors{w}));
+  const Tensor x = randn({64}).to(kGpu);
+  expect_close(fused(Tensors{x})[0], x * w, 0, "referred to");
+}
+
+TEST_F(FusedOnGpu, AnOverwrittenInputIsAnError) {
+  FusedFunction fused = fuse([](const Tensor& x) { return sin(x) * 2; });
+  const Tensor x = randn({64}).to(kGpu).requires_grad_();
+  const Tensor moved = x * 1;
+  ASSERT_TRUE(fused.compile(Tensors{moved}));
+  const Tensor result = sum(fused(Tensors{moved})[0]);
+  moved.mul_(2);
+  EXPECT_THROW(autograd::grad(Tensors{result}, Tensors{x}), AutogradError);
 }
 
 TEST_F(FusedOnGpu, FusedFunctionsAreCaptured) {

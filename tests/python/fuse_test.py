@@ -1,6 +1,9 @@
 """taut.fuse: decorators, structures of arguments and results, modules; on a GPU against the function itself."""
 
+import gc
+import threading
 import warnings
+import weakref
 
 import pytest
 import taut
@@ -137,3 +140,54 @@ def test_gradient_of_an_expanded_gradient():
         x.grad = None
         fused(x).sum().backward()
         close(x.grad, x.cos() * x + x.sin(), 1e-5)
+
+
+@needs_gpu
+def test_second_derivatives_by_name_and_of_modules():
+    def function(x, *, scale):
+        return x.sin() * x * scale
+
+    class Block(taut.nn.Module):
+        def __init__(self):
+            super().__init__()
+            # A cycle: the module has the function, which has the module.
+            self.fused = taut.fuse(self.inner, wait=True)
+
+        def inner(self, x):
+            return x.sin() * x * 2
+
+        def forward(self, x):
+            return self.fused(x)
+
+    fused, block = taut.fuse(function, wait=True), Block()
+    x = taut.randn(8, 8, device="cuda", requires_grad=True)
+    for call in (lambda: fused(x, scale=2.0), lambda: block(x)):
+        for _ in range(2):
+            (first,) = taut.autograd.grad(call().sum(), x, create_graph=True)
+            (second,) = taut.autograd.grad(first.sum(), x)
+            close(first, 2 * (x.cos() * x + x.sin()), 1e-5)
+            close(second, 2 * (2 * x.cos() - x.sin() * x), 1e-5)
+    reference = weakref.ref(block)
+    del block, call, first, second
+    gc.collect()
+    assert reference() is None
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_threads_call_at_once(device):
+    fused = taut.fuse(lambda x: x.exp() + x, wait=True)
+    wrong = []
+
+    def work(thread):
+        for i in range(20):
+            x = taut.full((16 * (1 + (thread + i) % 3),), 0.1 * i, device=device, requires_grad=True)
+            (gradient,) = taut.autograd.grad(fused(x).sum(), x)
+            if not taut.allclose(gradient, x.exp() + 1):
+                wrong.append((thread, i))
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -53,7 +54,7 @@ struct FusedKind {
 /// rounded where the function casts and where it returns, not after each op.
 ///
 /// The function must do the same for all calls of a kind: it is run for the first of them only, and
-/// once more where gradients are wanted. It may not read values on the host, draw random numbers,
+/// once more then. It may not read values on the host, draw random numbers,
 /// write to its inputs in place or use tensors that are no inputs; then it runs as it is, and
 /// kinds() tells why. May be called by several threads at once.
 class TAUT_API FusedFunction {
@@ -90,6 +91,9 @@ class TAUT_API FusedFunction {
   /// `kind`, if given, gets the number of the call's kind, from 1 on; 0 where it has none.
   Tensors call(const Call& call, uint64_t* kind = nullptr);
   bool compile(const Call& call, uint64_t* kind = nullptr);
+  /// The same as call() where the kernels are there, without a run of the function; nothing, and
+  /// nothing done, where they are not.
+  std::optional<Tensors> call_if_ready(const Call& call, uint64_t* kind = nullptr);
 
   /// What became of the calls so far, the kinds in the order of their first calls.
   std::vector<FusedKind> kinds() const;
