@@ -8,13 +8,19 @@
 #include <unordered_set>
 
 #include "src/nn/module_parts.h"
+#include "src/nn/module_tree.h"
 #include "taut/autograd/grad_mode.h"
 #include "taut/autograd/set_data.h"
 #include "taut/nn/module_scope.h"
 #include "taut/ops/ops.h"
 
 namespace taut::nn {
+
+constinit std::atomic<uint64_t> module_tree_version{0};
+
 namespace {
+
+void note_changed_tree() { module_tree_version.fetch_add(1, std::memory_order_acq_rel); }
 
 bool is_inside(const Module& outer, const Module* wanted) {
   if (&outer == wanted) return true;
@@ -69,8 +75,12 @@ Module::Module(Module&& other) noexcept
       buffers_(std::move(other.buffers_)),
       children_(std::move(other.children_)),
       hooks_(std::move(other.hooks_)),
-      training_(other.training_) {}
-Module::~Module() = default;
+      training_(other.training_) {
+  if (!children_.empty()) note_changed_tree();
+}
+Module::~Module() {
+  if (!children_.empty()) note_changed_tree();
+}
 
 // Parts ------------------------------------------------------------------------------------------
 
@@ -142,6 +152,7 @@ void Module::add_module(std::string part, std::shared_ptr<Module> module) {
   TAUT_CHECK(module == nullptr || !is_inside(*module, this), ValueError, name(), ": module \"",
              part, "\" holds this module; a module cannot be inside itself");
   TAUT_CHECK(module != nullptr, ValueError, name(), ": module \"", part, "\" is null");
+  note_changed_tree();
   for (auto& [child_name, child] : children_) {
     if (child_name == part) {
       child = std::move(module);
@@ -160,7 +171,10 @@ bool Module::unregister(std::string_view part) {
       return true;
     }
   }
-  return std::erase_if(children_, [&](const auto& child) { return child.first == part; }) > 0;
+  if (find_child(part) == nullptr) return false;
+  note_changed_tree();
+  std::erase_if(children_, [&](const auto& child) { return child.first == part; });
+  return true;
 }
 
 const Tensor* Module::find_part(const std::vector<Part>& parts, std::string_view part) const {

@@ -1,9 +1,12 @@
 #include "taut/nn/module_scope.h"
 
+#include <cstdint>
 #include <string>
-#include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "src/nn/module_tree.h"
 #include "taut/nn/module.h"
 
 namespace taut::nn {
@@ -13,25 +16,55 @@ struct Call {
   const Module* module;
   std::string path;
 };
-// The modules that this thread is calling, the outermost first.
-thread_local std::vector<Call> calls;
 
-// Appends how `wanted` is reached from `outer`; whether it is inside.
-bool find_path(const Module& outer, const Module& wanted, std::string& path) {
-  const size_t length = path.size();
-  for (const auto& [name, child] : outer.named_children()) {
-    if (child == nullptr) continue;
-    path.append(".").append(name);
-    if (child.get() == &wanted || find_path(*child, wanted, path)) return true;
-    path.resize(length);
+// How the modules inside one are reached from it: ".blocks.0".
+using Paths = std::unordered_map<const Module*, std::string>;
+
+// What a thread knows of the modules that it calls.
+struct Calls {
+  std::vector<Call> open;  // the outermost first
+  // Found at the first call of something within a module, and kept until the tree of any module
+  // changes.
+  std::unordered_map<const Module*, Paths> paths;
+  uint64_t version = 0;
+};
+thread_local Calls calls;
+
+// The shortest path to each, and of these the first in the order of registration: a module that is
+// shared goes by where the one that calls it has it itself.
+Paths paths_within(const Module& outer) {
+  Paths paths;
+  std::vector<std::pair<const Module*, std::string>> reached = {{&outer, ""}};
+  for (size_t i = 0; i < reached.size(); ++i) {
+    // By value, since the list grows.
+    const auto [module, path] = reached[i];
+    for (const auto& [name, child] : module->named_children()) {
+      std::string child_path = path + "." + name;
+      if (!paths.try_emplace(child.get(), child_path).second) continue;
+      reached.emplace_back(child.get(), std::move(child_path));
+    }
   }
-  return false;
+  return paths;
+}
+
+const Paths& paths_of(const Module& outer) {
+  const uint64_t version = module_tree_version.load(std::memory_order_acquire);
+  if (calls.version != version) {
+    calls.paths.clear();
+    calls.version = version;
+  }
+  const auto known = calls.paths.find(&outer);
+  if (known != calls.paths.end()) return known->second;
+  return calls.paths.emplace(&outer, paths_within(outer)).first->second;
 }
 
 std::string path_of(const Module& module) {
-  for (size_t i = calls.size(); i-- > 0;) {
-    std::string path = calls[i].path;
-    if (find_path(*calls[i].module, module, path)) return path;
+  for (size_t i = calls.open.size(); i-- > 0;) {
+    const Call& call = calls.open[i];
+    if (call.module->named_children().empty()) continue;
+    const Paths& paths = paths_of(*call.module);
+    const auto found = paths.find(&module);
+    if (found != paths.end()) return call.path + found->second;
   }
   return module.name();
 }
@@ -40,11 +73,11 @@ std::string path_of(const Module& module) {
 
 void ModuleScope::open(const Module& module) {
   // A call from Python opens a scope, and so does the module of C++ that it leads to.
-  if (!calls.empty() && calls.back().module == &module) return;
-  calls.push_back({&module, path_of(module)});
-  scope_.emplace(ScopeKind::module, calls.back().path.c_str());
+  if (!calls.open.empty() && calls.open.back().module == &module) return;
+  calls.open.push_back({&module, path_of(module)});
+  scope_.emplace(ScopeKind::module, calls.open.back().path.c_str());
 }
 
-void ModuleScope::close() { calls.pop_back(); }
+void ModuleScope::close() { calls.open.pop_back(); }
 
 }  // namespace taut::nn

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "taut/nn/functional/activation.h"
 #include "taut/nn/functional/conv.h"
 #include "taut/nn/functional/softmax.h"
+#include "taut/nn/modules/activation.h"
 #include "taut/nn/modules/container.h"
 #include "taut/nn/modules/linear.h"
 #include "taut/ops/ops.h"
@@ -80,6 +82,15 @@ struct Net : nn::Module {
   std::shared_ptr<nn::Linear> head = register_module<nn::Linear>("head", 8, 2);
   Tensor forward(const Tensor& x) override { return (*head)((*blocks)(x)); }
 };
+
+std::vector<std::string> module_names(const Trace& trace) {
+  std::vector<std::string> names;
+  for (const Event& event : trace.events) {
+    if (event.kind == ScopeKind::module) names.push_back(event.name);
+  }
+  return names;
+}
+using Names = std::vector<std::string>;
 
 TEST(Profile, OpsAreBarsWithTheirWork) {
   const Tensor a = ones({4, 8}), b = ones({8, 16});
@@ -151,13 +162,8 @@ TEST(Profile, BackwardKnowsItsOpAndItsModule) {
 TEST(Profile, ModulesGoByTheirPath) {
   Net net;
   const Trace trace = profiled([&] { net(ones({3, 8})); });
-  std::vector<std::string> modules;
-  for (const Event& event : trace.events) {
-    if (event.kind == ScopeKind::module) modules.push_back(event.name);
-  }
-  EXPECT_EQ(modules,
-            (std::vector<std::string>{"Net", "Net.blocks", "Net.blocks.0", "Net.blocks.0.inner",
-                                      "Net.blocks.1", "Net.blocks.1.inner", "Net.head"}));
+  EXPECT_EQ(module_names(trace), (Names{"Net", "Net.blocks", "Net.blocks.0", "Net.blocks.0.inner",
+                                        "Net.blocks.1", "Net.blocks.1.inner", "Net.head"}));
   const Event* relu = find(trace, "relu");
   ASSERT_NE(relu, nullptr);
   EXPECT_EQ(relu->module, "Net.blocks.0");
@@ -168,6 +174,99 @@ TEST(Profile, ModulesGoByTheirPath) {
   EXPECT_EQ(row(averages, "Net.blocks.1.inner")->count, 1);
   EXPECT_LE(row(averages, "Net.blocks.1")->cpu_time_total,
             row(averages, "Net.blocks")->cpu_time_total);
+}
+
+// One activation that the net has twice and a block of it, too.
+struct Sharing : nn::Module {
+  std::shared_ptr<nn::ReLU> act = std::make_shared<nn::ReLU>();
+  std::shared_ptr<nn::Sequential> block =
+      register_module("block", std::make_shared<nn::Sequential>(act));
+  std::shared_ptr<nn::ReLU> first = register_module("first", act);
+  std::shared_ptr<nn::ReLU> second = register_module("second", act);
+  Tensor forward(const Tensor& x) override { return (*second)((*block)((*first)(x))); }
+};
+
+TEST(Profile, ASharedModuleGoesByWhereItIsCalledFrom) {
+  Sharing net;
+  const Trace trace = profiled([&] { net(ones({3})); });
+  EXPECT_EQ(module_names(trace), (Names{"Sharing", "Sharing.first", "Sharing.block",
+                                        "Sharing.block.0", "Sharing.first"}));
+}
+
+TEST(Profile, RootsThatShareAModuleEachHaveIt) {
+  Net one, other;
+  other.add_module("head", one.head);
+  other.head = one.head;
+  const Trace trace = profiled([&] {
+    one(ones({3, 8}));
+    other(ones({3, 8}));
+    (*one.head)(ones({3, 8}));
+  });
+  const Names net = {"Net",          "Net.blocks",         "Net.blocks.0", "Net.blocks.0.inner",
+                     "Net.blocks.1", "Net.blocks.1.inner", "Net.head"};
+  Names expected = net;
+  expected.insert(expected.end(), net.begin(), net.end());
+  expected.emplace_back("Linear");
+  EXPECT_EQ(module_names(trace), expected);
+}
+
+// Modules come, go and change their names between calls and within one.
+struct Changing : nn::Module {
+  Tensor forward(const Tensor& x) override {
+    Tensor y = x;
+    for (const auto& child : children()) y = (*child)(y);
+    add_module("late", std::make_shared<nn::Tanh>());
+    return (*find_child("late"))(y);
+  }
+};
+
+TEST(Profile, PathsFollowTheTreeAsItChanges) {
+  Changing net;
+  net.register_module<nn::ReLU>("a");
+  const Trace trace = profiled([&] {
+    net(ones({3}));
+    const std::shared_ptr<nn::Module> moved = net.find_child("a");
+    net.unregister("a");
+    net.unregister("late");
+    net.add_module("b", moved);
+    net(ones({3}));
+    (*moved)(ones({3}));
+  });
+  EXPECT_EQ(module_names(trace), (Names{"Changing", "Changing.a", "Changing.late", "Changing",
+                                        "Changing.b", "Changing.late", "ReLU"}));
+}
+
+// A module of one net may get the address of one that is gone.
+TEST(Profile, NetsThatAreGoneLeaveNoPaths) {
+  const Trace trace = profiled([&] {
+    for (int i = 0; i < 20; ++i) {
+      auto net = std::make_unique<Net>();
+      (*net)(ones({3, 8}));
+      net.reset();
+      auto plain = std::make_unique<Block>();
+      (*plain)(ones({3, 8}));
+    }
+  });
+  EXPECT_EQ(count(trace, "Net.blocks.1.inner"), 20);
+  EXPECT_EQ(count(trace, "Block.inner"), 20);
+  EXPECT_EQ(module_names(trace).size(), size_t{20 * 9});
+}
+
+TEST(Profile, ThreadsFindPathsOfTheirOwn) {
+  Net net;
+  const Trace trace = profiled([&] {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        const NoGradGuard no_grad;
+        for (int k = 0; k < 10; ++k) net(ones({3, 8}));
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  });
+  EXPECT_EQ(count(trace, "Net.blocks.0.inner"), 40);
+  EXPECT_EQ(count(trace, "Net.head"), 40);
+  EXPECT_EQ(module_names(trace).size(), size_t{40 * 7});
 }
 
 TEST(Profile, ModulesMayBeLeftOut) {
