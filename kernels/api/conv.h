@@ -38,7 +38,7 @@ struct ConvShape {
 struct ConvForwardArgs {
   DType dtype = DType::float32;
   ConvShape shape;
-  bool channels_last = false;                              // all of the tensors; GPUs only
+  bool channels_last = false;                              // all of the tensors
   Float32Precision precision = Float32Precision::highest;  // GPUs only
   const void* input = nullptr;
   const void* weight = nullptr;
@@ -53,7 +53,7 @@ struct ConvForwardArgs {
 struct ConvBackwardInputArgs {
   DType dtype = DType::float32;
   ConvShape shape;
-  bool channels_last = false;                              // all of the tensors; GPUs only
+  bool channels_last = false;                              // all of the tensors
   Float32Precision precision = Float32Precision::highest;  // GPUs only
   const void* grad_output = nullptr;
   const void* weight = nullptr;
@@ -67,7 +67,7 @@ struct ConvBackwardInputArgs {
 struct ConvBackwardWeightArgs {
   DType dtype = DType::float32;
   ConvShape shape;
-  bool channels_last = false;                              // all of the tensors; GPUs only
+  bool channels_last = false;                              // all of the tensors
   Float32Precision precision = Float32Precision::highest;  // GPUs only
   const void* input = nullptr;
   const void* grad_output = nullptr;

@@ -10,19 +10,45 @@
 namespace taut::kernels::conv_cpu {
 namespace {
 
+// What a kernel reads and writes of the call.
+template <class T>
+struct Operands {
+  Images<const T> grad_output;
+  Filters<T> weight;
+  Images<T> grad_input;
+
+  Operands(const ConvBackwardInputArgs& args, const ConvAxes& axes)
+      : grad_output{static_cast<const T*>(args.grad_output), args.shape.out_channels,
+                    axes.output_plane(), args.channels_last},
+        weight{static_cast<const T*>(args.weight), args.shape.in_channels / args.shape.groups,
+               axes.taps(), args.channels_last},
+        grad_input{static_cast<T*>(args.grad_input), args.shape.in_channels, axes.input_plane(),
+                   args.channels_last} {}
+};
+
+template <class T>
+const T* bias_of(const ConvBackwardInputArgs& args, int64_t first) {
+  return args.bias == nullptr ? nullptr : static_cast<const T*>(args.bias) + first;
+}
+
+// Positions that a thread takes at least.
+int64_t pointwise_grain(int64_t in, int64_t out) {
+  return std::max<int64_t>(64, 256 * 1024 / std::max<int64_t>(1, in * out));
+}
+
 template <class T>
 void run_pointwise(const ConvBackwardInputArgs& args, const ConvAxes& axes) {
   const ConvShape& s = args.shape;
   const int64_t in = s.in_channels / s.groups;
   const int64_t out = s.out_channels / s.groups;
   const int64_t plane = axes.input_plane();
+  const Operands<T> operands(args, axes);
   for_items(s.batch * s.groups, in * out * plane, [&](int64_t item) {
     const int64_t group = item % s.groups;
-    const T* weight = static_cast<const T*>(args.weight) + group * out * in;
-    const T* grad = static_cast<const T*>(args.grad_output) + item * out * plane;
-    T* result = static_cast<T*>(args.grad_input) + item * in * plane;
-    const int64_t grain = std::max<int64_t>(64, 256 * 1024 / std::max<int64_t>(1, in * out));
-    parallel_for(plane, grain, [&](int64_t begin, int64_t end) {
+    const T* weight = operands.weight.data + group * out * in;
+    const T* grad = operands.grad_output.at(item / s.groups, group * out);
+    T* result = operands.grad_input.at(item / s.groups, group * in);
+    parallel_for(plane, pointwise_grain(in, out), [&](int64_t begin, int64_t end) {
       BlockGemm<T> product;
       product.m = in;
       product.n = end - begin;
@@ -37,12 +63,42 @@ void run_pointwise(const ConvBackwardInputArgs& args, const ConvAxes& axes) {
       product.c_row_stride = plane;
       block_gemm(product);
       if (args.bias == nullptr) return;
-      const RegionTarget<T> target{result, plane, static_cast<const T*>(args.bias) + group * in,
+      const RegionTarget<T> target{result, plane, 1, bias_of<T>(args, group * in),
                                    Activation::none};
       for (int64_t c = 0; c < in; ++c) {
         target.write_row(result + c * plane + begin, c, begin, 1, end - begin);
       }
     });
+  });
+}
+
+// The same with channels last: the positions of all images are rows of one matrix.
+template <class T>
+void run_pointwise_channels_last(const ConvBackwardInputArgs& args, const ConvAxes& axes) {
+  const ConvShape& s = args.shape;
+  const int64_t in = s.in_channels / s.groups;
+  const int64_t out = s.out_channels / s.groups;
+  const Operands<T> operands(args, axes);
+  const int64_t positions = s.batch * axes.input_plane();
+  parallel_for(positions, pointwise_grain(s.in_channels, out), [&](int64_t begin, int64_t end) {
+    for (int64_t group = 0; group < s.groups; ++group) {
+      BlockGemm<T> product;
+      product.m = end - begin;
+      product.n = in;
+      product.k = out;
+      product.a = operands.grad_output.data + begin * s.out_channels + group * out;
+      product.a_row_stride = s.out_channels;
+      product.a_col_stride = 1;
+      product.b = operands.weight.data + group * out * in;
+      product.b_row_stride = in;
+      product.b_col_stride = 1;
+      product.c = operands.grad_input.data + begin * s.in_channels + group * in;
+      product.c_row_stride = s.in_channels;
+      block_gemm(product);
+      if (args.bias == nullptr) continue;
+      finish_gemm(GemmFinish<T>{product.m, product.n, product.c, product.c_row_stride,
+                                bias_of<T>(args, group * in), 1, Activation::none});
+    }
   });
 }
 
@@ -92,7 +148,7 @@ PhasePlan<compute_t<T>> plan_phase(const ConvBackwardInputArgs& args, const Conv
       {slice * a[0].stride, row * a[1].stride, a[2].stride},
       z.target * slice + y.target * row + x.target};
   plan.weight = std::make_unique<PackedWeight<C>>(in, out * z.taps * y.taps * x.taps);
-  const T* weight = static_cast<const T*>(args.weight) + group * out * in * axes.taps();
+  const Filters<T> weight = Operands<T>(args, axes).weight;
   int64_t column = 0;
   for (int64_t o = 0; o < out; ++o) {
     for (int64_t t = 0; t < axes.taps(); ++t) {
@@ -108,7 +164,7 @@ PhasePlan<compute_t<T>> plan_phase(const ConvBackwardInputArgs& args, const Conv
       plan.weight->offsets[static_cast<size_t>(column)] =
           o * frame.channel_size() + frame.offset({0, 0, 0}, shift);
       for (int64_t c = 0; c < in; ++c) {
-        plan.weight->at(c, column) = static_cast<C>(weight[(o * in + c) * axes.taps() + t]);
+        plan.weight->at(c, column) = static_cast<C>(weight(group * out + o, c, t));
       }
       ++column;
     }
@@ -123,6 +179,7 @@ void run_group(const ConvBackwardInputArgs& args, const ConvAxes& axes, int64_t 
   const ConvAxis* a = axes.axis;
   const int64_t in = s.in_channels / s.groups;
   const int64_t out = s.out_channels / s.groups;
+  const Operands<T> operands(args, axes);
   const Frame frame = output_frame(axes);
   const int64_t count = a[0].stride * a[1].stride * a[2].stride;
   const std::unique_ptr<PhasePlan<C>[]> plans(new PhasePlan<C>[static_cast<size_t>(count)]);
@@ -134,12 +191,10 @@ void run_group(const ConvBackwardInputArgs& args, const ConvAxes& axes, int64_t 
   for_items(s.batch, in * out * axes.output_plane() * axes.taps(), [&](int64_t image) {
     ThreadScratch<C> scratch(ThreadMemory::conv_backward_input);
     C* source = scratch.get(out * frame.channel_size() + kSlack);
-    const int64_t item = image * s.groups + group;
-    fill_frames(frame, static_cast<const T*>(args.grad_output) + item * out * axes.output_plane(),
-                out, source);
-    const T* bias = args.bias == nullptr ? nullptr : static_cast<const T*>(args.bias) + group * in;
-    const RegionTarget<T> target{static_cast<T*>(args.grad_input) + item * in * axes.input_plane(),
-                                 axes.input_plane(), bias, Activation::none};
+    fill_frames(frame, operands.grad_output, image, group * out, out, source);
+    const RegionTarget<T> target{
+        operands.grad_input.at(image, group * in), operands.grad_input.channel_stride(),
+        operands.grad_input.position_stride(), bias_of<T>(args, group * in), Activation::none};
     for (int64_t f = 0; f < count; ++f) {
       const PhasePlan<C>& plan = plans[static_cast<size_t>(f)];
       run_region<T>(*plan.weight, source, plan.region, target);
@@ -155,6 +210,9 @@ void backward_input(const ConvBackwardInputArgs& args) {
   if (s.batch == 0 || s.in_channels == 0 || axes.input_plane() == 0) return;
   visit_dtype(Floating{}, args.dtype, "conv_backward_input", [&]<class T>(Tag<T>) {
     if constexpr (kComputesInPlace<T>) {
+      if (is_pointwise(axes) && args.channels_last) {
+        return run_pointwise_channels_last<T>(args, axes);
+      }
       if (is_pointwise(axes)) return run_pointwise<T>(args, axes);
     }
     const int64_t work = s.batch * s.in_channels / s.groups * (s.out_channels / s.groups) *

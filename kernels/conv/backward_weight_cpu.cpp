@@ -18,6 +18,19 @@ constexpr int64_t kPositions = 1024;
 // Output channels up to which one dot product for each weight beats tiles with idle columns.
 constexpr int64_t kDotChannels = 8;
 
+// What a kernel reads of the call.
+template <class T>
+struct Operands {
+  Images<const T> input;
+  Images<const T> grad_output;
+
+  Operands(const ConvBackwardWeightArgs& args, const ConvAxes& axes)
+      : input{static_cast<const T*>(args.input), args.shape.in_channels, axes.input_plane(),
+              args.channels_last},
+        grad_output{static_cast<const T*>(args.grad_output), args.shape.out_channels,
+                    axes.output_plane(), args.channels_last} {}
+};
+
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // What the images of a call share.
@@ -85,24 +98,31 @@ void visit_outputs(const WeightPlan& plan, int64_t first, int64_t last, const Vi
 
 // Brings the outputs at [first, last) side by side, in blocks of channels (see ShiftedGradient) of
 // `positions` rows: output channel o at position p goes to row `row` + p - first, column o. What is
-// between the outputs is left alone.
+// between the outputs is left alone. `grad` begins at the group's first channel of an image.
 template <class T>
-void gather_side_by_side(const WeightPlan& plan, const T* grad, int64_t first, int64_t last,
-                         int64_t row, int64_t positions, compute_t<T>* to) {
+void gather_side_by_side(const WeightPlan& plan, const Images<const T>& grad, int64_t first,
+                         int64_t last, int64_t row, int64_t positions, compute_t<T>* to) {
   using C = compute_t<T>;
-  const int64_t plane = plan.axes.output_plane();
+  const int64_t channel_stride = grad.channel_stride();
+  const int64_t position_stride = grad.position_stride();
   for (int64_t o = 0; o < plan.out; o += kColumnBlock) {
     const BlockColumn column = block_of_column(o, plan.stride, positions);
     const int64_t channels = std::min(kColumnBlock, plan.out - o);
     visit_outputs(plan, first, last, [&](const OutputRun& run) {
-      const T* from = grad + o * plane + run.output;
+      const T* from = grad.data + o * channel_stride + run.output * position_stride;
       C* rows = to + column.start + (row + run.position - first) * column.row_stride;
+      if (grad.channels_last) {
+        for (int64_t x = 0; x < run.count; ++x) {
+          copy_row(from + x * position_stride, int64_t{1}, rows + x * column.row_stride, channels);
+        }
+        return;
+      }
       if constexpr (kComputesInPlace<T>) {
-        block_transpose(from, plane, channels, run.count, rows, column.row_stride);
+        block_transpose(from, channel_stride, channels, run.count, rows, column.row_stride);
       } else {
         for (int64_t i = 0; i < channels; ++i) {
           for (int64_t x = 0; x < run.count; ++x) {
-            rows[x * column.row_stride + i] = static_cast<C>(from[i * plane + x]);
+            rows[x * column.row_stride + i] = static_cast<C>(from[i * channel_stride + x]);
           }
         }
       }
@@ -130,10 +150,19 @@ void add_products(const WeightPlan& plan, const C* source, const C* outputs, int
   });
 }
 
-// Adds the gradients of `count` images, whose frames lie in `source` as a gang.
+// The same images from another one and channel on.
 template <class T>
-void add_by_tiles(const WeightPlan& plan, const compute_t<T>* source, const T* grad,
-                  int64_t image_stride, int64_t count, compute_t<T>* sums) {
+Images<const T> images_from(const Images<const T>& images, int64_t image, int64_t channel) {
+  Images<const T> result = images;
+  result.data = images.at(image, channel);
+  return result;
+}
+
+// Adds the gradients of `count` images, whose frames lie in `source` as a gang. `grad` begins at
+// the group's first channel of the first of them.
+template <class T>
+void add_by_tiles(const WeightPlan& plan, const compute_t<T>* source, const Images<const T>& grad,
+                  int64_t count, compute_t<T>* sums) {
   using C = compute_t<T>;
   ThreadScratch<C> scratch(ThreadMemory::conv_weight_tiles);
   const int64_t size = plan.frame.image_size();
@@ -143,7 +172,7 @@ void add_by_tiles(const WeightPlan& plan, const compute_t<T>* source, const T* g
     C* outputs = scratch.get(positions * plan.stride);
     std::fill(outputs, outputs + positions * plan.stride, C(0));
     for (int64_t i = 0; i < count; ++i) {
-      gather_side_by_side(plan, grad + i * image_stride, 0, length, i * size, positions, outputs);
+      gather_side_by_side(plan, images_from(grad, i, 0), 0, length, i * size, positions, outputs);
     }
     return add_products(plan, source, outputs, positions, positions - size + length, sums);
   }
@@ -158,8 +187,8 @@ void add_by_tiles(const WeightPlan& plan, const compute_t<T>* source, const T* g
 
 // One dot product for each weight, over the frame's positions.
 template <class T>
-void add_by_dots(const WeightPlan& plan, const compute_t<T>* source, const T* grad,
-                 int64_t image_stride, int64_t count, compute_t<T>* sums) {
+void add_by_dots(const WeightPlan& plan, const compute_t<T>* source, const Images<const T>& grad,
+                 int64_t count, compute_t<T>* sums) {
   using C = compute_t<T>;
   ThreadScratch<C> scratch(ThreadMemory::conv_weight_dots);
   const int64_t size = plan.frame.image_size();
@@ -168,9 +197,10 @@ void add_by_dots(const WeightPlan& plan, const compute_t<T>* source, const T* gr
   for (int64_t o = 0; o < plan.out; ++o) {
     std::fill(outputs, outputs + count * size, C(0));
     for (int64_t i = 0; i < count; ++i) {
-      const T* from = grad + i * image_stride + o * plan.axes.output_plane();
+      const T* from = grad.at(i, o);
+      const int64_t step = grad.position_stride();
       visit_outputs(plan, 0, plan.length(), [&](const OutputRun& run) {
-        copy_row(from + run.output, int64_t{1}, outputs + i * size + run.position, run.count);
+        copy_row(from + run.output * step, step, outputs + i * size + run.position, run.count);
       });
     }
     for (int64_t k = 0; k < plan.rows; ++k) {
@@ -184,20 +214,19 @@ void add_by_dots(const WeightPlan& plan, const compute_t<T>* source, const T* gr
 template <class T>
 void sum_images_pointwise(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int64_t group,
                           int64_t first, int64_t last, T* sums) {
-  const ConvShape& s = args.shape;
-  const int64_t plane = plan.axes.output_plane();
+  const Operands<T> operands(args, plan.axes);
+  const auto& [input, grad_output] = operands;
   for (int64_t image = first; image < last; ++image) {
-    const int64_t item = image * s.groups + group;
     BlockGemm<T> product;
     product.m = plan.out;
     product.n = plan.in;
-    product.k = plane;
-    product.a = static_cast<const T*>(args.grad_output) + item * plan.out * plane;
-    product.a_row_stride = plane;
-    product.a_col_stride = 1;
-    product.b = static_cast<const T*>(args.input) + item * plan.in * plane;
-    product.b_row_stride = 1;
-    product.b_col_stride = plane;
+    product.k = input.plane;
+    product.a = grad_output.at(image, group * plan.out);
+    product.a_row_stride = grad_output.channel_stride();
+    product.a_col_stride = grad_output.position_stride();
+    product.b = input.at(image, group * plan.in);
+    product.b_row_stride = input.position_stride();
+    product.b_col_stride = input.channel_stride();
     product.c = sums;
     product.c_row_stride = plan.in;
     product.beta = image == first ? T(0) : T(1);
@@ -211,24 +240,19 @@ void sum_images(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int6
                 int64_t first, int64_t last, compute_t<T>* sums) {
   using C = compute_t<T>;
   ThreadScratch<C> scratch(ThreadMemory::conv_weight_images);
-  const ConvShape& s = args.shape;
+  const Operands<T> operands(args, plan.axes);
   C* source = scratch.get(plan.in * plan.frame.channel_size() + kSlack);
   std::fill(sums, sums + plan.size(), C(0));
   for (int64_t image = first; image < last; image += plan.frame.gang) {
     const int64_t count = std::min(plan.frame.gang, last - image);
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t item = (image + i) * s.groups + group;
-      fill_frames(plan.frame,
-                  static_cast<const T*>(args.input) + item * plan.in * plan.axes.input_plane(),
-                  plan.in, source, i);
+      fill_frames(plan.frame, operands.input, image + i, group * plan.in, plan.in, source, i);
     }
-    const int64_t image_stride = s.out_channels * plan.axes.output_plane();
-    const T* grad = static_cast<const T*>(args.grad_output) + image * image_stride +
-                    group * plan.out * plan.axes.output_plane();
+    const Images<const T> grad = images_from(operands.grad_output, image, group * plan.out);
     if (plan.by_dots) {
-      add_by_dots(plan, source, grad, image_stride, count, sums);
+      add_by_dots(plan, source, grad, count, sums);
     } else {
-      add_by_tiles(plan, source, grad, image_stride, count, sums);
+      add_by_tiles(plan, source, grad, count, sums);
     }
   }
 }
@@ -261,6 +285,7 @@ void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
     }
     sum_images<T>(args, plan, i % s.groups, first, last, partial.get() + i * size);
   });
+  const Filters<T> places{nullptr, plan.in, axes.taps(), args.channels_last};
   const int64_t grain = std::max<int64_t>(1, 32 * 1024 / (plan.rows * stretches));
   parallel_for(s.out_channels, grain, [&](int64_t begin, int64_t end) {
     for (int64_t channel = begin; channel < end; ++channel) {
@@ -268,39 +293,62 @@ void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
       const int64_t step = plan.is_pointwise ? 1 : plan.stride;
       const C* sums =
           partial.get() + channel / plan.out * size + (plan.is_pointwise ? o * plan.rows : o);
-      for (int64_t k = 0; k < plan.rows; ++k) {
-        C total = sums[k * step];
-        for (int64_t stretch = 1; stretch < stretches; ++stretch) {
-          total += sums[stretch * s.groups * size + k * step];
+      int64_t k = 0;
+      for (int64_t c = 0; c < plan.in; ++c) {
+        for (int64_t t = 0; t < places.taps; ++t, ++k) {
+          C total = sums[k * step];
+          for (int64_t stretch = 1; stretch < stretches; ++stretch) {
+            total += sums[stretch * s.groups * size + k * step];
+          }
+          result[places.place(channel, c, t)] = static_cast<T>(total);
         }
-        result[channel * plan.rows + k] = static_cast<T>(total);
       }
     }
   });
 }
 
+// A cache line of channels that lie side by side.
+constexpr int64_t kBiasChannels = 16;
+
+// Adds to the totals of `count` channels from `first` on the sums over their planes in an image.
+template <class T>
+void add_planes(const Images<const T>& grad, int64_t image, int64_t first, int64_t count,
+                compute_t<T>* totals) {
+  using C = compute_t<T>;
+  ThreadScratch<C> scratch(ThreadMemory::conv_bias);
+  C* room = scratch.get(count * grad.plane);
+  if (grad.channels_last) {
+    to_planes(grad.at(image, first), grad.channels, grad.plane, count, room, grad.plane);
+    for (int64_t i = 0; i < count; ++i) totals[i] += sum(room + i * grad.plane, grad.plane);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    if constexpr (kComputesInPlace<T>) {
+      totals[i] += sum(grad.at(image, first + i), grad.plane);
+    } else {
+      widen_row(grad.at(image, first + i), room, grad.plane);
+      totals[i] += sum(room, grad.plane);
+    }
+  }
+}
+
 template <class T>
 void run_bias(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
-  using C = compute_t<T>;
   const ConvShape& s = args.shape;
-  const int64_t plane = axes.output_plane();
+  const Images<const T> grad = Operands<T>(args, axes).grad_output;
   T* result = static_cast<T*>(args.grad_bias);
-  const int64_t grain = std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, s.batch * plane));
-  parallel_for(s.out_channels, grain, [&](int64_t begin, int64_t end) {
-    ThreadScratch<C> scratch(ThreadMemory::conv_bias);
-    for (int64_t channel = begin; channel < end; ++channel) {
-      C total = C(0);
+  const int64_t unit = args.channels_last ? kBiasChannels : 1;
+  const int64_t grain =
+      std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, unit * s.batch * grad.plane));
+  parallel_for(divide_up(s.out_channels, unit), grain, [&](int64_t begin, int64_t end) {
+    const int64_t last = std::min(s.out_channels, end * unit);
+    for (int64_t first = begin * unit; first < last; first += unit) {
+      const int64_t count = std::min(unit, last - first);
+      compute_t<T> totals[kBiasChannels] = {};
       for (int64_t image = 0; image < s.batch; ++image) {
-        const T* grad =
-            static_cast<const T*>(args.grad_output) + (image * s.out_channels + channel) * plane;
-        if constexpr (kComputesInPlace<T>) {
-          total += sum(grad, plane);
-        } else {
-          widen_row(grad, scratch.get(plane), plane);
-          total += sum(scratch.get(plane), plane);
-        }
+        add_planes(grad, image, first, count, totals);
       }
-      result[channel] = static_cast<T>(total);
+      for (int64_t i = 0; i < count; ++i) result[first + i] = static_cast<T>(totals[i]);
     }
   });
 }

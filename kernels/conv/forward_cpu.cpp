@@ -8,20 +8,46 @@
 namespace taut::kernels::conv_cpu {
 namespace {
 
+// What a kernel reads and writes of the call.
+template <class T>
+struct Operands {
+  Images<const T> input;
+  Filters<T> weight;
+  Images<T> output;
+
+  Operands(const ConvForwardArgs& args, const ConvAxes& axes)
+      : input{static_cast<const T*>(args.input), args.shape.in_channels, axes.input_plane(),
+              args.channels_last},
+        weight{static_cast<const T*>(args.weight), args.shape.in_channels / args.shape.groups,
+               axes.taps(), args.channels_last},
+        output{static_cast<T*>(args.output), args.shape.out_channels, axes.output_plane(),
+               args.channels_last} {}
+};
+
+template <class T>
+const T* bias_of(const ConvForwardArgs& args, int64_t first) {
+  return args.bias == nullptr ? nullptr : static_cast<const T*>(args.bias) + first;
+}
+
+// Positions that a thread takes at least.
+int64_t pointwise_grain(int64_t in, int64_t out) {
+  return std::max<int64_t>(64, 256 * 1024 / std::max<int64_t>(1, in * out));
+}
+
 template <class T>
 void run_pointwise(const ConvForwardArgs& args, const ConvAxes& axes) {
   const ConvShape& s = args.shape;
   const int64_t in = s.in_channels / s.groups;
   const int64_t out = s.out_channels / s.groups;
   const int64_t plane = axes.output_plane();
+  const Operands<T> operands(args, axes);
   for_items(s.batch * s.groups, in * out * plane, [&](int64_t item) {
     const int64_t group = item % s.groups;
-    const T* x = static_cast<const T*>(args.input) + item * in * plane;
-    const T* weight = static_cast<const T*>(args.weight) + group * out * in;
-    T* y = static_cast<T*>(args.output) + item * out * plane;
-    const T* bias = args.bias == nullptr ? nullptr : static_cast<const T*>(args.bias) + group * out;
-    const int64_t grain = std::max<int64_t>(64, 256 * 1024 / std::max<int64_t>(1, in * out));
-    parallel_for(plane, grain, [&](int64_t begin, int64_t end) {
+    const T* x = operands.input.at(item / s.groups, group * in);
+    const T* weight = operands.weight.data + group * out * in;
+    T* y = operands.output.at(item / s.groups, group * out);
+    const T* bias = bias_of<T>(args, group * out);
+    parallel_for(plane, pointwise_grain(in, out), [&](int64_t begin, int64_t end) {
       BlockGemm<T> product;
       product.m = out;
       product.n = end - begin;
@@ -36,11 +62,42 @@ void run_pointwise(const ConvForwardArgs& args, const ConvAxes& axes) {
       product.c_row_stride = plane;
       block_gemm(product);
       if (bias == nullptr && args.activation == Activation::none) return;
-      const RegionTarget<T> target{y, plane, bias, args.activation};
+      const RegionTarget<T> target{y, plane, 1, bias, args.activation};
       for (int64_t c = 0; c < out; ++c) {
         target.write_row(y + c * plane + begin, c, begin, 1, end - begin);
       }
     });
+  });
+}
+
+// The same with channels last: the positions of all images are rows of one matrix.
+template <class T>
+void run_pointwise_channels_last(const ConvForwardArgs& args, const ConvAxes& axes) {
+  const ConvShape& s = args.shape;
+  const int64_t in = s.in_channels / s.groups;
+  const int64_t out = s.out_channels / s.groups;
+  const Operands<T> operands(args, axes);
+  const int64_t positions = s.batch * axes.output_plane();
+  parallel_for(positions, pointwise_grain(s.in_channels, out), [&](int64_t begin, int64_t end) {
+    for (int64_t group = 0; group < s.groups; ++group) {
+      BlockGemm<T> product;
+      product.m = end - begin;
+      product.n = out;
+      product.k = in;
+      product.a = operands.input.data + begin * s.in_channels + group * in;
+      product.a_row_stride = s.in_channels;
+      product.a_col_stride = 1;
+      product.b = operands.weight.data + group * out * in;
+      product.b_row_stride = 1;
+      product.b_col_stride = in;
+      product.c = operands.output.data + begin * s.out_channels + group * out;
+      product.c_row_stride = s.out_channels;
+      block_gemm(product);
+      const T* bias = bias_of<T>(args, group * out);
+      if (bias == nullptr && args.activation == Activation::none) continue;
+      finish_gemm(GemmFinish<T>{product.m, product.n, product.c, product.c_row_stride, bias, 1,
+                                args.activation});
+    }
   });
 }
 
@@ -50,12 +107,16 @@ PackedWeight<compute_t<T>> pack_weight(const ConvForwardArgs& args, const ConvAx
   using C = compute_t<T>;
   const int64_t in = args.shape.in_channels / args.shape.groups;
   const int64_t out = args.shape.out_channels / args.shape.groups;
-  const int64_t columns = in * axes.taps();
-  PackedWeight<C> packed(out, columns);
+  PackedWeight<C> packed(out, in * axes.taps());
   set_offsets(axes, frame, in, packed.offsets.get());
-  const T* weight = static_cast<const T*>(args.weight) + group * out * columns;
+  const Filters<T> weight = Operands<T>(args, axes).weight;
   for (int64_t o = 0; o < out; ++o) {
-    for (int64_t k = 0; k < columns; ++k) packed.at(o, k) = static_cast<C>(weight[o * columns + k]);
+    int64_t column = 0;
+    for (int64_t c = 0; c < in; ++c) {
+      for (int64_t t = 0; t < axes.taps(); ++t) {
+        packed.at(o, column++) = static_cast<C>(weight(group * out + o, c, t));
+      }
+    }
   }
   return packed;
 }
@@ -67,6 +128,7 @@ void run_frames(const ConvForwardArgs& args, const ConvAxes& axes) {
   const int64_t in = s.in_channels / s.groups;
   const int64_t out = s.out_channels / s.groups;
   const int64_t plane = axes.output_plane();
+  const Operands<T> operands(args, axes);
   const Frame frame = input_frame(axes);
   const ConvAxis* a = axes.axis;
   const Region region{{a[0].output, a[1].output, a[2].output},
@@ -79,13 +141,11 @@ void run_frames(const ConvForwardArgs& args, const ConvAxes& axes) {
   const auto run_image = [&](const PackedWeight<C>& weight, int64_t image, int64_t group) {
     ThreadScratch<C> scratch(ThreadMemory::conv_forward);
     C* source = scratch.get(in * frame.channel_size() + kSlack);
-    const int64_t item = image * s.groups + group;
-    fill_frames(frame, static_cast<const T*>(args.input) + item * in * axes.input_plane(), in,
-                source);
-    const T* bias = args.bias == nullptr ? nullptr : static_cast<const T*>(args.bias) + group * out;
+    fill_frames(frame, operands.input, image, group * in, in, source);
     run_region<T>(
         weight, source, region,
-        {static_cast<T*>(args.output) + item * out * plane, plane, bias, args.activation});
+        {operands.output.at(image, group * out), operands.output.channel_stride(),
+         operands.output.position_stride(), bias_of<T>(args, group * out), args.activation});
   };
   if (s.groups == 1) {
     const PackedWeight<C> weight = pack_weight<T>(args, axes, frame, 0);
@@ -104,6 +164,9 @@ void forward(const ConvForwardArgs& args) {
   if (args.shape.batch == 0 || args.shape.out_channels == 0) return;
   visit_dtype(Floating{}, args.dtype, "conv", [&]<class T>(Tag<T>) {
     if constexpr (kComputesInPlace<T>) {
+      if (is_pointwise(axes) && args.channels_last) {
+        return run_pointwise_channels_last<T>(args, axes);
+      }
       if (is_pointwise(axes)) return run_pointwise<T>(args, axes);
     }
     run_frames<T>(args, axes);

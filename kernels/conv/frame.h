@@ -21,6 +21,7 @@
 #include "kernels/api/conv.h"
 #include "kernels/api/thread_memory.h"
 #include "kernels/api/visit_dtype.h"
+#include "kernels/conv/channel_planes.h"
 
 namespace taut::kernels::conv_cpu {
 
@@ -154,37 +155,79 @@ void copy_row(const T* from, int64_t stride, C* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = static_cast<C>(from[i * stride]);
 }
 
-/// Copies one channel of an image into its frame; `channel` is where it begins there.
-template <class C, class T>
-void fill_frame(const Frame& frame, const T* image, C* channel) {
+/// A row of a frame's channel and what is copied to it: elements [first, last) from row `image_row`
+/// of the image, the first from its element `source`; zeros elsewhere.
+struct FrameRow {
+  int64_t at;
+  int64_t image_row;
+  int64_t first;
+  int64_t last;
+  int64_t source;
+};
+
+/// Calls visit for each row of a channel.
+template <class Visit>
+void visit_frame_rows(const Frame& frame, const Visit& visit) {
   const FrameAxis& z_axis = frame.axis[0];
   const FrameAxis& y_axis = frame.axis[1];
   const FrameAxis& x_axis = frame.axis[2];
+  int64_t phase_at = 0;
   for (int64_t fz = 0; fz < z_axis.phases; ++fz) {
     for (int64_t fy = 0; fy < y_axis.phases; ++fy) {
-      for (int64_t fx = 0; fx < x_axis.phases; ++fx) {
+      for (int64_t fx = 0; fx < x_axis.phases; ++fx, phase_at += frame.phase_size()) {
         const int64_t first = x_axis.first(fx);
         const int64_t last = std::max(first, x_axis.last(fx));
-        C* to = channel;
-        channel += frame.phase_size();
+        int64_t at = phase_at;
         for (int64_t z = 0; z < z_axis.length; ++z) {
           const bool z_inside = z >= z_axis.first(fz) && z < z_axis.last(fz);
-          for (int64_t y = 0; y < y_axis.length; ++y, to += x_axis.length) {
+          for (int64_t y = 0; y < y_axis.length; ++y, at += x_axis.length) {
             const int64_t at_y = y_axis.source(y, fy);
             if (!z_inside || at_y < 0 || at_y >= y_axis.image) {
-              std::fill(to, to + x_axis.length, C(0));
-              continue;
+              visit(FrameRow{at, 0, 0, 0, 0});
+            } else {
+              visit(FrameRow{at, z_axis.source(z, fz) * y_axis.image + at_y, first, last,
+                             x_axis.source(first, fx)});
             }
-            const T* row = image + (z_axis.source(z, fz) * y_axis.image + at_y) * x_axis.image;
-            std::fill(to, to + first, C(0));
-            if (first < last)
-              copy_row(row + x_axis.source(first, fx), x_axis.stride, to + first, last - first);
-            std::fill(to + last, to + x_axis.length, C(0));
           }
         }
       }
     }
   }
+}
+
+/// Copies one channel of an image into its frame; `channel` is where it begins there.
+template <class C, class T>
+void fill_frame(const Frame& frame, const T* image, C* channel) {
+  const FrameAxis& x_axis = frame.axis[2];
+  visit_frame_rows(frame, [&](const FrameRow& row) {
+    C* to = channel + row.at;
+    std::fill(to, to + row.first, C(0));
+    if (row.first < row.last) {
+      copy_row(image + row.image_row * x_axis.image + row.source, x_axis.stride, to + row.first,
+               row.last - row.first);
+    }
+    std::fill(to + row.last, to + x_axis.length, C(0));
+  });
+}
+
+/// The same for channels that lie side by side at each position of the image, `position_stride`
+/// apart.
+template <class C, class T>
+void fill_frames_of_positions(const Frame& frame, const T* image, int64_t position_stride,
+                              int64_t channels, C* to) {
+  const FrameAxis& x_axis = frame.axis[2];
+  const int64_t size = frame.channel_size();
+  visit_frame_rows(frame, [&](const FrameRow& row) {
+    for (int64_t c = 0; c < channels; ++c) {
+      C* begin = to + c * size + row.at;
+      std::fill(begin, begin + row.first, C(0));
+      std::fill(begin + row.last, begin + x_axis.length, C(0));
+    }
+    if (row.first == row.last) return;
+    const int64_t position = row.image_row * x_axis.image + row.source;
+    to_planes(image + position * position_stride, x_axis.stride * position_stride,
+              row.last - row.first, channels, to + row.at + row.first, size);
+  });
 }
 
 /// Memory that a thread keeps from call to call.

@@ -57,31 +57,50 @@ C activate(C x, Activation activation) {
   return x;
 }
 
+/// to = activation(from + shift), from and to with their strides.
+template <class T, class C>
+void finish_row(const C* from, C shift, Activation activation, T* to, int64_t step, int64_t n) {
+  if (activation == Activation::none && step == 1) {
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(from[i] + shift);
+  } else if (activation == Activation::relu && step == 1) {
+    for (int64_t i = 0; i < n; ++i) {
+      const C value = from[i] + shift;
+      to[i] = static_cast<T>(value < C(0) ? C(0) : value);
+    }
+  } else {
+    for (int64_t i = 0; i < n; ++i) {
+      to[i * step] = static_cast<T>(activate(from[i] + shift, activation));
+    }
+  }
+}
+
 /// The result of a region: channels of a tensor, to which a bias and an activation are applied.
 template <class T>
 struct RegionTarget {
+  using C = compute_t<T>;
   T* data;
   int64_t channel_stride;
+  int64_t position_stride;
   const T* bias;
   Activation activation;
 
-  void write_row(const compute_t<T>* from, int64_t channel, int64_t at, int64_t step,
-                 int64_t n) const {
-    using C = compute_t<T>;
-    const C shift = bias == nullptr ? C(0) : static_cast<C>(bias[channel]);
-    T* to = data + channel * channel_stride + at;
-    if (activation == Activation::none && step == 1) {
-      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(from[i] + shift);
-    } else if (activation == Activation::relu && step == 1) {
-      for (int64_t i = 0; i < n; ++i) {
-        const C value = from[i] + shift;
-        to[i] = static_cast<T>(value < C(0) ? C(0) : value);
-      }
-    } else {
-      for (int64_t i = 0; i < n; ++i) {
-        to[i * step] = static_cast<T>(activate(from[i] + shift, activation));
+  C shift_of(int64_t channel) const {
+    return bias == nullptr ? C(0) : static_cast<C>(bias[channel]);
+  }
+  void write_row(const C* from, int64_t channel, int64_t at, int64_t step, int64_t n) const {
+    finish_row(from, shift_of(channel), activation, data + channel * channel_stride + at, step, n);
+  }
+  /// The same for all of `channels`, which lie side by side at each position. Overwrites `from`.
+  void write_positions(C* from, int64_t from_stride, int64_t channels, int64_t at, int64_t step,
+                       int64_t n) const {
+    if (bias != nullptr || activation != Activation::none) {
+      for (int64_t channel = 0; channel < channels; ++channel) {
+        C* row = from + channel * from_stride;
+        finish_row(row, shift_of(channel), activation, row, 1, n);
       }
     }
+    from_planes(from, from_stride, channels, n, data + at * position_stride,
+                step * position_stride);
   }
 };
 
@@ -122,21 +141,33 @@ void run_region(const PackedWeight<compute_t<T>>& weight, const compute_t<T>* so
       product.c = sums;
       product.c_row_stride = stride;
       run(product);
-      for (int64_t channel = 0; channel < weight.rows; ++channel) {
-        const C* from = sums + channel * stride;
+      // Calls write(position of the row among the sums, place of its first element in the result).
+      const auto for_rows = [&](const auto& write) {
         int64_t z = first / region.pitch[0];
         int64_t y = first % region.pitch[0];
-        for (int64_t row = first; row < last; ++row, from += pitch) {
+        for (int64_t row = first; row < last; ++row) {
           if (y < region.count[1]) {
-            target.write_row(from, channel,
-                             region.first + z * region.target[0] + y * region.target[1],
-                             region.target[2], region.count[2]);
+            write((row - first) * pitch,
+                  region.first + z * region.target[0] + y * region.target[1]);
           }
           if (++y == region.pitch[0]) {
             y = 0;
             ++z;
           }
         }
+      };
+      if (target.position_stride > 1) {
+        for_rows([&](int64_t position, int64_t at) {
+          target.write_positions(sums + position, stride, weight.rows, at, region.target[2],
+                                 region.count[2]);
+        });
+        continue;
+      }
+      for (int64_t channel = 0; channel < weight.rows; ++channel) {
+        for_rows([&](int64_t position, int64_t at) {
+          target.write_row(sums + channel * stride + position, channel, at, region.target[2],
+                           region.count[2]);
+        });
       }
     }
   });
@@ -145,16 +176,25 @@ void run_region(const PackedWeight<compute_t<T>>& weight, const compute_t<T>* so
 /// Fills the frames of `channels` successive channels of an image, the one of that place in the
 /// gang, followed by kSlack zeros.
 template <class T>
-void fill_frames(const Frame& frame, const T* image, int64_t channels, compute_t<T>* to,
-                 int64_t place = 0) {
+void fill_frames(const Frame& frame, const Images<const T>& images, int64_t image,
+                 int64_t first_channel, int64_t channels, compute_t<T>* to, int64_t place = 0) {
   const int64_t size = frame.channel_size();
-  const int64_t plane = frame.image_plane();
-  parallel_for(channels, std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, size)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t c = begin; c < end; ++c) {
-                   fill_frame(frame, image + c * plane, to + c * size + place * frame.image_size());
-                 }
-               });
+  const T* from = images.at(image, first_channel);
+  compute_t<T>* const target = to + place * frame.image_size();
+  // Channels that lie side by side are copied so, a cache line of them at least.
+  const int64_t unit = images.channels_last ? 16 : 1;
+  const int64_t grain = std::max<int64_t>(1, 32 * 1024 / std::max<int64_t>(1, unit * size));
+  parallel_for((channels + unit - 1) / unit, grain, [&](int64_t begin, int64_t end) {
+    const int64_t last = std::min(channels, end * unit);
+    if (images.channels_last) {
+      const int64_t c = begin * unit;
+      fill_frames_of_positions(frame, from + c, images.channels, last - c, target + c * size);
+      return;
+    }
+    for (int64_t c = begin; c < last; ++c) {
+      fill_frame(frame, from + c * images.plane, target + c * size);
+    }
+  });
   std::fill(to + channels * size, to + channels * size + kSlack, compute_t<T>(0));
 }
 

@@ -16,18 +16,28 @@ using autograd::BackwardContext;
 using autograd::record;
 using kernels::ConvShape;
 
+// What is the same for a convolution and its derivatives. Tensors with channels last are convolved
+// where they lie, and so are those that meet one; derivatives follow.
+struct ConvAttributes {
+  ConvShape shape;
+  MemoryFormat format = MemoryFormat::contiguous;
+};
+
+MemoryFormat common_format(const Tensor& input, const Tensor& weight) {
+  if (input.dim() < 4) return MemoryFormat::contiguous;
+  const MemoryFormat format = ops::memory_format_of(input);
+  return format == MemoryFormat::contiguous ? ops::memory_format_of(weight) : format;
+}
+
 // Three ops are each other's derivatives: the convolution y(x, w), its derivative by the input
 // dx(g, w), and its derivative by the weight dw(x, g). All three are on the tape, so that they can
 // be differentiated any number of times.
 Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
-                const ConvShape& shape);
+                const ConvAttributes& call);
 Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const Tensor& bias,
-                               const ConvShape& shape);
-Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad, const ConvShape& shape);
-
-struct ConvAttributes {
-  ConvShape shape;
-};
+                               const ConvAttributes& call);
+Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad,
+                                const ConvAttributes& call);
 
 Dims all_but_channels(const Tensor& tensor) {
   Dims dims{0};
@@ -35,32 +45,44 @@ Dims all_but_channels(const Tensor& tensor) {
   return dims;
 }
 
-// GPUs convolve tensors with channels last where they lie.
-MemoryFormat common_format(const Tensor& a, const Tensor& b) {
-  if (!a.is_cuda() || a.dim() < 4) return MemoryFormat::contiguous;
-  const MemoryFormat format = ops::memory_format_of(a);
-  return format == MemoryFormat::contiguous ? ops::memory_format_of(b) : format;
+Dims channels_first(int64_t batch, int64_t channels, const Dims& size) {
+  Dims shape{batch, channels};
+  for (int64_t n : size) shape.push_back(n);
+  return shape;
+}
+
+// What all kernels are told of a call.
+template <class Args>
+Args arguments_of(const ConvAttributes& call, const Tensor& tensor) {
+  Args args;
+  args.dtype = tensor.dtype();
+  args.shape = call.shape;
+  args.channels_last = call.format == MemoryFormat::channels_last;
+  args.precision = ops::float32_precision();
+  return args;
+}
+
+Tensor allocate_weight(const ConvAttributes& call, const Tensor& like) {
+  const ConvShape& shape = call.shape;
+  return allocate_images(
+      channels_first(shape.out_channels, shape.in_channels / shape.groups, shape.kernel_size),
+      call.format, like);
 }
 
 void convolution_backward(BackwardContext& context) {
-  const ConvShape& shape = context.attributes<ConvAttributes>().shape;
+  const auto& call = context.attributes<ConvAttributes>();
   const Tensor& grad = context.grad();
   if (context.needs(0)) {
-    context.set(0, convolve_backward_input(grad, context.saved(1), Tensor(), shape));
+    context.set(0, convolve_backward_input(grad, context.saved(1), Tensor(), call));
   }
   const bool wants_bias = context.inputs() > 2 && context.needs(2);
   if (context.needs(1) && wants_bias && !is_grad_enabled()) {
     // Both in one pass over the gradient.
-    const MemoryFormat format = common_format(context.saved(0), grad);
-    const Tensor input = contiguous(context.saved(0), format);
-    const Tensor grad_output = contiguous(grad, format);
-    Tensor grad_weight = empty_like(context.saved(1), {}, format);
-    Tensor grad_bias = empty({shape.out_channels}, grad.options());
-    kernels::ConvBackwardWeightArgs args;
-    args.dtype = input.dtype();
-    args.shape = shape;
-    args.channels_last = format == MemoryFormat::channels_last;
-    args.precision = ops::float32_precision();
+    const Tensor input = contiguous(context.saved(0), call.format);
+    const Tensor grad_output = contiguous(grad, call.format);
+    Tensor grad_weight = allocate_weight(call, input);
+    Tensor grad_bias = empty({call.shape.out_channels}, grad.options());
+    auto args = arguments_of<kernels::ConvBackwardWeightArgs>(call, input);
     args.input = input.data_ptr();
     args.grad_output = grad_output.data_ptr();
     args.grad_weight = grad_weight.data_ptr();
@@ -71,101 +93,81 @@ void convolution_backward(BackwardContext& context) {
     return;
   }
   if (context.needs(1)) {
-    context.set(1, convolve_backward_weight(context.saved(0), grad, shape));
+    context.set(1, convolve_backward_weight(context.saved(0), grad, call));
   }
   if (wants_bias) context.set(2, sum(grad, all_but_channels(grad)));
 }
 
 // dx(g, w) is linear in both: by g it is the convolution, by w it is dw with x = the new gradient.
 void backward_input_backward(BackwardContext& context) {
-  const ConvShape& shape = context.attributes<ConvAttributes>().shape;
+  const auto& call = context.attributes<ConvAttributes>();
   const Tensor& grad = context.grad();
-  if (context.needs(0)) context.set(0, convolve(grad, context.saved(1), Tensor(), shape));
-  if (context.needs(1)) context.set(1, convolve_backward_weight(grad, context.saved(0), shape));
+  if (context.needs(0)) context.set(0, convolve(grad, context.saved(1), Tensor(), call));
+  if (context.needs(1)) context.set(1, convolve_backward_weight(grad, context.saved(0), call));
   if (context.inputs() > 2 && context.needs(2)) context.set(2, sum(grad, all_but_channels(grad)));
 }
 
 // dw(x, g): by x it is dx with w = the new gradient, by g the convolution with it.
 void backward_weight_backward(BackwardContext& context) {
-  const ConvShape& shape = context.attributes<ConvAttributes>().shape;
+  const auto& call = context.attributes<ConvAttributes>();
   const Tensor& grad = context.grad();
   if (context.needs(0)) {
-    context.set(0, convolve_backward_input(context.saved(1), grad, Tensor(), shape));
+    context.set(0, convolve_backward_input(context.saved(1), grad, Tensor(), call));
   }
-  if (context.needs(1)) context.set(1, convolve(context.saved(0), grad, Tensor(), shape));
-}
-
-Dims channels_first(int64_t batch, int64_t channels, const Dims& size) {
-  Dims shape{batch, channels};
-  for (int64_t n : size) shape.push_back(n);
-  return shape;
+  if (context.needs(1)) context.set(1, convolve(context.saved(0), grad, Tensor(), call));
 }
 
 Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias,
-                const ConvShape& shape) {
+                const ConvAttributes& call) {
   const TraceScope scope(ScopeKind::op, "convolution");
-  const MemoryFormat format = common_format(input, weight);
-  const Tensor source = contiguous(input, format);
-  const Tensor filter = contiguous(weight, format);
+  const ConvShape& shape = call.shape;
+  const Tensor source = contiguous(input, call.format);
+  const Tensor filter = contiguous(weight, call.format);
   const Tensor shift = bias.defined() ? contiguous(bias) : bias;
   Tensor output = allocate_images(
-      channels_first(shape.batch, shape.out_channels, shape.output_size), format, source);
-  kernels::ConvForwardArgs args;
-  args.dtype = source.dtype();
-  args.shape = shape;
-  args.channels_last = format == MemoryFormat::channels_last;
-  args.precision = ops::float32_precision();
+      channels_first(shape.batch, shape.out_channels, shape.output_size), call.format, source);
+  auto args = arguments_of<kernels::ConvForwardArgs>(call, source);
   args.input = source.data_ptr();
   args.weight = filter.data_ptr();
   args.bias = shift.defined() ? shift.data_ptr() : nullptr;
   args.output = output.data_ptr();
   if (output.numel() > 0) ops::kernels_of(source).conv.forward(args);
   return record("convolution", {source, filter, shift}, output, {source, filter},
-                convolution_backward, ConvAttributes{shape});
+                convolution_backward, call);
 }
 
 Tensor convolve_backward_input(const Tensor& grad, const Tensor& weight, const Tensor& bias,
-                               const ConvShape& shape) {
+                               const ConvAttributes& call) {
   const TraceScope scope(ScopeKind::op, "convolution_backward_input");
-  const MemoryFormat format = common_format(grad, weight);
-  const Tensor source = contiguous(grad, format);
-  const Tensor filter = contiguous(weight, format);
+  const ConvShape& shape = call.shape;
+  const Tensor source = contiguous(grad, call.format);
+  const Tensor filter = contiguous(weight, call.format);
   const Tensor shift = bias.defined() ? contiguous(bias) : bias;
   Tensor output = allocate_images(channels_first(shape.batch, shape.in_channels, shape.input_size),
-                                  format, source);
-  kernels::ConvBackwardInputArgs args;
-  args.dtype = source.dtype();
-  args.shape = shape;
-  args.channels_last = format == MemoryFormat::channels_last;
-  args.precision = ops::float32_precision();
+                                  call.format, source);
+  auto args = arguments_of<kernels::ConvBackwardInputArgs>(call, source);
   args.grad_output = source.data_ptr();
   args.weight = filter.data_ptr();
   args.bias = shift.defined() ? shift.data_ptr() : nullptr;
   args.grad_input = output.data_ptr();
   if (output.numel() > 0) ops::kernels_of(source).conv.backward_input(args);
   return record("convolution_backward_input", {source, filter, shift}, output, {source, filter},
-                backward_input_backward, ConvAttributes{shape});
+                backward_input_backward, call);
 }
 
-Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad, const ConvShape& shape) {
+Tensor convolve_backward_weight(const Tensor& input, const Tensor& grad,
+                                const ConvAttributes& call) {
   const TraceScope scope(ScopeKind::op, "convolution_backward_weight");
-  const MemoryFormat format = common_format(input, grad);
-  const Tensor source = contiguous(input, format);
-  const Tensor grad_output = contiguous(grad, format);
-  Tensor output = allocate_images(
-      channels_first(shape.out_channels, shape.in_channels / shape.groups, shape.kernel_size),
-      format, source);
-  kernels::ConvBackwardWeightArgs args;
-  args.dtype = source.dtype();
-  args.shape = shape;
-  args.channels_last = format == MemoryFormat::channels_last;
-  args.precision = ops::float32_precision();
+  const Tensor source = contiguous(input, call.format);
+  const Tensor grad_output = contiguous(grad, call.format);
+  Tensor output = allocate_weight(call, source);
+  auto args = arguments_of<kernels::ConvBackwardWeightArgs>(call, source);
   args.input = source.data_ptr();
   args.grad_output = grad_output.data_ptr();
   args.grad_weight = output.data_ptr();
   if (output.numel() > 0) ops::kernels_of(source).conv.backward_weight(args);
   return record("convolution_backward_weight", {source, grad_output}, output, {source, grad_output},
-                backward_weight_backward, ConvAttributes{shape});
+                backward_weight_backward, call);
 }
 
 void check_tensors(const char* op, const Tensor& input, const Tensor& weight, const Tensor& bias,
@@ -230,7 +232,7 @@ Tensor conv_nd(const char* op, int spatial, const Tensor& input, const Tensor& w
     shape.kernel_size.push_back(kernel);
     shape.output_size.push_back((padded - reach) / shape.stride[i] + 1);
   }
-  const Tensor output = convolve(x, weight, bias, shape);
+  const Tensor output = convolve(x, weight, bias, {shape, common_format(x, weight)});
   return batched ? output : squeeze(output, 0);
 }
 
@@ -310,7 +312,7 @@ Tensor conv_transpose_nd(const char* op, int spatial, const Tensor& input, const
     shape.kernel_size.push_back(kernel);
     shape.output_size.push_back(size);
   }
-  const Tensor output = convolve_backward_input(x, weight, bias, shape);
+  const Tensor output = convolve_backward_input(x, weight, bias, {shape, common_format(x, weight)});
   return batched ? output : squeeze(output, 0);
 }
 
@@ -338,7 +340,7 @@ Tensor columns_of(const Tensor& input, const ConvShape& shape) {
   args.input = source.data_ptr();
   args.columns = output.data_ptr();
   if (output.numel() > 0) ops::kernels_of(source).conv.unfold(args);
-  return record("unfold", {source}, output, {}, unfold_backward, ConvAttributes{shape});
+  return record("unfold", {source}, output, {}, unfold_backward, ConvAttributes{.shape = shape});
 }
 
 Tensor sum_columns(const Tensor& columns, const ConvShape& shape) {
@@ -352,7 +354,7 @@ Tensor sum_columns(const Tensor& columns, const ConvShape& shape) {
   args.columns = source.data_ptr();
   args.output = output.data_ptr();
   if (output.numel() > 0) ops::kernels_of(source).conv.fold(args);
-  return record("fold", {source}, output, {}, fold_backward, ConvAttributes{shape});
+  return record("fold", {source}, output, {}, fold_backward, ConvAttributes{.shape = shape});
 }
 
 ConvShape window_shape(const char* op, const Dims& size, const Dims& kernel_size,
