@@ -19,6 +19,8 @@ enum class ThreadMemory : uint8_t {
   conv_weight_dots,
   conv_weight_images,
   conv_bias,
+  conv_planes_read,
+  conv_planes_written,
   conv_fold,
   count,
 };

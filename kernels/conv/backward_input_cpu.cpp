@@ -5,6 +5,7 @@
 
 #include "kernels/api/block_gemm.h"
 #include "kernels/conv/conv_kernels.h"
+#include "kernels/conv/depthwise.h"
 #include "kernels/conv/regions.h"
 
 namespace taut::kernels::conv_cpu {
@@ -163,8 +164,10 @@ PhasePlan<compute_t<T>> plan_phase(const ConvBackwardInputArgs& args, const Conv
       if (!reaches) continue;
       plan.weight->offsets[static_cast<size_t>(column)] =
           o * frame.channel_size() + frame.offset({0, 0, 0}, shift);
+      const T* from =
+          weight.data + (group * out + o) * weight.filter_size() + t * weight.tap_stride();
       for (int64_t c = 0; c < in; ++c) {
-        plan.weight->at(c, column) = static_cast<C>(weight(group * out + o, c, t));
+        plan.weight->at(c, column) = static_cast<C>(from[c * weight.channel_stride()]);
       }
       ++column;
     }
@@ -202,6 +205,46 @@ void run_group(const ConvBackwardInputArgs& args, const ConvAxes& axes, int64_t 
   });
 }
 
+template <class T>
+void run_groups(const ConvBackwardInputArgs& args, const ConvAxes& axes) {
+  const ConvShape& s = args.shape;
+  const int64_t work = s.batch * s.in_channels / s.groups * (s.out_channels / s.groups) *
+                       axes.output_plane() * axes.taps();
+  for_items(s.groups, work, [&](int64_t group) { run_group<T>(args, axes, group); });
+}
+
+// Groups of few channels, with channels last: each image is turned to planes, and its result back.
+template <class T>
+void run_on_planes(const ConvBackwardInputArgs& args, const ConvAxes& axes) {
+  using C = compute_t<T>;
+  const ConvShape& s = args.shape;
+  const Operands<T> operands(args, axes);
+  const std::unique_ptr<C[]> weight = operands.weight.template with_taps_last<C>(s.out_channels);
+  const std::unique_ptr<C[]> bias(new C[static_cast<size_t>(s.in_channels)]);
+  if (args.bias != nullptr) {
+    std::copy_n(static_cast<const T*>(args.bias), s.in_channels, bias.get());
+  }
+  ConvBackwardInputArgs planes = args;
+  planes.shape.batch = 1;
+  planes.channels_last = false;
+  planes.weight = weight.get();
+  planes.bias = args.bias == nullptr ? nullptr : bias.get();
+  const int64_t work = s.in_channels * (s.out_channels / s.groups) * axes.output_plane();
+  for_items(s.batch, work * axes.taps(), [&](int64_t image) {
+    ThreadScratch<C> read(ThreadMemory::conv_planes_read);
+    ThreadScratch<C> written(ThreadMemory::conv_planes_written);
+    C* const result = written.get(operands.grad_input.image_size());
+    ConvBackwardInputArgs mine = planes;
+    mine.grad_output =
+        turned(operands.grad_output, image, 1, read.get(operands.grad_output.image_size())).data;
+    mine.grad_input = result;
+    run_groups<C>(mine, axes);
+    const Images<T>& target = operands.grad_input;
+    from_planes(result, target.plane, target.channels, target.plane, target.at(image, 0),
+                target.channels);
+  });
+}
+
 }  // namespace
 
 void backward_input(const ConvBackwardInputArgs& args) {
@@ -210,14 +253,14 @@ void backward_input(const ConvBackwardInputArgs& args) {
   if (s.batch == 0 || s.in_channels == 0 || axes.input_plane() == 0) return;
   visit_dtype(Floating{}, args.dtype, "conv_backward_input", [&]<class T>(Tag<T>) {
     if constexpr (kComputesInPlace<T>) {
+      if (args.channels_last && is_depthwise(s)) return depthwise_backward_input(args);
       if (is_pointwise(axes) && args.channels_last) {
         return run_pointwise_channels_last<T>(args, axes);
       }
       if (is_pointwise(axes)) return run_pointwise<T>(args, axes);
     }
-    const int64_t work = s.batch * s.in_channels / s.groups * (s.out_channels / s.groups) *
-                         axes.output_plane() * axes.taps();
-    for_items(s.groups, work, [&](int64_t group) { run_group<T>(args, axes, group); });
+    if (args.channels_last && has_small_groups(s)) return run_on_planes<T>(args, axes);
+    run_groups<T>(args, axes);
   });
 }
 

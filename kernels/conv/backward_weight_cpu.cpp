@@ -5,6 +5,7 @@
 
 #include "kernels/api/block_gemm.h"
 #include "kernels/conv/conv_kernels.h"
+#include "kernels/conv/depthwise.h"
 #include "kernels/conv/regions.h"
 
 namespace taut::kernels::conv_cpu {
@@ -150,14 +151,6 @@ void add_products(const WeightPlan& plan, const C* source, const C* outputs, int
   });
 }
 
-// The same images from another one and channel on.
-template <class T>
-Images<const T> images_from(const Images<const T>& images, int64_t image, int64_t channel) {
-  Images<const T> result = images;
-  result.data = images.at(image, channel);
-  return result;
-}
-
 // Adds the gradients of `count` images, whose frames lie in `source` as a gang. `grad` begins at
 // the group's first channel of the first of them.
 template <class T>
@@ -172,7 +165,7 @@ void add_by_tiles(const WeightPlan& plan, const compute_t<T>* source, const Imag
     C* outputs = scratch.get(positions * plan.stride);
     std::fill(outputs, outputs + positions * plan.stride, C(0));
     for (int64_t i = 0; i < count; ++i) {
-      gather_side_by_side(plan, images_from(grad, i, 0), 0, length, i * size, positions, outputs);
+      gather_side_by_side(plan, grad.from(i, 0), 0, length, i * size, positions, outputs);
     }
     return add_products(plan, source, outputs, positions, positions - size + length, sums);
   }
@@ -234,25 +227,56 @@ void sum_images_pointwise(const ConvBackwardWeightArgs& args, const WeightPlan& 
   }
 }
 
+// Adds the gradients of `count` images to a group's sums.
+template <class T>
+void add_gang(const WeightPlan& plan, const Images<const T>& input,
+              const Images<const T>& grad_output, int64_t image, int64_t count, int64_t group,
+              compute_t<T>* sums) {
+  using C = compute_t<T>;
+  ThreadScratch<C> scratch(ThreadMemory::conv_weight_images);
+  C* source = scratch.get(plan.in * plan.frame.channel_size() + kSlack);
+  for (int64_t i = 0; i < count; ++i) {
+    fill_frames(plan.frame, input, image + i, group * plan.in, plan.in, source, i);
+  }
+  const Images<const T> grad = grad_output.from(image, group * plan.out);
+  if (plan.by_dots) {
+    add_by_dots(plan, source, grad, count, sums);
+  } else {
+    add_by_tiles(plan, source, grad, count, sums);
+  }
+}
+
 // The sums of images [first, last) of a group.
 template <class T>
 void sum_images(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int64_t group,
                 int64_t first, int64_t last, compute_t<T>* sums) {
-  using C = compute_t<T>;
-  ThreadScratch<C> scratch(ThreadMemory::conv_weight_images);
   const Operands<T> operands(args, plan.axes);
-  C* source = scratch.get(plan.in * plan.frame.channel_size() + kSlack);
-  std::fill(sums, sums + plan.size(), C(0));
+  std::fill(sums, sums + plan.size(), compute_t<T>(0));
   for (int64_t image = first; image < last; image += plan.frame.gang) {
     const int64_t count = std::min(plan.frame.gang, last - image);
-    for (int64_t i = 0; i < count; ++i) {
-      fill_frames(plan.frame, operands.input, image + i, group * plan.in, plan.in, source, i);
-    }
-    const Images<const T> grad = images_from(operands.grad_output, image, group * plan.out);
-    if (plan.by_dots) {
-      add_by_dots(plan, source, grad, count, sums);
-    } else {
-      add_by_tiles(plan, source, grad, count, sums);
+    add_gang(plan, operands.input, operands.grad_output, image, count, group, sums);
+  }
+}
+
+// The same for all groups, of few channels and with channels last: images are turned to planes.
+template <class T>
+void sum_images_on_planes(const ConvBackwardWeightArgs& args, const WeightPlan& plan, int64_t first,
+                          int64_t last, compute_t<T>* sums) {
+  using C = compute_t<T>;
+  const int64_t groups = args.shape.groups;
+  const Operands<T> operands(args, plan.axes);
+  ThreadScratch<C> inputs(ThreadMemory::conv_planes_read);
+  ThreadScratch<C> grads(ThreadMemory::conv_planes_written);
+  std::fill(sums, sums + groups * plan.size(), C(0));
+  for (int64_t image = first; image < last; image += plan.frame.gang) {
+    const int64_t count = std::min(plan.frame.gang, last - image);
+    const Images<const C> input = turned(operands.input, image, count,
+                                         inputs.get(plan.frame.gang * operands.input.image_size()));
+    const Images<const C> grad_output =
+        turned(operands.grad_output, image, count,
+               grads.get(plan.frame.gang * operands.grad_output.image_size()));
+    for (int64_t group = 0; group < groups; ++group) {
+      add_gang(plan, input, grad_output, 0, count, group, sums + group * plan.size());
     }
   }
 }
@@ -261,6 +285,9 @@ template <class T>
 void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
   using C = compute_t<T>;
   const ConvShape& s = args.shape;
+  if constexpr (kComputesInPlace<T>) {
+    if (args.channels_last && is_depthwise(s)) return depthwise_backward_weight(args);
+  }
   const WeightPlan plan = plan_of(s, axes, kComputesInPlace<T> && is_pointwise(axes));
   const int64_t size = plan.size();
   T* result = static_cast<T*>(args.grad_weight);
@@ -273,18 +300,27 @@ void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
   const int64_t stretches = std::max<int64_t>(1, std::min({gangs, kMostStretches, room}));
   const std::unique_ptr<C[]> partial(new C[static_cast<size_t>(stretches * s.groups * size)]);
   const int64_t work = plan.rows * plan.out * axes.output_plane() * divide_up(s.batch, stretches);
-  for_items(stretches * s.groups, work, [&](int64_t i) {
-    const int64_t stretch = i / s.groups;
-    const int64_t first = gangs * stretch / stretches * plan.frame.gang;
-    const int64_t last = std::min(s.batch, gangs * (stretch + 1) / stretches * plan.frame.gang);
-    if constexpr (kComputesInPlace<T>) {
-      if (plan.is_pointwise) {
-        return sum_images_pointwise<T>(args, plan, i % s.groups, first, last,
-                                       partial.get() + i * size);
+  const auto first_of = [&](int64_t stretch) {
+    return std::min(s.batch, gangs * stretch / stretches * plan.frame.gang);
+  };
+  if (args.channels_last && has_small_groups(s) && !plan.is_pointwise) {
+    for_items(stretches, work * s.groups, [&](int64_t stretch) {
+      sum_images_on_planes<T>(args, plan, first_of(stretch), first_of(stretch + 1),
+                              partial.get() + stretch * s.groups * size);
+    });
+  } else {
+    for_items(stretches * s.groups, work, [&](int64_t i) {
+      const int64_t first = first_of(i / s.groups);
+      const int64_t last = first_of(i / s.groups + 1);
+      C* const sums = partial.get() + i * size;
+      if constexpr (kComputesInPlace<T>) {
+        if (plan.is_pointwise) {
+          return sum_images_pointwise<T>(args, plan, i % s.groups, first, last, sums);
+        }
       }
-    }
-    sum_images<T>(args, plan, i % s.groups, first, last, partial.get() + i * size);
-  });
+      sum_images<T>(args, plan, i % s.groups, first, last, sums);
+    });
+  }
   const Filters<T> places{nullptr, plan.in, axes.taps(), args.channels_last};
   const int64_t grain = std::max<int64_t>(1, 32 * 1024 / (plan.rows * stretches));
   parallel_for(s.out_channels, grain, [&](int64_t begin, int64_t end) {
@@ -293,6 +329,7 @@ void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
       const int64_t step = plan.is_pointwise ? 1 : plan.stride;
       const C* sums =
           partial.get() + channel / plan.out * size + (plan.is_pointwise ? o * plan.rows : o);
+      T* const to = result + channel * plan.rows;
       int64_t k = 0;
       for (int64_t c = 0; c < plan.in; ++c) {
         for (int64_t t = 0; t < places.taps; ++t, ++k) {
@@ -300,7 +337,7 @@ void run_weight(const ConvBackwardWeightArgs& args, const ConvAxes& axes) {
           for (int64_t stretch = 1; stretch < stretches; ++stretch) {
             total += sums[stretch * s.groups * size + k * step];
           }
-          result[places.place(channel, c, t)] = static_cast<T>(total);
+          to[c * places.channel_stride() + t * places.tap_stride()] = static_cast<T>(total);
         }
       }
     }

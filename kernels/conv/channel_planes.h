@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 
 #include "kernels/api/block_gemm.h"
@@ -21,9 +22,14 @@ struct Images {
 
   int64_t channel_stride() const { return channels_last ? 1 : plane; }
   int64_t position_stride() const { return channels_last ? channels : 1; }
+  int64_t image_size() const { return channels * plane; }
   /// Position 0 of a channel.
   T* at(int64_t image, int64_t channel) const {
-    return data + image * channels * plane + channel * channel_stride();
+    return data + image * image_size() + channel * channel_stride();
+  }
+  /// The same images from another image and channel on.
+  Images from(int64_t image, int64_t channel) const {
+    return {at(image, channel), channels, plane, channels_last};
   }
 };
 
@@ -35,12 +41,21 @@ struct Filters {
   int64_t taps = 0;
   bool channels_last = false;
 
-  int64_t place(int64_t filter, int64_t channel, int64_t tap) const {
-    return filter * channels * taps +
-           (channels_last ? tap * channels + channel : channel * taps + tap);
-  }
-  T operator()(int64_t filter, int64_t channel, int64_t tap) const {
-    return data[place(filter, channel, tap)];
+  int64_t filter_size() const { return channels * taps; }
+  int64_t channel_stride() const { return channels_last ? 1 : taps; }
+  int64_t tap_stride() const { return channels_last ? channels : 1; }
+  /// The first `filters` of them with the taps last.
+  template <class C>
+  std::unique_ptr<C[]> with_taps_last(int64_t filters) const {
+    std::unique_ptr<C[]> result(new C[static_cast<size_t>(filters * channels * taps)]);
+    C* to = result.get();
+    for (int64_t f = 0; f < filters; ++f) {
+      for (int64_t c = 0; c < channels; ++c) {
+        const T* from = data + f * filter_size() + c * channel_stride();
+        for (int64_t t = 0; t < taps; ++t) *to++ = static_cast<C>(from[t * tap_stride()]);
+      }
+    }
+    return result;
   }
 };
 
@@ -89,6 +104,20 @@ void from_planes(const C* from, int64_t from_stride, int64_t channels, int64_t p
       }
     }
   }
+}
+
+/// `count` images with channels last from `image` on, turned to planes in `room`.
+template <class T, class C>
+Images<const C> turned(const Images<const T>& images, int64_t image, int64_t count, C* room) {
+  constexpr int64_t kLine = 16;  // channels, for writes to few planes at a time
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t c = 0; c < images.channels; c += kLine) {
+      to_planes(images.at(image + i, c), images.channels, images.plane,
+                std::min(kLine, images.channels - c),
+                room + i * images.image_size() + c * images.plane, images.plane);
+    }
+  }
+  return {room, images.channels, images.plane, false};
 }
 
 }  // namespace taut::kernels::conv_cpu

@@ -1,6 +1,8 @@
 #pragma once
 // The kernels of the conv family, one file each; conv_cpu.cpp puts them into the table.
 
+#include <algorithm>
+
 #include "kernels/api/conv.h"
 #include "kernels/conv/frame.h"
 
@@ -18,6 +20,13 @@ inline bool is_pointwise(const ConvAxes& axes) {
     if (a.kernel != 1 || a.stride != 1 || a.padding != 0 || a.input != a.output) return false;
   }
   return true;
+}
+
+/// Whether channels that lie side by side are too few in a group to be copied so. Then whole images
+/// are turned to planes.
+inline bool has_small_groups(const ConvShape& s) {
+  constexpr int64_t kFew = 16;
+  return s.groups > 1 && std::min(s.in_channels, s.out_channels) / s.groups < kFew;
 }
 
 template <class T>

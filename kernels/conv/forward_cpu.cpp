@@ -3,6 +3,7 @@
 
 #include "kernels/api/block_gemm.h"
 #include "kernels/conv/conv_kernels.h"
+#include "kernels/conv/depthwise.h"
 #include "kernels/conv/regions.h"
 
 namespace taut::kernels::conv_cpu {
@@ -110,11 +111,14 @@ PackedWeight<compute_t<T>> pack_weight(const ConvForwardArgs& args, const ConvAx
   PackedWeight<C> packed(out, in * axes.taps());
   set_offsets(axes, frame, in, packed.offsets.get());
   const Filters<T> weight = Operands<T>(args, axes).weight;
+  const int64_t tap_stride = weight.tap_stride();
   for (int64_t o = 0; o < out; ++o) {
     int64_t column = 0;
     for (int64_t c = 0; c < in; ++c) {
+      const T* from =
+          weight.data + (group * out + o) * weight.filter_size() + c * weight.channel_stride();
       for (int64_t t = 0; t < axes.taps(); ++t) {
-        packed.at(o, column++) = static_cast<C>(weight(group * out + o, c, t));
+        packed.at(o, column++) = static_cast<C>(from[t * tap_stride]);
       }
     }
   }
@@ -157,6 +161,37 @@ void run_frames(const ConvForwardArgs& args, const ConvAxes& axes) {
   });
 }
 
+// Groups of few channels, with channels last: each image is turned to planes, and its result back.
+template <class T>
+void run_on_planes(const ConvForwardArgs& args, const ConvAxes& axes) {
+  using C = compute_t<T>;
+  const ConvShape& s = args.shape;
+  const Operands<T> operands(args, axes);
+  const std::unique_ptr<C[]> weight = operands.weight.template with_taps_last<C>(s.out_channels);
+  const std::unique_ptr<C[]> bias(new C[static_cast<size_t>(s.out_channels)]);
+  if (args.bias != nullptr) {
+    std::copy_n(static_cast<const T*>(args.bias), s.out_channels, bias.get());
+  }
+  ConvForwardArgs planes = args;
+  planes.shape.batch = 1;
+  planes.channels_last = false;
+  planes.weight = weight.get();
+  planes.bias = args.bias == nullptr ? nullptr : bias.get();
+  const int64_t work = s.in_channels * (s.out_channels / s.groups) * axes.output_plane();
+  for_items(s.batch, work * axes.taps(), [&](int64_t image) {
+    ThreadScratch<C> read(ThreadMemory::conv_planes_read);
+    ThreadScratch<C> written(ThreadMemory::conv_planes_written);
+    C* const result = written.get(operands.output.image_size());
+    ConvForwardArgs mine = planes;
+    mine.input = turned(operands.input, image, 1, read.get(operands.input.image_size())).data;
+    mine.output = result;
+    run_frames<C>(mine, axes);
+    const Images<T>& target = operands.output;
+    from_planes(result, target.plane, target.channels, target.plane, target.at(image, 0),
+                target.channels);
+  });
+}
+
 }  // namespace
 
 void forward(const ConvForwardArgs& args) {
@@ -164,11 +199,16 @@ void forward(const ConvForwardArgs& args) {
   if (args.shape.batch == 0 || args.shape.out_channels == 0) return;
   visit_dtype(Floating{}, args.dtype, "conv", [&]<class T>(Tag<T>) {
     if constexpr (kComputesInPlace<T>) {
+      const bool is_plain = args.activation == Activation::none;
+      if (args.channels_last && is_depthwise(args.shape) && is_plain) {
+        return depthwise_forward(args);
+      }
       if (is_pointwise(axes) && args.channels_last) {
         return run_pointwise_channels_last<T>(args, axes);
       }
       if (is_pointwise(axes)) return run_pointwise<T>(args, axes);
     }
+    if (args.channels_last && has_small_groups(args.shape)) return run_on_planes<T>(args, axes);
     run_frames<T>(args, axes);
   });
 }

@@ -180,6 +180,106 @@ TEST_F(ConvTest, AgreesWithTheDefinition) {
   }
 }
 
+// The same numbers in the same order of additions, so the same bits; only the gradient of a
+// depthwise weight is summed in another order.
+TEST_F(ConvTest, ChannelsLastGivesTheSame) {
+  const ConvKernels kernels = conv_kernels_cpu();
+  // Turns (outer, channels, inner) to (outer, inner, channels), or back.
+  const auto turned = [](const Buffer& from, int64_t channels, int64_t inner, bool to_last) {
+    Buffer to(from.dtype(), from.size());
+    for (int64_t i = 0; i < from.size(); ++i) {
+      const int64_t image = i / (channels * inner) * (channels * inner);
+      const int64_t first = image + i % (channels * inner) / inner * inner + i % inner;
+      const int64_t last = image + i % inner * channels + i % (channels * inner) / inner;
+      to_last ? to.set(last, from.get(first)) : to.set(first, from.get(last));
+    }
+    return to;
+  };
+  for (int round = 0; round < 300; ++round) {
+    ConvShape s = random_shape();
+    const bool is_depthwise = uniform(0, 4) == 0;
+    if (is_depthwise) s.groups = s.in_channels = s.out_channels = uniform(2, 70);
+    const DType dtype = kAllDTypes[uniform(0, 3)];
+    const int64_t in = s.in_channels / s.groups;
+    const int64_t taps = s.kernel_size.numel();
+    const int64_t ip = s.input_size.numel();
+    const int64_t op = s.output_size.numel();
+    Buffer input(dtype, s.batch * s.in_channels * ip);
+    Buffer weight(dtype, s.out_channels * in * taps);
+    Buffer bias(dtype, std::max(s.out_channels, s.in_channels));
+    Buffer output(dtype, s.batch * s.out_channels * op);
+    Buffer grad(dtype, output.size());
+    Buffer grad_input(dtype, input.size());
+    Buffer grad_weight(dtype, weight.size());
+    Buffer grad_bias(dtype, s.out_channels);
+    for (Buffer* buffer : {&input, &weight, &bias, &grad}) randomize(*buffer);
+    const void* bias_data = coin() ? bias.data() : nullptr;
+    const Activation activation = static_cast<Activation>(uniform(0, 3) / 2);
+    SCOPED_TRACE(concat("round ", round, " ", name(dtype), " in ", s.in_channels, " out ",
+                        s.out_channels, " groups ", s.groups, " batch ", s.batch, " input ",
+                        s.input_size, " output ", s.output_size, " kernel ", s.kernel_size,
+                        " stride ", s.stride, " padding ", s.padding, " dilation ", s.dilation));
+    const auto run_all = [&](bool last, const Buffer& x, const Buffer& w, const Buffer& g,
+                             Buffer* results[4]) {
+      run_both(*results[0], [&](void* to) {
+        kernels.forward({.dtype = dtype,
+                         .shape = s,
+                         .channels_last = last,
+                         .input = x.data(),
+                         .weight = w.data(),
+                         .bias = bias_data,
+                         .output = to,
+                         .activation = activation});
+      });
+      run_both(*results[1], [&](void* to) {
+        kernels.backward_input({.dtype = dtype,
+                                .shape = s,
+                                .channels_last = last,
+                                .grad_output = g.data(),
+                                .weight = w.data(),
+                                .bias = bias_data,
+                                .grad_input = to});
+      });
+      run_both(*results[2], [&](void* to) {
+        kernels.backward_weight({.dtype = dtype,
+                                 .shape = s,
+                                 .channels_last = last,
+                                 .input = x.data(),
+                                 .grad_output = g.data(),
+                                 .grad_weight = to});
+      });
+      run_both(*results[3], [&](void* to) {
+        kernels.backward_weight({.dtype = dtype,
+                                 .shape = s,
+                                 .channels_last = last,
+                                 .input = x.data(),
+                                 .grad_output = g.data(),
+                                 .grad_bias = to});
+      });
+    };
+    Buffer* planar[] = {&output, &grad_input, &grad_weight, &grad_bias};
+    run_all(false, input, weight, grad, planar);
+    Buffer last_output = output, last_input = grad_input, last_weight = grad_weight,
+           last_bias = grad_bias;
+    Buffer* last[] = {&last_output, &last_input, &last_weight, &last_bias};
+    run_all(true, turned(input, s.in_channels, ip, true), turned(weight, in, taps, true),
+            turned(grad, s.out_channels, op, true), last);
+    if (HasFatalFailure()) return;
+    EXPECT_TRUE(output.same_bits(turned(last_output, s.out_channels, op, false)));
+    EXPECT_TRUE(grad_input.same_bits(turned(last_input, s.in_channels, ip, false)));
+    EXPECT_TRUE(grad_bias.same_bits(last_bias));
+    const Buffer other_weight = turned(last_weight, in, taps, false);
+    if (s.groups == s.in_channels && s.groups == s.out_channels) {
+      std::vector<double> want;
+      for (int64_t i = 0; i < grad_weight.size(); ++i) want.push_back(grad_weight.get(i));
+      expect_near(other_weight, want, s.batch * op);
+    } else {
+      EXPECT_TRUE(grad_weight.same_bits(other_weight));
+    }
+    if (HasFailure()) return;
+  }
+}
+
 TEST_F(ConvTest, UnfoldAndFold) {
   const ConvKernels kernels = conv_kernels_cpu();
   for (int round = 0; round < 60; ++round) {

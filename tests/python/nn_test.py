@@ -217,6 +217,42 @@ def test_optimizers_step_channels_last(name, options):
         assert taut.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("layer", [nn.Conv2d, nn.ConvTranspose2d, nn.Conv3d, nn.ConvTranspose3d])
+def test_convolutions_keep_channels_last(layer, groups):
+    three = layer in (nn.Conv3d, nn.ConvTranspose3d)
+    last = taut.channels_last_3d if three else taut.channels_last
+    plain = layer(6, 6, 3, stride=2, padding=1, groups=groups)
+    x = taut.randn(2, 6, 5, 7, 4) if three else taut.randn(2, 6, 5, 7)
+    results = []
+    # None; both; the input alone, which the weight follows; the weight alone, which the input follows.
+    for last_input, last_weight in ((False, False), (True, True), (True, False), (False, True)):
+        net, images = copy.deepcopy(plain), x.clone(memory_format=last if last_input else taut.contiguous_format)
+        if last_weight:
+            net.weight = nn.Parameter(net.weight.detach().contiguous(memory_format=last))
+        images.requires_grad_()
+        y = net(images)
+        # The weight of a depthwise convolution has one channel, and lies the same way in both orders.
+        is_last = last_input or (last_weight and groups < 6)
+        assert y.is_contiguous(memory_format=last) == is_last
+        (first,) = taut.autograd.grad(y.sin().sum(), images, create_graph=True)
+        assert first.is_contiguous(memory_format=last) == is_last
+        (first.square().sum() + y.square().sum()).backward()
+        results.append([y, first, images.grad, net.weight.grad, net.bias.grad])
+    for other in results[1:]:
+        for a, b in zip(results[0], other):
+            assert taut.allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_stays_in_channels_last():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 4, 1))
+    net.to(memory_format=taut.channels_last)
+    x = taut.randn(2, 3, 12, 12).to(memory_format=taut.channels_last)
+    for module in net:
+        x = module(x)
+        assert x.is_contiguous(memory_format=taut.channels_last) and not x.is_contiguous()
+
+
 def test_batch_norm_with_channels_last():
     # So many places that threads share them.
     x, grad = taut.randn(3, 5, 40, 41), taut.randn(3, 5, 40, 41)
