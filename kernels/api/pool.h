@@ -1,7 +1,7 @@
 #pragma once
 // Pooling over 1 to 3 spatial dims. Tensors are contiguous, (planes, size...), with planes the
-// product of batch and channels; ceil_mode is already resolved into output_size. On CUDA `inner`
-// planes may lie side by side, as in channels_last: (planes / inner, size..., inner).
+// product of batch and channels; ceil_mode is already resolved into output_size. `inner` planes may
+// lie side by side, as in channels_last: (planes / inner, size..., inner).
 
 #include <cstdint>
 

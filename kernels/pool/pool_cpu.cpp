@@ -12,6 +12,7 @@
 #include "kernels/api/pool.h"
 #include "kernels/api/simd_targets.h"
 #include "kernels/api/visit_dtype.h"
+#include "kernels/pool/side_by_side.h"
 #include "kernels/pool/windows.h"
 #include "taut/base/parallel.h"
 
@@ -245,6 +246,7 @@ void run_max_pool(const MaxPoolArgs& args, const TappedWindows& w) {
 }
 
 void max_pool(const MaxPoolArgs& args) {
+  if (args.inner > 1) return pool_cpu::side_by_side_pools().max_pool(args);
   const TappedWindows w(args.shape);
   visit_dtype(Arithmetic{}, args.dtype, "max_pool",
               [&]<class T>(Tag<T>) { run_max_pool<T>(args, w); });
@@ -348,6 +350,7 @@ void run_avg_pool(const AvgPoolArgs& args, const TappedWindows& w) {
 }
 
 void avg_pool(const AvgPoolArgs& args) {
+  if (args.inner > 1) return pool_cpu::side_by_side_pools().avg_pool(args);
   const TappedWindows w(args.shape);
   visit_dtype(Floating{}, args.dtype, "avg_pool",
               [&]<class T>(Tag<T>) { run_avg_pool<T>(args, w); });
@@ -403,6 +406,7 @@ void run_avg_pool_backward(const AvgPoolBackwardArgs& args, const TappedWindows&
 }
 
 void avg_pool_backward(const AvgPoolBackwardArgs& args) {
+  if (args.inner > 1) return pool_cpu::side_by_side_pools().avg_pool_backward(args);
   const TappedWindows w(args.shape);
   visit_dtype(Floating{}, args.dtype, "avg_pool_backward",
               [&]<class T>(Tag<T>) { run_avg_pool_backward<T>(args, w); });

@@ -8,6 +8,7 @@
 
 #include "kernels/api/visit_dtype.h"
 #include "kernels/pool/scalar_pools.h"
+#include "kernels/pool/side_by_side.h"
 #include "kernels/pool/windows.h"
 #include "taut/base/parallel.h"
 
@@ -141,6 +142,7 @@ void max_plane(const Windows& w, const T* input, T* output, int64_t* indices) {
 }  // namespace
 
 IndexResult max_pool_backward(const MaxPoolBackwardArgs& args) {
+  if (args.inner > 1) return side_by_side_pools().max_pool_backward(args);
   IndexResult result;
   visit_dtype(Floating{}, args.dtype, "max_pool_backward",
               [&]<class T>(Tag<T>) { result = run_max_pool_backward<T>(args); });
@@ -148,6 +150,7 @@ IndexResult max_pool_backward(const MaxPoolBackwardArgs& args) {
 }
 
 void adaptive_avg_pool(const AdaptiveAvgPoolArgs& args) {
+  if (args.inner > 1) return side_by_side_pools().adaptive_avg_pool(args);
   const Windows w = adaptive_windows_of(args.input_size, args.output_size);
   visit_dtype(Floating{}, args.dtype, "adaptive_avg_pool", [&]<class T>(Tag<T>) {
     parallel_for(args.planes, plane_grain(w.input_plane()), [&](int64_t begin, int64_t end) {
@@ -160,6 +163,7 @@ void adaptive_avg_pool(const AdaptiveAvgPoolArgs& args) {
 }
 
 void adaptive_avg_pool_backward(const AdaptiveAvgPoolBackwardArgs& args) {
+  if (args.inner > 1) return side_by_side_pools().adaptive_avg_pool_backward(args);
   const Windows w = adaptive_windows_of(args.input_size, args.output_size);
   visit_dtype(Floating{}, args.dtype, "adaptive_avg_pool_backward", [&]<class T>(Tag<T>) {
     parallel_for(args.planes, plane_grain(w.input_plane()), [&](int64_t begin, int64_t end) {
@@ -174,6 +178,7 @@ void adaptive_avg_pool_backward(const AdaptiveAvgPoolBackwardArgs& args) {
 }
 
 void adaptive_max_pool(const AdaptiveMaxPoolArgs& args) {
+  if (args.inner > 1) return side_by_side_pools().adaptive_max_pool(args);
   const Windows w = adaptive_windows_of(args.input_size, args.output_size);
   visit_dtype(Arithmetic{}, args.dtype, "adaptive_max_pool", [&]<class T>(Tag<T>) {
     parallel_for(args.planes, plane_grain(w.input_plane()), [&](int64_t begin, int64_t end) {

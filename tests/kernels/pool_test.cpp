@@ -276,5 +276,132 @@ TEST_F(PoolTest, Adaptive) {
   }
 }
 
+// Planes one after the other, (groups, inner, plane), brought side by side, (groups, plane, inner),
+// or back.
+template <class Get, class Set>
+void turn(int64_t size, int64_t inner, int64_t plane, bool side_by_side, const Get& get,
+          const Set& set) {
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t group = i / (inner * plane) * (inner * plane);
+    const int64_t beside = group + i % plane * inner + i / plane % inner;
+    side_by_side ? set(beside, get(i)) : set(i, get(beside));
+  }
+}
+Buffer turned(const Buffer& from, int64_t inner, int64_t plane, bool side_by_side) {
+  Buffer to(from.dtype(), from.size());
+  turn(
+      from.size(), inner, plane, side_by_side, [&](int64_t i) { return from.get(i); },
+      [&](int64_t i, double value) { to.set(i, value); });
+  return to;
+}
+std::vector<int64_t> turned(const std::vector<int64_t>& from, int64_t inner, int64_t plane,
+                            bool side_by_side) {
+  std::vector<int64_t> to(from.size());
+  turn(
+      static_cast<int64_t>(from.size()), inner, plane, side_by_side,
+      [&](int64_t i) { return from[static_cast<size_t>(i)]; },
+      [&](int64_t i, int64_t value) { to[static_cast<size_t>(i)] = value; });
+  return to;
+}
+
+void expect_same(const Buffer& got, const Buffer& want, double tolerance) {
+  for (int64_t i = 0; i < got.size(); ++i) {
+    if (same(got.get(i), want.get(i))) continue;
+    ASSERT_NEAR(got.get(i), want.get(i), tolerance * (2 + std::abs(want.get(i)))) << "at " << i;
+  }
+}
+
+TEST_F(PoolTest, PlanesSideBySideGiveTheSame) {
+  const PoolKernels kernels = pool_kernels_cpu();
+  for (int round = 0; round < 200; ++round) {
+    const bool is_adaptive = round % 3 == 0;
+    const PoolShape shape = random_shape(round % 3 == 1, round % 5 == 0);
+    const Dims& in_size = shape.input_size;
+    const Dims& out_size = shape.output_size;
+    const int64_t in = in_size.numel();
+    const int64_t out = out_size.numel();
+    const int64_t inner = coin() ? uniform(2, 9) : uniform(60, 140);
+    const int64_t planes = inner * uniform(0, 3);
+    const DType dtype = kAllDTypes[uniform(0, round % 3 == 1 ? 8 : 3)];
+    SCOPED_TRACE(concat("round ", round, " ", name(dtype), " planes ", planes, " inner ", inner,
+                        " input ", in_size, " output ", out_size));
+    set_num_threads(round % 2 == 0 ? 1 : 3);
+    Buffer input(dtype, planes * in);
+    randomize(input);
+    const Buffer beside = turned(input, inner, in, true);
+    Buffer output(dtype, planes * out), got(dtype, planes * out);
+    std::vector<int64_t> indices(static_cast<size_t>(planes * out)), got_indices = indices;
+    if (is_adaptive) {
+      kernels.adaptive_max_pool(
+          {dtype, planes, in_size, out_size, input.data(), output.data(), indices.data()});
+      kernels.adaptive_max_pool(
+          {dtype, planes, in_size, out_size, beside.data(), got.data(), got_indices.data(), inner});
+    } else {
+      kernels.max_pool({dtype, planes, shape, input.data(), output.data(), indices.data()});
+      kernels.max_pool(
+          {dtype, planes, shape, beside.data(), got.data(), got_indices.data(), inner});
+    }
+    expect_same(turned(got, inner, out, false), output, 0);
+    ASSERT_EQ(turned(got_indices, inner, out, false), indices);
+    if (!is_floating_point(dtype)) continue;
+
+    Buffer grad(dtype, planes * out);
+    for (int64_t i = 0; i < grad.size(); ++i) grad.set(i, static_cast<double>(uniform(-4, 4)));
+    const Buffer grad_beside = turned(grad, inner, out, true);
+    Buffer grad_input(dtype, planes * in), got_input(dtype, planes * in);
+    kernels.max_pool_backward(
+        {dtype, planes, in, out, {}, grad.data(), indices.data(), grad_input.data()});
+    EXPECT_TRUE(kernels
+                    .max_pool_backward({dtype,
+                                        planes,
+                                        in,
+                                        out,
+                                        {},
+                                        grad_beside.data(),
+                                        got_indices.data(),
+                                        got_input.data(),
+                                        inner})
+                    .ok);
+    expect_same(turned(got_input, inner, in, false), grad_input, 0);
+
+    const bool include_pad = coin();
+    const int64_t override = coin() ? 0 : uniform(1, 9);
+    if (is_adaptive) {
+      kernels.adaptive_avg_pool({dtype, planes, in_size, out_size, input.data(), output.data()});
+      kernels.adaptive_avg_pool(
+          {dtype, planes, in_size, out_size, beside.data(), got.data(), inner});
+      kernels.adaptive_avg_pool_backward(
+          {dtype, planes, in_size, out_size, grad.data(), grad_input.data()});
+      kernels.adaptive_avg_pool_backward(
+          {dtype, planes, in_size, out_size, grad_beside.data(), got_input.data(), inner});
+    } else if (shape.dilation == Dims::filled(in_size.rank(), 1)) {
+      kernels.avg_pool({dtype, planes, shape, include_pad, override, input.data(), output.data()});
+      kernels.avg_pool(
+          {dtype, planes, shape, include_pad, override, beside.data(), got.data(), inner});
+      // A window of no elements is 0 / 0, whose gradient goes nowhere.
+      kernels.avg_pool_backward(
+          {dtype, planes, shape, include_pad, override, grad.data(), grad_input.data()});
+      kernels.avg_pool_backward({dtype, planes, shape, include_pad, override, grad_beside.data(),
+                                 got_input.data(), inner});
+    } else {
+      continue;
+    }
+    expect_same(turned(got, inner, out, false), output, 0);
+    expect_same(turned(got_input, inner, in, false), grad_input, tolerance(dtype));
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(PoolTest, BadIndicesOfPlanesSideBySideAreReported) {
+  const float grad[] = {1, 1, 1, 1};
+  const int64_t indices[] = {0, 3, 4, -1};
+  float grad_input[8];
+  const IndexResult result =
+      pool_kernels_cpu().max_pool_backward({kFloat32, 2, 4, 2, {}, grad, indices, grad_input, 2});
+  EXPECT_FALSE(result.ok);
+  EXPECT_EQ(result.index, 4);
+  EXPECT_EQ(result.position, 2);
+}
+
 }  // namespace
 }  // namespace taut::kernels::testing

@@ -40,10 +40,9 @@ int64_t planes_of(const Tensor& input, int spatial) {
   return planes;
 }
 
-// GPUs pool images with channels last where they lie.
+// Images with channels last are pooled where they lie.
 MemoryFormat pool_format(const Tensor& input, int spatial) {
-  const bool may_be_last = input.is_cuda() && input.dim() == spatial + 2;
-  return may_be_last ? ops::memory_format_of(input) : MemoryFormat::contiguous;
+  return input.dim() == spatial + 2 ? ops::memory_format_of(input) : MemoryFormat::contiguous;
 }
 
 // How many planes lie side by side.
