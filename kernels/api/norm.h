@@ -92,8 +92,7 @@ struct GroupNormBackwardArgs {
 ///   running_mean += momentum (mean - running_mean)
 ///   running_var += momentum (var n / (n - 1) - running_var);
 /// otherwise the running statistics are used, and saved_* are not written. Channels that lie side
-/// by side, as in channels_last, are those of spatial 1, with batch the number of places. Where
-/// has_batch_norm_relu and spatial is 1, y + residual may follow, and then relu.
+/// by side, as in channels_last, are those of spatial 1, with batch the number of places.
 struct BatchNormArgs {
   const void* input = nullptr;   // (batch, channels, spatial) contiguous, dtype
   const void* weight = nullptr;  // (channels), parameter_dtype; may be null
@@ -111,13 +110,10 @@ struct BatchNormArgs {
   bool is_training = true;
   double momentum = 0.1;
   double eps = 1e-5;
-  const void* residual = nullptr;  // like input; may be null
-  bool relu = false;
 };
 
 /// In training layer norm's formula per channel; otherwise grad_x = grad_y weight invstd, where
-/// mean and invstd come from the running statistics and eps. With relu of those gradients that it
-/// lets through, which are grad_residual, too.
+/// mean and invstd come from the running statistics and eps.
 struct BatchNormBackwardArgs {
   const void* grad_output = nullptr;   // (batch, channels, spatial) contiguous, dtype
   const void* input = nullptr;         // (batch, channels, spatial) contiguous, dtype
@@ -136,8 +132,18 @@ struct BatchNormBackwardArgs {
   int64_t spatial = 0;
   bool is_training = true;
   double eps = 1e-5;
-  bool relu = false;
-  const void* bias = nullptr;     // (channels), parameter_dtype; may be null; for relu
+};
+
+/// A batch norm of spatial 1, to whose result the residual is added, and then relu.
+struct BatchNormReluArgs {
+  BatchNormArgs norm;
+  const void* residual = nullptr;  // like input; may be null
+};
+
+/// The gradients that relu lets through are those of the batch norm, and grad_residual.
+struct BatchNormReluBackwardArgs {
+  BatchNormBackwardArgs norm;
+  const void* bias = nullptr;     // (channels), parameter_dtype; may be null
   const void* output = nullptr;   // what forward gave, where a residual was added
   void* grad_residual = nullptr;  // like input, where a residual was added
 };
@@ -152,7 +158,9 @@ struct NormKernels {
   void (*group_norm_backward)(const GroupNormBackwardArgs&) = nullptr;
   void (*batch_norm)(const BatchNormArgs&) = nullptr;
   void (*batch_norm_backward)(const BatchNormBackwardArgs&) = nullptr;
-  bool has_batch_norm_relu = false;  // whether batch_norm takes residual and relu
+  /// Null on devices where these are passes of their own.
+  void (*batch_norm_relu)(const BatchNormReluArgs&) = nullptr;
+  void (*batch_norm_relu_backward)(const BatchNormReluBackwardArgs&) = nullptr;
 };
 
 /// The kernels for this machine's best instruction set.

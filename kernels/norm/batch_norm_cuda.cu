@@ -87,9 +87,19 @@ void clear(void* grad, const BatchNormBackwardArgs& args) {
   check("batch_norm_backward", cudaMemsetAsync(grad, 0, bytes, stream()));
 }
 
-}  // namespace
+// What stands behind the norm, and where its gradients come from.
+struct After {
+  bool relu = false;
+  const void* residual = nullptr;
+};
+struct AfterBackward {
+  bool relu = false;
+  const void* bias = nullptr;
+  const void* output = nullptr;
+  void* grad_residual = nullptr;
+};
 
-void batch_norm(const BatchNormArgs& args) {
+void run_batch_norm(const BatchNormArgs& args, const After& after) {
   const NormShape shape{args.batch, args.channels, args.spatial, 0};
   if (shape.numel() == 0) return;
   const ChannelPair kept(args.channels, args.dtype);
@@ -115,7 +125,7 @@ void batch_norm(const BatchNormArgs& args) {
     normalize_columns({.dtype = args.dtype,
                        .shape = shape,
                        .input = args.input,
-                       .residual = args.residual,
+                       .residual = after.residual,
                        .output = args.output,
                        .statistics = {.mean = args.is_training ? mean : nullptr,
                                       .rstd = invstd,
@@ -125,7 +135,7 @@ void batch_norm(const BatchNormArgs& args) {
                                       .weight = args.weight,
                                       .bias = args.bias,
                                       .parameter_dtype = args.parameter_dtype},
-                       .relu = args.relu});
+                       .relu = after.relu});
     check_launch("batch_norm");
     return;
   }
@@ -141,7 +151,7 @@ void batch_norm(const BatchNormArgs& args) {
   check_launch("batch_norm");
 }
 
-void batch_norm_backward(const BatchNormBackwardArgs& args) {
+void run_batch_norm_backward(const BatchNormBackwardArgs& args, const AfterBackward& after) {
   const NormShape shape{args.batch, args.channels, args.spatial, 0};
   if (shape.numel() == 0) {
     clear(args.grad_weight, args);
@@ -159,9 +169,9 @@ void batch_norm_backward(const BatchNormBackwardArgs& args) {
   const ColumnStatistics statistics{.mean = mean,
                                     .rstd = invstd,
                                     .weight = args.weight,
-                                    .bias = args.bias,
+                                    .bias = after.bias,
                                     .parameter_dtype = args.parameter_dtype};
-  const bool has_residual = args.output != nullptr;
+  const bool has_residual = after.output != nullptr;
   if (args.is_training || args.grad_weight != nullptr || args.grad_bias != nullptr ||
       has_residual) {
     const taut::cuda::Scratch sums(static_cast<size_t>(2 * args.channels) * sizeof(double));
@@ -171,7 +181,7 @@ void batch_norm_backward(const BatchNormBackwardArgs& args) {
                   .input = args.input,
                   .mean = mean,
                   .sums = sums.as<double>(),
-                  .relu = {args.relu, statistics, args.output, args.grad_residual}});
+                  .relu = {after.relu, statistics, after.output, after.grad_residual}});
     visit_floating("batch_norm_backward", args.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using A = Compute<T>;
@@ -189,13 +199,13 @@ void batch_norm_backward(const BatchNormBackwardArgs& args) {
   if (args.grad_input != nullptr && shape.spatial == 1) {
     write_column_gradient({.dtype = args.dtype,
                            .shape = shape,
-                           .grad = has_residual ? args.grad_residual : args.grad_output,
+                           .grad = has_residual ? after.grad_residual : args.grad_output,
                            .input = args.input,
                            .grad_input = args.grad_input,
                            .statistics = statistics,
                            .slope = args.is_training ? tilt.first() : nullptr,
                            .shift = args.is_training ? tilt.second() : nullptr,
-                           .relu = args.relu && !has_residual});
+                           .relu = after.relu && !has_residual});
   } else if (args.grad_input != nullptr) {
     write_gradient({.dtype = args.dtype,
                     .shape = shape,
@@ -212,6 +222,20 @@ void batch_norm_backward(const BatchNormBackwardArgs& args) {
   check_launch("batch_norm_backward");
 }
 
+}  // namespace
+
+void batch_norm(const BatchNormArgs& args) { run_batch_norm(args, {}); }
+void batch_norm_relu(const BatchNormReluArgs& args) {
+  run_batch_norm(args.norm, {.relu = true, .residual = args.residual});
+}
+void batch_norm_backward(const BatchNormBackwardArgs& args) { run_batch_norm_backward(args, {}); }
+void batch_norm_relu_backward(const BatchNormReluBackwardArgs& args) {
+  run_batch_norm_backward(args.norm, {.relu = true,
+                                      .bias = args.bias,
+                                      .output = args.output,
+                                      .grad_residual = args.grad_residual});
+}
+
 }  // namespace cuda
 
 NormKernels norm_kernels_cuda() {
@@ -224,7 +248,8 @@ NormKernels norm_kernels_cuda() {
   table.group_norm_backward = cuda::group_norm_backward;
   table.batch_norm = cuda::batch_norm;
   table.batch_norm_backward = cuda::batch_norm_backward;
-  table.has_batch_norm_relu = true;
+  table.batch_norm_relu = cuda::batch_norm_relu;
+  table.batch_norm_relu_backward = cuda::batch_norm_relu_backward;
   return table;
 }
 

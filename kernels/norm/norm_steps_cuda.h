@@ -150,5 +150,7 @@ void group_norm(const GroupNormArgs& args);
 void group_norm_backward(const GroupNormBackwardArgs& args);
 void batch_norm(const BatchNormArgs& args);
 void batch_norm_backward(const BatchNormBackwardArgs& args);
+void batch_norm_relu(const BatchNormReluArgs& args);
+void batch_norm_relu_backward(const BatchNormReluBackwardArgs& args);
 
 }  // namespace taut::kernels::cuda

@@ -132,11 +132,17 @@ void batch_norm_backward(BackwardContext& context) {
   args.spatial = sizes.spatial;
   args.is_training = at.training;
   args.eps = at.eps;
-  args.relu = at.relu;
-  args.bias = data_of(context.saved(kBias));
-  args.output = data_of(context.saved(kOutput));
-  args.grad_residual = data_of(grads[kGivenResidual]);
-  if (input.numel() > 0) ops::kernels_of(input).norm.batch_norm_backward(args);
+  if (input.numel() > 0) {
+    const kernels::NormKernels& kernels = ops::kernels_of(input).norm;
+    if (at.relu) {
+      kernels.batch_norm_relu_backward({.norm = args,
+                                        .bias = data_of(context.saved(kBias)),
+                                        .output = data_of(context.saved(kOutput)),
+                                        .grad_residual = data_of(grads[kGivenResidual])});
+    } else {
+      kernels.batch_norm_backward(args);
+    }
+  }
   for (int i = 0; i < context.inputs(); ++i) {
     if (context.needs(i)) context.set(i, grads[i]);
   }
@@ -207,9 +213,14 @@ Tensor run_batch_norm(const Tensor& source, MemoryFormat format, const BatchNorm
   args.is_training = call.training;
   args.momentum = call.momentum;
   args.eps = call.eps;
-  args.residual = data_of(call.residual);
-  args.relu = call.relu;
-  if (output.numel() > 0) ops::kernels_of(source).norm.batch_norm(args);
+  if (output.numel() > 0) {
+    const kernels::NormKernels& kernels = ops::kernels_of(source).norm;
+    if (call.relu) {
+      kernels.batch_norm_relu({.norm = args, .residual = data_of(call.residual)});
+    } else {
+      kernels.batch_norm(args);
+    }
+  }
   if (call.training && mean_now.defined()) follow(call.running_mean, mean_now);
   if (call.training && var_now.defined()) follow(call.running_var, var_now);
   const Tensor none;
@@ -255,8 +266,8 @@ Tensor batch_norm_relu(const Tensor& input, const Tensor& running_mean, const Te
   }
   const MemoryFormat format = ops::memory_format_of(input);
   const Tensor source = contiguous(input, format);
-  const bool is_fused =
-      ops::kernels_of(source).norm.has_batch_norm_relu && ChannelSizes(source, format).spatial == 1;
+  const bool is_fused = ops::kernels_of(source).norm.batch_norm_relu != nullptr &&
+                        ChannelSizes(source, format).spatial == 1;
   const Tensor none;
   const Tensor added = is_fused && residual.defined() ? contiguous(residual, format) : none;
   Tensor output = run_batch_norm(source, format,
