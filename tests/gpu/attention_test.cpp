@@ -314,6 +314,31 @@ TEST_F(CudaAttention, RepeatsBitForBit) {
   }
 }
 
+// Query, key and value of one product: their gradients are written where the split had them, and
+// are those of three tensors.
+TEST_F(CudaAttention, GradientsOfAJointProjectionLieTogether) {
+  constexpr int64_t kLength = 70, kHeads = 4, kShared = 2, kWidth = 64;
+  const std::vector<int64_t> widths{kHeads * kWidth, kShared * kWidth, kShared * kWidth};
+  for (DType dtype : kAttentionDTypes) {
+    const Tensor values =
+        randn({kBatch, kLength, (kHeads + 2 * kShared) * kWidth}).to(dtype).cuda();
+    const Tensor grad = randn({kBatch, kHeads, kLength, kWidth}).to(dtype).cuda();
+    const auto run = [&](bool apart) {
+      const Tensor x = values.clone().requires_grad_();
+      Tensors parts = split_with_sizes(x, widths, 2);
+      for (Tensor& part : parts) {
+        if (apart) part = part.clone();
+        part = part.view({kBatch, kLength, part.size(2) / kWidth, kWidth}).transpose(1, 2);
+      }
+      F::scaled_dot_product_attention(parts[0], parts[1], parts[2], Tensor(), 0.0, true, {},
+                                      /*enable_gqa=*/true)
+          .backward(grad);
+      return x.grad();
+    };
+    expect_close_by_norm(run(false), run(true).cpu(), room(dtype), concat(dtype));
+  }
+}
+
 TEST_F(CudaAttention, HasSecondDerivatives) {
   const Tensor values[] = {randn({1, 2, 9, 8}), randn({1, 2, 11, 8}), randn({1, 2, 11, 5})};
   const Tensor weight = randn({1, 2, 9, 5});
