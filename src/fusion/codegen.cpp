@@ -25,6 +25,7 @@ constexpr int64_t kLeastSumBlocks = 512;
 constexpr int64_t kMostSumBlocks = 1024;
 constexpr int64_t kRowsOfSumBlock = 16;
 constexpr int kMostFinishThreads = 1024;
+constexpr int64_t kManyFinishColumns = 16384;
 constexpr int64_t kPartsOfThread = 4;
 constexpr int kMostPack = 8;
 // Of kernels with rows in shared memory. Every GPU has so much for a block, beside the sums.
@@ -744,7 +745,8 @@ KernelCode KernelWriter::finish_kernel(const FinishKernel& finish, const MainKer
     const auto at = static_cast<size_t>(sum);
     most_parts = std::max(most_parts, parts_of_sums[at] / main.sums[at].groups);
   }
-  const int across = columns_ == 1 ? 1 : 32;
+  // Eight columns are what one read from memory brings; blocks of so few keep more of a GPU busy.
+  const int across = columns_ == 1 ? 1 : columns_ < kManyFinishColumns ? 8 : kWarp;
   // A thread adds a few parts at least, and a block is no less than a warp.
   const auto wanted = static_cast<uint64_t>(std::max<int64_t>(1, most_parts / kPartsOfThread));
   const int lanes =
