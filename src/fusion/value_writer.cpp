@@ -318,9 +318,10 @@ Value ValueWriter::load(const Node& node, const std::vector<Index>& at, const st
   const Index address = linear(at, node.layout.strides) + constant_index(node.layout.offset);
   const int position = pointer_of_leaf(node.argument);
   const std::string from = concat("p", position);
-  const Access access{node.dtype, address, alignment_of(node), position, /*is_load=*/true};
+  const Access access{node.dtype, address, alignment_of(node), position, guard, /*is_load=*/true};
   const auto is_same = [&](const Access& known) {
-    return known.is_load && known.pointer == position && known.address == address;
+    return known.is_load && known.pointer == position && known.address == address &&
+           known.guard == guard;
   };
   if (is_dry_ && std::none_of(accesses_.begin(), accesses_.end(), is_same)) {
     accesses_.push_back(access);
