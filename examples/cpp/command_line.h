@@ -53,7 +53,7 @@ inline Setter into(std::string& field) {
 // What the options of a program set, by their names.
 struct OptionTable {
   std::map<std::string, Setter> values = {};  // the word behind the name
-  std::map<std::string, Setter> lists = {};   // every word behind it, up to the next option
+  std::map<std::string, Setter> lists = {};   // the words behind it, up to the next option
   std::map<std::string, bool*> flags = {};    // that it stands there
 };
 
@@ -88,6 +88,9 @@ inline std::vector<std::string> parse_command_line(const char* program, const ch
         }
         value->second(has_value ? given[i].substr(name.size() + 1) : given[++i]);
       } else if (const auto list = table.lists.find(name); list != table.lists.end()) {
+        if (has_value || i + 1 == given.size() || is_option(given[i + 1])) {
+          refuse_command_line(program, name + " expects words behind it");
+        }
         while (i + 1 < given.size() && !is_option(given[i + 1])) list->second(given[++i]);
       } else if (given[i].starts_with("-")) {
         refuse_command_line(program, "there is no option " + given[i]);

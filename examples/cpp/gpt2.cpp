@@ -14,21 +14,22 @@
 #include <taut/taut.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <map>
 #include <memory>
-#include <numbers>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
+#include "checkpoint.h"
 #include "command_line.h"
 #include "tokens.h"
+#include "training.h"
 
 namespace nn = taut::nn;
 namespace F = taut::nn::functional;
@@ -175,14 +176,9 @@ struct Gpt2 : nn::Module {
   }
   Tensor forward(const Tensor& tokens) override { return run(tokens); }
 
-  int64_t weights() const {
-    int64_t count = 0;
-    for (const Tensor& parameter : parameters()) count += parameter.numel();
-    return count;
-  }
   // Of a training step; attention sees half of the context on average.
   double flops_per_token() const {
-    return 6.0 * static_cast<double>(weights() - position->weight.numel()) +
+    return 6.0 * static_cast<double>(count_weights(*this) - position->weight.numel()) +
            6.0 * static_cast<double>(shape.layers * shape.width * shape.context);
   }
 
@@ -235,9 +231,7 @@ class Batches {
       throw taut::ValueError(taut::concat("the data has token ", largest,
                                           "; expected less than the vocabulary, ", vocabulary_));
     }
-    Tensor on_device = taut::tensor(pieces).view({count, context_ + 1});
-    if (device_.is_cuda())
-      on_device = taut::pin_memory(on_device).to(device_, /*non_blocking=*/true);
+    const Tensor on_device = moved(taut::tensor(pieces).view({count, context_ + 1}), device_);
     return {on_device.narrow(1, 0, context_).contiguous(),
             on_device.narrow(1, 1, context_).contiguous()};
   }
@@ -252,18 +246,9 @@ class Batches {
 
 // ---- Checkpoints --------------------------------------------------------------------------------
 
-// All that it takes to go on, as tensors by name; the other program reads it too.
 void save(const std::string& path, const Gpt2& model, const taut::optim::Optimizer& optimizer,
           int64_t step, const Tokenizer* tokenizer) {
-  taut::StateDict tensors;
-  for (const auto& [name, tensor] : model.state_dict()) tensors.insert("model." + name, tensor);
-  for (const auto& [place, state] : optimizer.state_dict().state) {
-    for (const auto& [name, value] : state) {
-      if (const Tensor* tensor = std::get_if<Tensor>(&value)) {
-        tensors.insert(taut::concat("optimizer.", place, ".", name), *tensor);
-      }
-    }
-  }
+  taut::StateDict tensors = training_state(model, optimizer);
   if (tokenizer != nullptr) tensors.insert("tokenizer", tokenizer->model());
   const Shape& s = model.shape;
   taut::save(tensors, path,
@@ -274,62 +259,34 @@ void save(const std::string& path, const Gpt2& model, const taut::optim::Optimiz
 }
 
 // What save() wrote.
-struct Checkpoint {
-  explicit Checkpoint(const std::string& path) : tensors(taut::load(path, metadata)) {
-    for (const char* name : {"step", "shape", "dtype"}) {
-      if (!metadata.contains(name)) {
-        throw taut::FormatError(taut::concat(path, " is no checkpoint of GPT-2: no ", name));
-      }
-    }
-    step = std::atoll(metadata["step"].c_str());
-    if (const Tensor* model = tensors.find("tokenizer")) tokenizer.emplace(*model);
+struct Gpt2Checkpoint : Checkpoint {
+  explicit Gpt2Checkpoint(const std::string& path)
+      : Checkpoint(path, "GPT-2"), step(number("step")) {
+    std::istringstream numbers(word("shape"));
+    numbers >> shape.layers >> shape.width >> shape.heads >> shape.context >> shape.vocabulary;
+    const auto sizes = {shape.layers, shape.width, shape.heads, shape.context, shape.vocabulary};
+    if (!numbers || std::min(sizes) < 1) refuse("shape is " + word("shape"));
+    const std::string& name = word("dtype");
+    if (name != "bfloat16" && name != "float32") refuse("dtype is " + name);
+    dtype = name == "bfloat16" ? taut::kBFloat16 : taut::kFloat32;
+    if (const Tensor* model = tensors().find("tokenizer")) tokenizer.emplace(*model);
   }
 
-  taut::StateDict part(const std::string& prefix) const {
-    taut::StateDict result;
-    for (const auto& [name, tensor] : tensors) {
-      if (name.starts_with(prefix)) result.insert(name.substr(prefix.size()), tensor);
-    }
-    return result;
-  }
   std::shared_ptr<Gpt2> model(taut::Device device) const {
-    Shape shape{};
-    std::istringstream numbers(metadata.at("shape"));
-    numbers >> shape.layers >> shape.width >> shape.heads >> shape.context >> shape.vocabulary;
     auto result = std::make_shared<Gpt2>(shape);
     result->to(device);
-    result->to(metadata.at("dtype") == "bfloat16" ? taut::kBFloat16 : taut::kFloat32);
+    result->to(dtype);
     result->load_state_dict(part("model."));
     return result;
   }
-  void load_optimizer(taut::optim::Optimizer& optimizer) const {
-    std::map<int64_t, taut::optim::Values> states;
-    for (const auto& [name, tensor] : part("optimizer.")) {
-      const size_t dot = name.find('.');
-      taut::optim::Values& state = states[std::atoll(name.c_str())];
-      state.set("step", step);
-      state.set(name.substr(dot + 1), tensor);
-    }
-    taut::optim::OptimizerState all = optimizer.state_dict();
-    all.state.assign(states.begin(), states.end());
-    optimizer.load_state_dict(all);
-  }
 
-  taut::Metadata metadata;
-  taut::StateDict tensors;
-  int64_t step = 0;
+  int64_t step;
+  Shape shape{};
+  taut::DType dtype;
   std::optional<Tokenizer> tokenizer;
 };
 
 // ---- Training -----------------------------------------------------------------------------------
-
-// Up in a line, down to a tenth along half a cosine.
-double learning_rate(int64_t step, const Options& o) {
-  if (step < o.warmup) return o.lr * static_cast<double>(step + 1) / static_cast<double>(o.warmup);
-  const double share = static_cast<double>(step - o.warmup) /
-                       static_cast<double>(std::max<int64_t>(1, o.steps - o.warmup));
-  return o.lr * (0.55 + 0.45 * std::cos(std::numbers::pi * share));
-}
 
 // Matrices decay, biases and norms do not.
 taut::optim::AdamW make_optimizer(const Gpt2& model) {
@@ -362,7 +319,7 @@ Tensor train_step(Gpt2& model, taut::optim::Optimizer& optimizer, const Batches&
     total = total.defined() ? total + loss.detach() : loss.detach();
   }
   nn::utils::clip_grad_norm_(model.parameters(), o.clip);
-  for (auto& group : optimizer.param_groups()) group.options.set("lr", learning_rate(step, o));
+  set_learning_rate(optimizer, learning_rate(step, o.warmup, o.steps, o.lr, /*last=*/0.1));
   optimizer.step();
   optimizer.zero_grad();
   return total;
@@ -395,41 +352,34 @@ std::string use_of_peak(double speed, const Gpt2& model, taut::Device device) {
   return "";
 }
 
-// The progress on one line; the losses are read now and then, since to read one waits for the
-// device.
-class Bar {
+// The progress on one line.
+class Progress {
  public:
-  Bar(int64_t first, const Options& options, const Gpt2& model, taut::Device device)
+  Progress(int64_t first, const Options& options, const Gpt2& model, taut::Device device)
       : first_(first), options_(options), model_(model), device_(device) {}
 
   void add(int64_t step, const Tensor& loss) {
-    unread_.push_back(loss);
+    losses_.add(loss);
     const int64_t done = step + 1;
     if (done % 10 != 0 && done < options_.stop) return;
-    for (const Tensor& each : unread_) losses_.push_back(each.item<double>());
-    unread_.clear();
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    const double speed = static_cast<double>((done - first_) * options_.accumulate *
-                                             options_.batch * model_.shape.context) /
-                         seconds;
-    std::string bar(static_cast<size_t>(24 * done / options_.steps), '#');
-    bar.resize(24, '.');
+    losses_.read();
+    const int64_t tokens =
+        (done - first_) * options_.accumulate * options_.batch * model_.shape.context;
+    const double speed = static_cast<double>(tokens) / watch_.seconds();
     std::printf("\rstep %5lld/%lld [%s] loss %.4f  %8.0f tokens/s%s", static_cast<long long>(done),
-                static_cast<long long>(options_.steps), bar.c_str(), losses_.back(), speed,
-                use_of_peak(speed, model_, device_).c_str());
+                static_cast<long long>(options_.steps), bar(done, options_.steps).c_str(),
+                losses_.values().back(), speed, use_of_peak(speed, model_, device_).c_str());
     std::fflush(stdout);
   }
-  const std::vector<double>& losses() const { return losses_; }
+  const Losses& losses() const { return losses_; }
 
  private:
   int64_t first_;
   const Options& options_;
   const Gpt2& model_;
   taut::Device device_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  Tensors unread_;
-  std::vector<double> losses_;
+  Stopwatch watch_;
+  Losses losses_;
 };
 
 Shape shape_of(const Options& o, int64_t vocabulary) {
@@ -458,7 +408,7 @@ std::shared_ptr<Gpt2> new_model(const Options& o, const Tokenizer* tokenizer, ta
 void train(Options o, taut::Device device) {
   taut::manual_seed(o.seed);
   o.stop = std::min(o.stop > 0 ? o.stop : o.steps, o.steps);
-  std::optional<Checkpoint> checkpoint;
+  std::optional<Gpt2Checkpoint> checkpoint;
   std::optional<Tokenizer> tokenizer;
   if (o.resume) {
     checkpoint.emplace(o.checkpoint);
@@ -468,16 +418,16 @@ void train(Options o, taut::Device device) {
   const Tokenizer* known = tokenizer ? &*tokenizer : nullptr;
   const auto model = checkpoint ? checkpoint->model(device) : new_model(o, known, device);
   taut::optim::AdamW optimizer = make_optimizer(*model);
-  if (checkpoint) checkpoint->load_optimizer(optimizer);
+  if (checkpoint) checkpoint->load_optimizer(optimizer, {{"step", checkpoint->step}});
   const int64_t first = checkpoint ? checkpoint->step : 0;
   const Batches batches(tokens, model->shape, o.seed, device);
   std::printf("%zu tokens; %lld weights in taut.%s on %s\n", tokens.size(),
-              static_cast<long long>(model->weights()),
+              static_cast<long long>(count_weights(*model)),
               taut::concat(model->norm->weight.dtype()).c_str(), taut::concat(device).c_str());
 
-  Bar bar(first, o, *model, device);
+  Progress progress(first, o, *model, device);
   for (int64_t step = first; step < o.stop; ++step) {
-    bar.add(step, train_step(*model, optimizer, batches, step, o));
+    progress.add(step, train_step(*model, optimizer, batches, step, o));
     if ((step + 1) % o.every == 0 || step + 1 == o.stop) {
       std::printf("  unseen %.4f\n", unseen_loss(*model, batches, o));
       save(o.checkpoint, *model, optimizer, step + 1, known);
@@ -485,10 +435,7 @@ void train(Options o, taut::Device device) {
   }
   std::printf("model: %s; go on with --resume, or let it write: gpt2 --checkpoint %s sample\n",
               o.checkpoint.c_str(), o.checkpoint.c_str());
-  if (o.losses.empty()) return;
-  std::ofstream file(o.losses);
-  file.precision(17);
-  for (const double loss : bar.losses()) file << loss << '\n';
+  if (!o.losses.empty()) progress.losses().write(o.losses);
 }
 
 // ---- Writing ------------------------------------------------------------------------------------
@@ -504,7 +451,7 @@ int64_t draw(const Tensor& logits, const Options& o, taut::Generator& generator)
 
 void sample(const Options& o, taut::Device device) {
   const taut::NoGradGuard no_grad;
-  const Checkpoint checkpoint(o.checkpoint);
+  const Gpt2Checkpoint checkpoint(o.checkpoint);
   const auto model = checkpoint.model(device);
   model->eval();
   if (!o.prompt_tokens && !checkpoint.tokenizer) {
@@ -547,99 +494,83 @@ void sample(const Options& o, taut::Device device) {
 
 // ---- The command line ---------------------------------------------------------------------------
 
-void print_help() {
-  std::puts(
-      "usage: gpt2 [options] train|sample [options]\n"
-      "  --checkpoint FILE   where the model is kept (gpt2.safetensors)\n"
-      "  --device NAME       cpu, cuda, cuda:1\n"
-      "  --seed N            seed of weights, batches and writing (1)\n"
-      "train\n"
-      "  --data FILE         a .bin of 16-bit tokens, or any text\n"
-      "  --resume            go on from the checkpoint\n"
-      "  --size NAME         124M, 350M, 774M or 1558M (124M)\n"
-      "  --layers N, --width N, --heads N   instead of the size's\n"
-      "  --context N         tokens that the model sees (1024)\n"
-      "  --vocabulary N      tokens that there are, or are learned from a text (50257)\n"
-      "  --dtype NAME        of weights, float32 or bfloat16 (bfloat16 on GPUs)\n"
-      "  --steps N           steps in all (1000)\n"
-      "  --stop N            end here, with a checkpoint, as if more were to come\n"
-      "  --batch N           sequences that are computed together (16)\n"
-      "  --accumulate N      such batches to a step (1)\n"
-      "  --lr X, --warmup N  highest learning rate, and steps until it is there (0.0006, 100)\n"
-      "  --clip X            largest norm of the gradients (1)\n"
-      "  --every N           steps between checkpoints and looks at unseen tokens (250)\n"
-      "  --losses FILE       where the loss of every step goes, one in a line\n"
-      "sample\n"
-      "  --prompt TEXT, --prompt-tokens N ...   how to begin\n"
-      "  --length N          tokens to write (200)\n"
-      "  --temperature X     how daring; 0: always the likeliest token (0.8)\n"
-      "  --top-k N           how many of the likeliest tokens to draw from (50)\n"
-      "  --no-cache          compute all keys and values anew for each token");
-}
+constexpr const char* kHelp =
+    "usage: gpt2 [options] train|sample [options]\n"
+    "  --checkpoint FILE   where the model is kept (gpt2.safetensors)\n"
+    "  --device NAME       cpu, cuda, cuda:1\n"
+    "  --seed N            seed of weights, batches and writing (1)\n"
+    "train\n"
+    "  --data FILE         a .bin of 16-bit tokens, or any text\n"
+    "  --resume            go on from the checkpoint\n"
+    "  --size NAME         124M, 350M, 774M or 1558M (124M)\n"
+    "  --layers N, --width N, --heads N   instead of the size's\n"
+    "  --context N         tokens that the model sees (1024)\n"
+    "  --vocabulary N      tokens that there are, or are learned from a text (50257)\n"
+    "  --dtype NAME        of weights, float32 or bfloat16 (bfloat16 on GPUs)\n"
+    "  --steps N           steps in all (1000)\n"
+    "  --stop N            end here, with a checkpoint, as if more were to come\n"
+    "  --batch N           sequences that are computed together (16)\n"
+    "  --accumulate N      such batches to a step (1)\n"
+    "  --lr X, --warmup N  highest learning rate, and steps until it is there (0.0006, 100)\n"
+    "  --clip X            largest norm of the gradients (1)\n"
+    "  --every N           steps between checkpoints and looks at unseen tokens (250)\n"
+    "  --losses FILE       where the loss of every step goes, one in a line\n"
+    "sample\n"
+    "  --prompt TEXT, --prompt-tokens N ...   how to begin\n"
+    "  --length N          tokens to write (200)\n"
+    "  --temperature X     how daring; 0: always the likeliest token (0.8)\n"
+    "  --top-k N           how many of the likeliest tokens to draw from (50)\n"
+    "  --no-cache          compute all keys and values anew for each token";
 
 Options parse(int argc, char** argv) {
   Options o;
-  const std::map<std::string, Setter> setters = {
-      {"--checkpoint", into(o.checkpoint)},
-      {"--device", into(o.device)},
-      {"--seed", into(o.seed)},
-      {"--data", into(o.data)},
-      {"--size", into(o.size)},
-      {"--dtype", into(o.dtype)},
-      {"--losses", into(o.losses)},
-      {"--layers", into(o.layers)},
-      {"--width", into(o.width)},
-      {"--heads", into(o.heads)},
-      {"--context", into(o.context)},
-      {"--vocabulary", into(o.vocabulary)},
-      {"--steps", into(o.steps)},
-      {"--stop", into(o.stop)},
-      {"--batch", into(o.batch)},
-      {"--accumulate", into(o.accumulate)},
-      {"--warmup", into(o.warmup)},
-      {"--every", into(o.every)},
-      {"--lr", into(o.lr)},
-      {"--clip", into(o.clip)},
-      {"--prompt", into(o.prompt)},
-      {"--length", into(o.length)},
-      {"--top-k", into(o.top_k)},
-      {"--temperature", into(o.temperature)},
+  const Setter add_token = [&](const std::string& text) {
+    if (!o.prompt_tokens) o.prompt_tokens.emplace();
+    o.prompt_tokens->push_back(number_in<int64_t>(text, "the number of a token"));
   };
-  const std::map<std::string, bool*> flags = {{"--resume", &o.resume}, {"--no-cache", &o.no_cache}};
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    const auto setter = setters.find(argument);
-    const auto flag = flags.find(argument);
-    if (argument == "train" || argument == "sample") {
-      o.command = argument;
-    } else if (flag != flags.end()) {
-      *flag->second = true;
-    } else if (argument == "--prompt-tokens") {
-      o.prompt_tokens.emplace();
-      while (i + 1 < argc && argv[i + 1][0] != '-')
-        o.prompt_tokens->push_back(std::atoll(argv[++i]));
-    } else if (setter != setters.end() && i + 1 < argc) {
-      setter->second(argv[++i]);
-    } else {
-      print_help();
-      std::exit(argument == "--help" || argument == "-h" ? 0 : 2);
-    }
-  }
-  if (o.command.empty() || (o.command == "train" && o.data.empty())) {
-    print_help();
-    std::exit(2);
-  }
+  const OptionTable table = {.values = {{"--checkpoint", into(o.checkpoint)},
+                                        {"--device", into(o.device)},
+                                        {"--seed", into(o.seed)},
+                                        {"--data", into(o.data)},
+                                        {"--size", into(o.size)},
+                                        {"--dtype", into(o.dtype)},
+                                        {"--losses", into(o.losses)},
+                                        {"--layers", into(o.layers)},
+                                        {"--width", into(o.width)},
+                                        {"--heads", into(o.heads)},
+                                        {"--context", into(o.context)},
+                                        {"--vocabulary", into(o.vocabulary)},
+                                        {"--steps", into(o.steps)},
+                                        {"--stop", into(o.stop)},
+                                        {"--batch", into(o.batch)},
+                                        {"--accumulate", into(o.accumulate)},
+                                        {"--warmup", into(o.warmup)},
+                                        {"--every", into(o.every)},
+                                        {"--lr", into(o.lr)},
+                                        {"--clip", into(o.clip)},
+                                        {"--prompt", into(o.prompt)},
+                                        {"--length", into(o.length)},
+                                        {"--top-k", into(o.top_k)},
+                                        {"--temperature", into(o.temperature)}},
+                             .lists = {{"--prompt-tokens", add_token}},
+                             .flags = {{"--resume", &o.resume}, {"--no-cache", &o.no_cache}}};
+  const std::vector<std::string> words = parse_command_line("gpt2", kHelp, table, argc, argv);
+  const auto check = [](bool is_right, const std::string& why) {
+    if (!is_right) refuse_command_line("gpt2", why);
+  };
+  check(words.size() == 1 && (words[0] == "train" || words[0] == "sample"),
+        "expected the command train or sample");
+  o.command = words[0];
+  check(o.command != "train" || !o.data.empty(), "train needs --data");
+  check(o.dtype.empty() || o.dtype == "float32" || o.dtype == "bfloat16",
+        "--dtype is " + o.dtype + "; expected float32 or bfloat16");
   return o;
 }
 
 int main(int argc, char** argv) {
-  try {
-    const Options options = parse(argc, argv);
+  const Options options = parse(argc, argv);
+  return run_program("gpt2", [&] {
     const taut::Device device(options.device);
     options.command == "train" ? train(options, device) : sample(options, device);
-    return 0;
-  } catch (const taut::Error& error) {
-    std::fprintf(stderr, "gpt2: %s\n", error.what());
-    return 1;
-  }
+  });
 }

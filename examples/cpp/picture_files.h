@@ -60,12 +60,6 @@ inline Pixels new_pixels(int64_t width, int64_t height) {
   return Pixels(width, height);
 }
 
-[[noreturn]] inline Pixels refuse_without(const char* library, const char* format) {
-  throw taut::NotImplementedError(taut::concat("this program was built without ", library,
-                                               ", which reads ", format, " files; install ",
-                                               library, "-dev and build it again"));
-}
-
 #if TAUT_EXAMPLE_HAS_JPEG
 
 inline constexpr bool kReadsJpeg = true;
@@ -137,7 +131,11 @@ inline Pixels read_jpeg(const std::vector<uint8_t>& bytes) { return JpegReader(b
 #else
 
 inline constexpr bool kReadsJpeg = false;
-inline Pixels read_jpeg(const std::vector<uint8_t>&) { refuse_without("libjpeg", "JPEG"); }
+[[noreturn]] inline Pixels read_jpeg(const std::vector<uint8_t>&) {
+  throw taut::NotImplementedError(
+      "this program was built without libjpeg, which reads JPEG files; install libjpeg-dev and "
+      "build it again");
+}
 
 #endif
 #if TAUT_EXAMPLE_HAS_PNG
@@ -206,7 +204,11 @@ inline Pixels read_png(const std::vector<uint8_t>& bytes) { return PngReader(byt
 #else
 
 inline constexpr bool kReadsPng = false;
-inline Pixels read_png(const std::vector<uint8_t>&) { refuse_without("libpng", "PNG"); }
+[[noreturn]] inline Pixels read_png(const std::vector<uint8_t>&) {
+  throw taut::NotImplementedError(
+      "this program was built without libpng, which reads PNG files; install libpng-dev and build "
+      "it again");
+}
 
 #endif
 
@@ -240,8 +242,9 @@ inline bool is_picture(const std::filesystem::path& path) {
   std::string ending = path.extension().string();
   for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const bool is_jpeg = ending == ".jpg" || ending == ".jpeg", is_png = ending == ".png";
-  if (is_jpeg && !kReadsJpeg) refuse_without("libjpeg", "JPEG");
-  if (is_png && !kReadsPng) refuse_without("libpng", "PNG");
+  // Rather than by the first picture of an epoch one is told so here.
+  if (is_jpeg && !kReadsJpeg) read_jpeg({});
+  if (is_png && !kReadsPng) read_png({});
   if (ending == ".bmp" || ending == ".webp" || ending == ".ppm") {
     throw taut::NotImplementedError(
         path.string() +

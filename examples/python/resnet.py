@@ -32,8 +32,8 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue, in 0..1
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parse(words):
+    parser = argparse.ArgumentParser("resnet.py", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="trains and writes checkpoints")
     train.add_argument("--data", required=True, type=Path, help="folder of pictures by class, or of IDX files")
@@ -55,7 +55,7 @@ def parse():
         command.add_argument("--checkpoint", default="resnet.safetensors", help="where the model is kept (resnet.safetensors)")
         command.add_argument("--device", default="cuda" if taut.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1")
         command.add_argument("--precision", choices=("bfloat16", "float32"), help="of products (bfloat16 on GPUs)")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 # ---- The network ---------------------------------------------------------------------------------
@@ -361,7 +361,8 @@ class Checkpoint:
         self.epoch, self.depth, self.size, self.channels = (number(name) for name in ("epoch", "depth", "size", "channels"))
         self.classes = word("classes").split("\n")
         if self.depth not in DEPTHS or self.size < 1 or self.channels not in (1, 3):
-            raise taut.FormatError(f"{path} is of depth {self.depth}, {self.size} pixels and {self.channels} channels, which is no ResNet here")
+            shape = f"depth {self.depth}, {self.size} pixels and {self.channels} channels"
+            raise taut.FormatError(f"{path} is no checkpoint of a ResNet: {shape}")
 
     def part(self, prefix):
         return {name[len(prefix):]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
@@ -456,9 +457,13 @@ def classify(options):
         print(f"{path}: {told}")
 
 
-if __name__ == "__main__":
+def main(words=None):
+    options = parse(words)
     try:
-        given = parse()
-        (train if given.command == "train" else classify)(given)
+        (train if options.command == "train" else classify)(options)
     except (taut.Error, OSError) as error:
         sys.exit(f"resnet: {error}")
+
+
+if __name__ == "__main__":
+    main()
