@@ -11,6 +11,8 @@
 // Learners" (2019). examples/python/gpt2.py is the same program in Python, its losses are the same,
 // and each goes on from the other's checkpoint.
 
+#include "gpt2.h"
+
 #include <taut/taut.h>
 
 #include <algorithm>
@@ -22,7 +24,6 @@
 #include <optional>
 #include <sstream>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -55,147 +56,13 @@ struct Options {
   double temperature = 0.8;
 };
 
-// ---- The model ----------------------------------------------------------------------------------
-
-struct Shape {
-  int64_t layers, width, heads, context, vocabulary;
-};
-
-// The keys and values of what was read so far, so that a new token costs a token and not the whole
-// text.
-struct Cache {
-  Cache(const Shape& shape, int64_t batch, const Tensor& like) {
-    for (int64_t layer = 0; layer < shape.layers; ++layer) {
-      const taut::Dims size = {batch, shape.heads, shape.context, shape.width / shape.heads};
-      keys.push_back(taut::empty(size, like.options()));
-      values.push_back(taut::empty(size, like.options()));
-    }
-  }
-  // All keys and values of a layer, those of the next tokens among them.
-  std::pair<Tensor, Tensor> extended(size_t layer, const Tensor& more_keys,
-                                     const Tensor& more_values) {
-    const int64_t count = more_keys.size(2);
-    keys[layer].narrow(2, length, count).copy_(more_keys);
-    values[layer].narrow(2, length, count).copy_(more_values);
-    return {keys[layer].narrow(2, 0, length + count), values[layer].narrow(2, 0, length + count)};
-  }
-
-  int64_t length = 0;
-  Tensors keys, values;
-};
-
-// The norm of x + branch, and the sum itself, in one pass.
-std::pair<Tensor, Tensor> add_norm(const nn::LayerNorm& norm, const Tensor& branch,
-                                   const Tensor& x) {
-  return F::add_layer_norm(branch, x, norm.normalized_shape, norm.weight, norm.bias, norm.eps);
-}
-
-struct Block : nn::Module {
-  Block(size_t layer_in, int64_t width, int64_t heads_in)
-      : layer(layer_in),
-        heads(heads_in),
-        norm1(register_module<nn::LayerNorm>("norm1", width)),
-        norm2(register_module<nn::LayerNorm>("norm2", width)),
-        qkv(register_module<nn::Linear>("qkv", width, 3 * width)),
-        out(register_module<nn::Linear>("out", width, width)),
-        up(register_module<nn::Linear>("up", width, 4 * width)),
-        down(register_module<nn::Linear>("down", 4 * width, width)) {}
-
-  Tensor attend(const Tensor& x, Cache* cache) {
-    const int64_t batch = x.size(0), length = x.size(1), width = x.size(2);
-    Tensors parts = (*qkv)(x).split(width, 2);
-    for (Tensor& part : parts) {
-      part = part.view({batch, length, heads, width / heads}).transpose(1, 2);
-    }
-    const bool is_start = cache == nullptr || cache->length == 0;
-    if (cache != nullptr) {
-      std::tie(parts[1], parts[2]) = cache->extended(layer, parts[1], parts[2]);
-    }
-    // A token that comes alone sees all that is there.
-    const Tensor mixed = F::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0.0,
-                                                         /*is_causal=*/is_start && length > 1);
-    return (*out)(mixed.transpose(1, 2).reshape({batch, length, width}));
-  }
-
-  // The next norm of the residual stream x, of which h is norm1, and the stream.
-  std::pair<Tensor, Tensor> run(const Tensor& h, const Tensor& x, const nn::LayerNorm& next_norm,
-                                Cache* cache) {
-    const auto [normal, sum] = add_norm(*norm2, attend(h, cache), x);
-    const Tensor mlp = F::mlp(normal, up->weight, down->weight, up->bias, down->bias, "gelu_tanh");
-    return add_norm(next_norm, mlp, sum);
-  }
-
-  size_t layer;
-  int64_t heads;
-  std::shared_ptr<nn::LayerNorm> norm1, norm2;
-  std::shared_ptr<nn::Linear> qkv, out, up, down;
-};
-
-struct Gpt2 : nn::Module {
-  explicit Gpt2(const Shape& shape_in)
-      : shape(shape_in),
-        // Products like multiples of 64 better.
-        token(register_module<nn::Embedding>("token", (shape.vocabulary + 63) / 64 * 64,
-                                             shape.width)),
-        position(register_module<nn::Embedding>("position", shape.context, shape.width)),
-        list(register_module<nn::ModuleList>("blocks")) {
-    for (int64_t layer = 0; layer < shape.layers; ++layer) {
-      blocks.push_back(
-          std::make_shared<Block>(static_cast<size_t>(layer), shape.width, shape.heads));
-      list->append(blocks.back());
-    }
-    norm = register_module<nn::LayerNorm>("norm", shape.width);
-    for (const auto& [name, weight] : named_parameters()) {
-      if (weight.dim() > 1) {
-        // What is added to the residual stream grows with the layers.
-        const bool into_stream = name.ends_with("out.weight") || name.ends_with("down.weight");
-        const auto additions = static_cast<double>(into_stream ? 2 * shape.layers : 1);
-        nn::init::normal_(weight, 0.0, 0.02 / std::sqrt(additions));
-      } else if (name.ends_with("bias")) {
-        nn::init::zeros_(weight);
-      }
-    }
-  }
-
-  // Tokens (batch, length) to logits (batch, length, rows of the vocabulary).
-  Tensor run(const Tensor& tokens, Cache* cache = nullptr) {
-    const int64_t start = cache == nullptr ? 0 : cache->length;
-    const Tensor places = taut::arange(start, start + tokens.size(1), 1,
-                                       taut::TensorOptions(taut::kInt64).device(tokens.device()));
-    Tensor x = (*token)(tokens) + (*position)(places);
-    Tensor h = norm_before(0)(x);
-    for (size_t layer = 0; layer < blocks.size(); ++layer) {
-      std::tie(h, x) = blocks[layer]->run(h, x, norm_before(layer + 1), cache);
-    }
-    if (cache != nullptr) cache->length += tokens.size(1);
-    return F::linear(h, token->weight);
-  }
-  // The first norm of a block, or the model's own after the last one.
-  nn::LayerNorm& norm_before(size_t layer) {
-    return layer < blocks.size() ? *blocks[layer]->norm1 : *norm;
-  }
-  Tensor forward(const Tensor& tokens) override { return run(tokens); }
-
-  // Of a training step; attention sees half of the context on average.
-  double flops_per_token() const {
-    return 6.0 * static_cast<double>(count_weights(*this) - position->weight.numel()) +
-           6.0 * static_cast<double>(shape.layers * shape.width * shape.context);
-  }
-
-  Shape shape;
-  std::shared_ptr<nn::Embedding> token, position;
-  std::shared_ptr<nn::ModuleList> list;
-  std::vector<std::shared_ptr<Block>> blocks;
-  std::shared_ptr<nn::LayerNorm> norm;
-};
-
 // ---- Batches ------------------------------------------------------------------------------------
 
 // Pieces of the tokens; which ones follows from the seed and the step, so that nothing need be kept
 // to go on.
 class Batches {
  public:
-  Batches(const Tokens& tokens, const Shape& shape, uint64_t seed, taut::Device device)
+  Batches(const Tokens& tokens, const Gpt2Shape& shape, uint64_t seed, taut::Device device)
       : tokens_(tokens),
         context_(shape.context),
         vocabulary_(shape.vocabulary),
@@ -250,7 +117,7 @@ void save(const std::string& path, const Gpt2& model, const taut::optim::Optimiz
           int64_t step, const Tokenizer* tokenizer) {
   taut::StateDict tensors = training_state(model, optimizer);
   if (tokenizer != nullptr) tensors.insert("tokenizer", tokenizer->model());
-  const Shape& s = model.shape;
+  const Gpt2Shape& s = model.shape;
   taut::save(tensors, path,
              {{"step", std::to_string(step)},
               {"shape", taut::concat(s.layers, " ", s.width, " ", s.heads, " ", s.context, " ",
@@ -281,7 +148,7 @@ struct Gpt2Checkpoint : Checkpoint {
   }
 
   int64_t step;
-  Shape shape{};
+  Gpt2Shape shape{};
   taut::DType dtype;
   std::optional<Tokenizer> tokenizer;
 };
@@ -382,16 +249,16 @@ class Progress {
   Losses losses_;
 };
 
-Shape shape_of(const Options& o, int64_t vocabulary) {
-  const std::map<std::string, Shape> sizes = {{"124M", {12, 768, 12, 0, 0}},
-                                              {"350M", {24, 1024, 16, 0, 0}},
-                                              {"774M", {36, 1280, 20, 0, 0}},
-                                              {"1558M", {48, 1600, 25, 0, 0}}};
+Gpt2Shape shape_of(const Options& o, int64_t vocabulary) {
+  const std::map<std::string, Gpt2Shape> sizes = {{"124M", {12, 768, 12, 0, 0}},
+                                                  {"350M", {24, 1024, 16, 0, 0}},
+                                                  {"774M", {36, 1280, 20, 0, 0}},
+                                                  {"1558M", {48, 1600, 25, 0, 0}}};
   const auto found = sizes.find(o.size);
   if (found == sizes.end()) {
     throw taut::ValueError("--size is " + o.size + "; expected 124M, 350M, 774M or 1558M");
   }
-  const Shape& size = found->second;
+  const Gpt2Shape& size = found->second;
   return {o.layers > 0 ? o.layers : size.layers, o.width > 0 ? o.width : size.width,
           o.heads > 0 ? o.heads : size.heads, o.context, vocabulary};
 }
@@ -467,7 +334,7 @@ void sample(const Options& o, taut::Device device) {
   };
   taut::Generator generator;
   generator.manual_seed(o.seed);
-  std::optional<Cache> cache;
+  std::optional<Gpt2Cache> cache;
   int64_t unread = 0;
   for (int64_t i = 0; i < o.length; ++i) {
     if (!cache || cache->length == model->shape.context) {
