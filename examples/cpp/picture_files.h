@@ -146,8 +146,10 @@ inline constexpr bool kReadsPng = true;
 class PngReader {
  public:
   explicit PngReader(const std::vector<uint8_t>& bytes) : rest_(bytes.data()), left_(bytes.size()) {
-    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &way_out_, stop, pass_over);
-    if (png_ != nullptr) info_ = png_create_info_struct(png_);
+    way_out_.guard([&] {
+      png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &way_out_, stop, pass_over);
+      if (png_ != nullptr) info_ = png_create_info_struct(png_);
+    });
     if (info_ == nullptr) {
       png_destroy_read_struct(&png_, &info_, nullptr);
       throw taut::OutOfMemoryError("libpng has no memory for a picture");

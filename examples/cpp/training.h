@@ -10,7 +10,6 @@
 #include <fstream>
 #include <numbers>
 #include <string>
-#include <utility>
 #include <vector>
 
 // A tensor on the device; the host need not wait until it is there.

@@ -104,7 +104,7 @@ python_tests() {
   PYTHONPATH="$PWD/$build/python" TAUT_TEST_DEVICE=cuda PYTHONDONTWRITEBYTECODE=1 timeout 400 "$python" -m pytest -q --maxfail=60 \
     tests/python/ops/reference_test.py tests/python/ops/devices_test.py tests/python/cuda_test.py \
     tests/python/graphed_test.py tests/python/kernel_test.py tests/python/custom_op_test.py tests/python/custom_attention_test.py \
-    tests/python/memory_options_test.py tests/python/fuse_test.py
+    tests/python/memory_options_test.py tests/python/fuse_test.py tests/python/resnet_example_test.py::test_both_learn_the_same_on_a_gpu
 }
 
 large_tests() {

@@ -58,15 +58,15 @@ def run_here(folder, words):
     return 0, out.getvalue(), err.getvalue()
 
 
-def resnet(folder, *words, language="python", status=0):
-    words = [*map(str, words), "--device", "cpu"]
+def resnet(folder, *words, language="python", status=0, device="cpu"):
+    words = [*map(str, words), "--device", device]
     got, out, err = run(folder, words, language) if language == "cpp" or status == 0 else run_here(folder, words)
     assert got == status, out + err
     return err if status else out
 
 
-def losses(folder, *words, language="python"):
-    resnet(folder, "train", *words, "--losses", "losses", language=language)
+def losses(folder, *words, **options):
+    resnet(folder, "train", *words, "--losses", "losses", **options)
     return [float(line) for line in (folder / "losses").read_text().split()]
 
 
@@ -174,12 +174,28 @@ def test_goes_on_to_the_same_bits_in_either_language(tmp_path):
 def test_the_deep_network_is_the_same_in_both_languages(tmp_path):
     """Of packed files too, with other options, and in bfloat16."""
     write_idx(tmp_path, ".gz", count=5, size=9)
-    words = [*IDX, "--depth", 50, "--epochs", 1, "--batch", 4, "--seed", 3, "--workers", 1, "--weight-decay", 0.01, "--precision", "bfloat16"]
+    words = [*IDX, "--depth", 50, "--epochs", 1, "--batch", 4, "--seed", 3, "--workers", 1, "--weight-decay", 0.01]
+    words += ["--precision", "bfloat16"]
     in_python = losses(tmp_path, *words)
     written = checkpoint(tmp_path)
     assert len(in_python) == 1
     assert losses(tmp_path, *words, language="cpp") == in_python
     assert checkpoint(tmp_path) == written
+
+
+def test_both_learn_the_same_on_a_gpu(tmp_path):
+    """In bfloat16 and with channels last; and each goes on from what the other wrote."""
+    if not taut.cuda.is_available():
+        pytest.skip("there is no GPU")
+    write_idx(tmp_path)
+    runs = {}
+    for first, second in [("python", "cpp"), ("cpp", "python")]:
+        part = losses(tmp_path, *IDX, "--stop", 1, language=first, device="cuda")
+        runs[first] = part + losses(tmp_path, *IDX, "--resume", language=second, device="cuda")
+    assert len(runs["python"]) == 4
+    assert runs["cpp"] == pytest.approx(runs["python"], rel=0.02)
+    on_cpu = losses(tmp_path, *IDX, "--stop", 1)
+    assert runs["python"][0] == pytest.approx(on_cpu[0], rel=0.02)
 
 
 @pytest.mark.parametrize("kind, tolerance", [("png", 0), ("jpg", 1e-3)])
@@ -308,9 +324,12 @@ def test_refuses_the_checkpoint_of_another_network(tmp_path, language):
 @languages
 def test_refuses_options_that_it_does_not_understand(tmp_path, language):
     write_idx(tmp_path)
-    for words in (["train", "--data", ".", "--depth", 34], ["train", "--data", ".", "--batch", "many"], ["train", "--data", ".", "--precision", "int8"],
-                  ["train"], ["classify"], ["classify", "x.jpg", "--best", 3], ["train", "--data", ".", "--lr"], ["test"]):
-        assert "resnet" in resnet(tmp_path, *words, language=language, status=2)
+    train = ["train", "--data", "."]
+    for words, told in [
+        ([*train, "--depth", 34], "--depth"), ([*train, "--batch", "many"], "--batch"), ([*train, "--precision", "int8"], "--precision"),
+        ([*train, "--lr"], "--lr"), (["train"], "--data"), (["classify"], "pictures"), (["classify", "x.jpg", "--best", 3], "--best"), (["test"], "train"),
+    ]:  # fmt: skip
+        assert told in resnet(tmp_path, *words, language=language, status=2)
     for words in (["--size", -3], ["--batch", 0], ["--workers", -1]):
         assert str(words[1]) in refused(tmp_path, *words, language=language)
 
