@@ -124,7 +124,7 @@ double accuracy(Classifier& classifier, taut::data::DataLoader& loader) {
 // ---- Checkpoints --------------------------------------------------------------------------------
 
 void save(const Classifier& classifier, const taut::optim::Optimizer& optimizer, int64_t epoch,
-          const Options& o, const LabelledPictures& data) {
+          const Options& o, const LabeledPictures& data) {
   std::string classes;
   for (const std::string& name : data.classes()) classes += (classes.empty() ? "" : "\n") + name;
   taut::save(training_state(*classifier.model, optimizer), o.checkpoint,
@@ -161,7 +161,7 @@ struct ResNetCheckpoint : Checkpoint {
     return result;
   }
   // @throws ValueError unless it can go on with these pictures.
-  void check_fits(const Options& o, const LabelledPictures& data) const {
+  void check_fits(const Options& o, const LabeledPictures& data) const {
     if (depth == o.depth && size == data.side() && channels == data.channels() &&
         classes == data.classes()) {
       return;
@@ -220,7 +220,7 @@ class Progress {
 // Goes once through the pictures. Their order and the pieces of them follow from the seed and the
 // number of the epoch, so that nothing need be kept to go on.
 void train_epoch(Classifier& classifier, taut::optim::Optimizer& optimizer, int64_t epoch,
-                 const std::shared_ptr<LabelledPictures>& data, const Options& o, Losses& losses) {
+                 const std::shared_ptr<LabeledPictures>& data, const Options& o, Losses& losses) {
   const auto generator = std::make_shared<taut::Generator>();
   generator->manual_seed(1'000'003 * o.seed + static_cast<uint64_t>(epoch));
   taut::data::DataLoader loader(data, {.batch_size = o.batch,
@@ -242,7 +242,7 @@ void train_epoch(Classifier& classifier, taut::optim::Optimizer& optimizer, int6
   }
 }
 
-std::shared_ptr<ResNet> new_model(const Options& o, const LabelledPictures& data) {
+std::shared_ptr<ResNet> new_model(const Options& o, const LabeledPictures& data) {
   return std::make_shared<ResNet>(o.depth, data.channels(),
                                   static_cast<int64_t>(data.classes().size()), data.side());
 }

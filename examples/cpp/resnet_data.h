@@ -17,7 +17,7 @@
 
 #include "picture_files.h"
 
-class LabelledPictures : public taut::data::Dataset {
+class LabeledPictures : public taut::data::Dataset {
  public:
   taut::Tensors get(int64_t index) override {
     taut::Tensors sample = get_batch({&index, 1});
@@ -32,7 +32,7 @@ class LabelledPictures : public taut::data::Dataset {
   const std::vector<std::string>& classes() const { return classes_; }
 
  protected:
-  LabelledPictures(int64_t channels, bool is_training)
+  LabeledPictures(int64_t channels, bool is_training)
       : channels_(channels), is_training_(is_training) {}
 
   taut::Tensor new_batch(size_t count) const {
@@ -91,10 +91,10 @@ inline taut::Tensor middle_of(const std::string& path, int64_t size) {
   return planes;
 }
 
-class PictureFolder : public LabelledPictures {
+class PictureFolder : public LabeledPictures {
  public:
   PictureFolder(const std::filesystem::path& folder, int64_t size, bool is_training)
-      : LabelledPictures(3, is_training) {
+      : LabeledPictures(3, is_training) {
     side_ = size;
     if (!std::filesystem::is_directory(folder)) {
       throw taut::ValueError(taut::concat(folder.string(), " is no folder; expected pictures in ",
@@ -164,11 +164,11 @@ inline bool holds_idx_files(const std::filesystem::path& folder) {
 
 // MNIST or Fashion-MNIST; in training each picture is moved by up to kReach pixels and perhaps
 // mirrored.
-class IdxFiles : public LabelledPictures {
+class IdxFiles : public LabeledPictures {
  public:
   // size: what the pictures' must be; 0: any.
   IdxFiles(const std::filesystem::path& folder, int64_t size, bool is_training)
-      : LabelledPictures(1, is_training) {
+      : LabeledPictures(1, is_training) {
     const std::string stem = is_training ? "train" : "t10k";
     pictures_ = read(folder, stem, "images-idx3-ubyte", 3);
     labels_ = read(folder, stem, "labels-idx1-ubyte", 1);
@@ -262,7 +262,7 @@ inline std::string in_words(const std::vector<std::string>& names) {
 }
 
 struct PictureSets {
-  std::shared_ptr<LabelledPictures> train, test;
+  std::shared_ptr<LabeledPictures> train, test;
 };
 
 // What to train on and what to test on. size: 0 for the usual one.

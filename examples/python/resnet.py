@@ -137,7 +137,7 @@ def opened(path):
     with open(path, "rb") as file:
         try:
             picture = Image.open(file)
-            if picture.mode.startswith("I"):  # 16 bits of grey, of which Pillow itself would keep the lower ones
+            if picture.mode.startswith("I"):  # 16 bits of gray, of which Pillow itself would keep the lower ones
                 picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
             return picture.convert("RGB")
         except Image.UnidentifiedImageError:
@@ -346,7 +346,7 @@ class Checkpoint:
     """What save() wrote."""
 
     def __init__(self, path):
-        self.tensors, metadata = taut.load(path), taut.io.read_metadata(path)
+        self.path, self.tensors, metadata = path, taut.load(path), taut.io.read_metadata(path)
 
         def word(name):
             if name not in metadata:
@@ -367,6 +367,17 @@ class Checkpoint:
     def part(self, prefix):
         return {name[len(prefix):]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
 
+    def check_fits(self, options, data):
+        """That training can go on with these pictures."""
+        if (self.depth, self.size, self.channels, self.classes) == (options.depth, data.size, data.channels, data.classes):
+            return
+        has_other_names = len(self.classes) == len(data.classes) and self.classes != data.classes
+        raise taut.ValueError(
+            f"{self.path} is of depth {self.depth}, {self.size} pixels, {self.channels} channels and {len(self.classes)} classes; "
+            f"asked for depth {options.depth}, {data.size} pixels, {data.channels} channels and {len(data.classes)} classes"
+            + (", which have other names" if has_other_names else "")
+        )
+
     def model(self):
         model = ResNet(self.depth, self.channels, len(self.classes), self.size)
         model.load_state_dict(self.part("model."))
@@ -377,7 +388,8 @@ class Checkpoint:
         for name, tensor in self.part("optimizer.").items():
             place, dot, key = name.partition(".")
             if re.fullmatch("[0-9]{1,9}", place) is None or not dot:
-                raise taut.FormatError(f"the checkpoint has a tensor 'optimizer.{name}'; expected 'optimizer.PLACE.NAME'")
+                wrong = f"a tensor is named 'optimizer.{name}'; expected 'optimizer.PLACE.NAME'"
+                raise taut.FormatError(f"{self.path} is no checkpoint of a ResNet: {wrong}")
             state["state"].setdefault(int(place), {})[key] = tensor
         optimizer.load_state_dict(state)
 
@@ -392,18 +404,14 @@ def train(options):
     options.epochs = options.epochs or (15 if holds_idx_files(options.data) else 90)
     options.stop = min(options.stop or options.epochs, options.epochs)
     options.lr = options.lr or 0.1 * options.batch / 256
-    if options.size is not None and options.size < 1:
+    if (options.size or 0) < 0:
         raise taut.ValueError(f"--size is {options.size}; expected a positive number of pixels")
     data, test = datasets(options)
     print(f"{len(data)} pictures of {len(data.classes)} classes to learn from, {len(test)} to test on")
 
     kept = Checkpoint(options.checkpoint) if options.resume else None
-    if kept is not None and (kept.depth, kept.size, kept.channels, kept.classes) != (options.depth, data.size, data.channels, data.classes):
-        raise taut.ValueError(
-            f"{options.checkpoint} is of depth {kept.depth}, {kept.size} pixels, {kept.channels} channels and {len(kept.classes)} classes; "
-            f"asked for depth {options.depth}, {data.size} pixels, {data.channels} channels and {len(data.classes)} classes"
-            + (", which have other names" if len(kept.classes) == len(data.classes) and kept.classes != data.classes else "")
-        )
+    if kept is not None:
+        kept.check_fits(options, data)
     model = ResNet(options.depth, data.channels, len(data.classes), data.size) if kept is None else kept.model()
     model = on_device(model, device)
     print(f"ResNet-{options.depth}, {sum(p.numel() for p in model.parameters()):,} weights, on {device}")
