@@ -27,9 +27,11 @@ void* load(const void* compiled) {
 
 void launch(void* loaded, const KernelCode& kernel, KernelArguments& arguments) {
   void* parameters[] = {&arguments};
-  kernels::jit::launch(
-      *static_cast<LoadedKernel*>(loaded),
-      {.grid = {kernel.grid[0], kernel.grid[1], 1}, .block = {kernel.threads, 1, 1}}, parameters);
+  kernels::jit::launch(*static_cast<LoadedKernel*>(loaded),
+                       {.grid = {kernel.grid[0], kernel.grid[1], 1},
+                        .block = {kernel.threads, 1, 1},
+                        .shared_memory = kernel.shared_memory},
+                       parameters);
 }
 
 constexpr Backend kGpu = {
