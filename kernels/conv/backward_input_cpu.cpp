@@ -7,6 +7,7 @@
 #include "kernels/conv/conv_kernels.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/regions.h"
+#include "kernels/conv/turned_images.h"
 
 namespace taut::kernels::conv_cpu {
 namespace {
@@ -26,16 +27,6 @@ struct Operands {
         grad_input{static_cast<T*>(args.grad_input), args.shape.in_channels, axes.input_plane(),
                    args.channels_last} {}
 };
-
-template <class T>
-const T* bias_of(const ConvBackwardInputArgs& args, int64_t first) {
-  return args.bias == nullptr ? nullptr : static_cast<const T*>(args.bias) + first;
-}
-
-// Positions that a thread takes at least.
-int64_t pointwise_grain(int64_t in, int64_t out) {
-  return std::max<int64_t>(64, 256 * 1024 / std::max<int64_t>(1, in * out));
-}
 
 template <class T>
 void run_pointwise(const ConvBackwardInputArgs& args, const ConvAxes& axes) {
@@ -213,38 +204,6 @@ void run_groups(const ConvBackwardInputArgs& args, const ConvAxes& axes) {
   for_items(s.groups, work, [&](int64_t group) { run_group<T>(args, axes, group); });
 }
 
-// Groups of few channels, with channels last: each image is turned to planes, and its result back.
-template <class T>
-void run_on_planes(const ConvBackwardInputArgs& args, const ConvAxes& axes) {
-  using C = compute_t<T>;
-  const ConvShape& s = args.shape;
-  const Operands<T> operands(args, axes);
-  const std::unique_ptr<C[]> weight = operands.weight.template with_taps_last<C>(s.out_channels);
-  const std::unique_ptr<C[]> bias(new C[static_cast<size_t>(s.in_channels)]);
-  if (args.bias != nullptr) {
-    std::copy_n(static_cast<const T*>(args.bias), s.in_channels, bias.get());
-  }
-  ConvBackwardInputArgs planes = args;
-  planes.shape.batch = 1;
-  planes.channels_last = false;
-  planes.weight = weight.get();
-  planes.bias = args.bias == nullptr ? nullptr : bias.get();
-  const int64_t work = s.in_channels * (s.out_channels / s.groups) * axes.output_plane();
-  for_items(s.batch, work * axes.taps(), [&](int64_t image) {
-    ThreadScratch<C> read(ThreadMemory::conv_planes_read);
-    ThreadScratch<C> written(ThreadMemory::conv_planes_written);
-    C* const result = written.get(operands.grad_input.image_size());
-    ConvBackwardInputArgs mine = planes;
-    mine.grad_output =
-        turned(operands.grad_output, image, 1, read.get(operands.grad_output.image_size())).data;
-    mine.grad_input = result;
-    run_groups<C>(mine, axes);
-    const Images<T>& target = operands.grad_input;
-    from_planes(result, target.plane, target.channels, target.plane, target.at(image, 0),
-                target.channels);
-  });
-}
-
 }  // namespace
 
 void backward_input(const ConvBackwardInputArgs& args) {
@@ -259,8 +218,15 @@ void backward_input(const ConvBackwardInputArgs& args) {
       }
       if (is_pointwise(axes)) return run_pointwise<T>(args, axes);
     }
-    if (args.channels_last && has_small_groups(s)) return run_on_planes<T>(args, axes);
-    run_groups<T>(args, axes);
+    if (!args.channels_last || !has_small_groups(s)) return run_groups<T>(args, axes);
+    using C = compute_t<T>;
+    const Operands<T> operands(args, axes);
+    run_on_planes(args, axes, operands.grad_output, operands.weight, operands.grad_input,
+                  [&](ConvBackwardInputArgs image, const C* from, C* to) {
+                    image.grad_output = from;
+                    image.grad_input = to;
+                    run_groups<C>(image, axes);
+                  });
   });
 }
 

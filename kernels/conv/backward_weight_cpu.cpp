@@ -7,6 +7,7 @@
 #include "kernels/conv/conv_kernels.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/regions.h"
+#include "kernels/conv/turned_images.h"
 
 namespace taut::kernels::conv_cpu {
 namespace {

@@ -12,7 +12,7 @@
 
 namespace taut::kernels::conv_cpu {
 
-/// Some channels of images, by their strides.
+/// Images, by where their channels lie.
 template <class T>
 struct Images {
   T* data = nullptr;

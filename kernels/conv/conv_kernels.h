@@ -22,15 +22,20 @@ inline bool is_pointwise(const ConvAxes& axes) {
   return true;
 }
 
-/// Whether channels that lie side by side are too few in a group to be copied so. Then whole images
-/// are turned to planes.
-inline bool has_small_groups(const ConvShape& s) {
-  constexpr int64_t kFew = 16;
-  return s.groups > 1 && std::min(s.in_channels, s.out_channels) / s.groups < kFew;
-}
-
 template <class T>
 constexpr bool kComputesInPlace = std::is_same_v<compute_t<T>, T>;
+
+/// Positions of a pointwise convolution that a thread takes at least, of so many channels.
+inline int64_t pointwise_grain(int64_t in, int64_t out) {
+  return std::max<int64_t>(64, 256 * 1024 / std::max<int64_t>(1, in * out));
+}
+
+/// The bias of the channels from `first` on, of the arguments of a kernel; null where there is
+/// none.
+template <class T, class Args>
+const T* bias_of(const Args& args, int64_t first) {
+  return args.bias == nullptr ? nullptr : static_cast<const T*>(args.bias) + first;
+}
 
 /// The reads of a convolution's K = channels * taps rows: for channel c and tap t, where in the
 /// frame of all channels the run of outputs begins.

@@ -5,6 +5,7 @@
 #include "kernels/conv/conv_kernels.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/regions.h"
+#include "kernels/conv/turned_images.h"
 
 namespace taut::kernels::conv_cpu {
 namespace {
@@ -24,16 +25,6 @@ struct Operands {
         output{static_cast<T*>(args.output), args.shape.out_channels, axes.output_plane(),
                args.channels_last} {}
 };
-
-template <class T>
-const T* bias_of(const ConvForwardArgs& args, int64_t first) {
-  return args.bias == nullptr ? nullptr : static_cast<const T*>(args.bias) + first;
-}
-
-// Positions that a thread takes at least.
-int64_t pointwise_grain(int64_t in, int64_t out) {
-  return std::max<int64_t>(64, 256 * 1024 / std::max<int64_t>(1, in * out));
-}
 
 template <class T>
 void run_pointwise(const ConvForwardArgs& args, const ConvAxes& axes) {
@@ -161,37 +152,6 @@ void run_frames(const ConvForwardArgs& args, const ConvAxes& axes) {
   });
 }
 
-// Groups of few channels, with channels last: each image is turned to planes, and its result back.
-template <class T>
-void run_on_planes(const ConvForwardArgs& args, const ConvAxes& axes) {
-  using C = compute_t<T>;
-  const ConvShape& s = args.shape;
-  const Operands<T> operands(args, axes);
-  const std::unique_ptr<C[]> weight = operands.weight.template with_taps_last<C>(s.out_channels);
-  const std::unique_ptr<C[]> bias(new C[static_cast<size_t>(s.out_channels)]);
-  if (args.bias != nullptr) {
-    std::copy_n(static_cast<const T*>(args.bias), s.out_channels, bias.get());
-  }
-  ConvForwardArgs planes = args;
-  planes.shape.batch = 1;
-  planes.channels_last = false;
-  planes.weight = weight.get();
-  planes.bias = args.bias == nullptr ? nullptr : bias.get();
-  const int64_t work = s.in_channels * (s.out_channels / s.groups) * axes.output_plane();
-  for_items(s.batch, work * axes.taps(), [&](int64_t image) {
-    ThreadScratch<C> read(ThreadMemory::conv_planes_read);
-    ThreadScratch<C> written(ThreadMemory::conv_planes_written);
-    C* const result = written.get(operands.output.image_size());
-    ConvForwardArgs mine = planes;
-    mine.input = turned(operands.input, image, 1, read.get(operands.input.image_size())).data;
-    mine.output = result;
-    run_frames<C>(mine, axes);
-    const Images<T>& target = operands.output;
-    from_planes(result, target.plane, target.channels, target.plane, target.at(image, 0),
-                target.channels);
-  });
-}
-
 }  // namespace
 
 void forward(const ConvForwardArgs& args) {
@@ -208,8 +168,15 @@ void forward(const ConvForwardArgs& args) {
       }
       if (is_pointwise(axes)) return run_pointwise<T>(args, axes);
     }
-    if (args.channels_last && has_small_groups(args.shape)) return run_on_planes<T>(args, axes);
-    run_frames<T>(args, axes);
+    if (!args.channels_last || !has_small_groups(args.shape)) return run_frames<T>(args, axes);
+    using C = compute_t<T>;
+    const Operands<T> operands(args, axes);
+    run_on_planes(args, axes, operands.input, operands.weight, operands.output,
+                  [&](ConvForwardArgs image, const C* from, C* to) {
+                    image.input = from;
+                    image.output = to;
+                    run_frames<C>(image, axes);
+                  });
   });
 }
 
