@@ -46,9 +46,9 @@ struct FusedFunction::State {
   void report(const Plan& plan);
 
   // Those whose first call is over.
-  fusion::Plans known;
-  uint64_t latest_number = 0;
-  std::atomic<bool> has_reported = false;
+  fusion::Plans known_;
+  uint64_t latest_number_ = 0;
+  std::atomic<bool> has_reported_ = false;
 };
 
 namespace {
@@ -66,7 +66,7 @@ Tensors FusedFunction::State::run(const Call& call, uint64_t* kind) {
   const CallKey key(call.inputs, call.key);
   tell(kind, nullptr);
   if (!may_be_fused(key)) return run_plain(call);
-  if (Plan* plan = known.find(key)) {
+  if (Plan* plan = known_.find(key)) {
     tell(kind, plan);
     return run_plan(*plan, call);
   }
@@ -88,7 +88,7 @@ std::optional<Tensors> FusedFunction::State::run_if_ready(const Call& call, uint
   const CallKey key(call.inputs, call.key);
   tell(kind, nullptr);
   if (!may_be_fused(key)) return std::nullopt;
-  Plan* plan = known.find(key);
+  Plan* plan = known_.find(key);
   if (plan == nullptr || !plan->is_ready()) return std::nullopt;
   tell(kind, plan);
   return fusion::run_fused(*plan, call.inputs, call.function);
@@ -123,7 +123,7 @@ Ref<Plan> FusedFunction::State::plan_of(const CallKey& key, const Call& call, bo
     return nullptr;
   }
   is_new = true;
-  plans.push_back(Ref<Plan>::adopt(new Plan(key, call.inputs, call.referred, ++latest_number)));
+  plans.push_back(Ref<Plan>::adopt(new Plan(key, call.inputs, call.referred, ++latest_number_)));
   return plans.back();
 }
 
@@ -141,7 +141,7 @@ Tensors FusedFunction::State::first_call(const Call& call, const Ref<Plan>& plan
     throw;
   }
   const std::lock_guard lock(mutex);
-  known.add(*plan);
+  known_.add(*plan);
   return results;
 }
 
@@ -161,7 +161,7 @@ bool FusedFunction::State::compile_now(Plan& plan) {
 
 void FusedFunction::State::report(const Plan& plan) {
   if (plan.stage() != Plan::Stage::refused) return;
-  if (has_reported.exchange(true) || !options.on_fallback) return;
+  if (has_reported_.exchange(true) || !options.on_fallback) return;
   options.on_fallback(plan.refusal());
 }
 

@@ -29,7 +29,7 @@ Plan::Plan(const CallKey& key, TensorList inputs, size_t referred, uint64_t numb
       device_(*key.device()),
       referred_(referred),
       inputs_(describe(inputs)),
-      autocast_(autograd::autocast_state()) {
+      autocast_(static_cast<const autograd::AutocastSettings&>(autograd::autocast_state())) {
   for (const Tensor& input : inputs) wanted_.push_back(wants_gradient(input));
 }
 

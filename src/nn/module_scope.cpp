@@ -39,7 +39,8 @@ Paths paths_within(const Module& outer) {
     // By value, since the list grows.
     const auto [module, path] = reached[i];
     for (const auto& [name, child] : module->named_children()) {
-      std::string child_path = path + "." + name;
+      std::string child_path = path;
+      child_path.append(".").append(name);
       if (!paths.try_emplace(child.get(), child_path).second) continue;
       reached.emplace_back(child.get(), std::move(child_path));
     }
