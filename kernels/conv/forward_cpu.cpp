@@ -104,12 +104,15 @@ PackedWeight<compute_t<T>> pack_weight(const ConvForwardArgs& args, const ConvAx
   const Filters<T> weight = Operands<T>(args, axes).weight;
   const int64_t tap_stride = weight.tap_stride();
   for (int64_t o = 0; o < out; ++o) {
+    const T* from = weight.data + (group * out + o) * weight.filter_size();
+    if (tap_stride == 1) {
+      for (int64_t k = 0; k < packed.columns; ++k) packed.at(o, k) = static_cast<C>(from[k]);
+      continue;
+    }
     int64_t column = 0;
     for (int64_t c = 0; c < in; ++c) {
-      const T* from =
-          weight.data + (group * out + o) * weight.filter_size() + c * weight.channel_stride();
       for (int64_t t = 0; t < axes.taps(); ++t) {
-        packed.at(o, column++) = static_cast<C>(from[t * tap_stride]);
+        packed.at(o, column++) = static_cast<C>(from[c + t * tap_stride]);
       }
     }
   }

@@ -198,15 +198,17 @@ void visit_frame_rows(const Frame& frame, const Visit& visit) {
 /// Copies one channel of an image into its frame; `channel` is where it begins there.
 template <class C, class T>
 void fill_frame(const Frame& frame, const T* image, C* channel) {
-  const FrameAxis& x_axis = frame.axis[2];
-  visit_frame_rows(frame, [&](const FrameRow& row) {
+  const int64_t width = frame.axis[2].image;
+  const int64_t length = frame.axis[2].length;
+  const int64_t stride = frame.axis[2].stride;
+  visit_frame_rows(frame, [=](const FrameRow& row) {
     C* to = channel + row.at;
     std::fill(to, to + row.first, C(0));
     if (row.first < row.last) {
-      copy_row(image + row.image_row * x_axis.image + row.source, x_axis.stride, to + row.first,
+      copy_row(image + row.image_row * width + row.source, stride, to + row.first,
                row.last - row.first);
     }
-    std::fill(to + row.last, to + x_axis.length, C(0));
+    std::fill(to + row.last, to + length, C(0));
   });
 }
 

@@ -142,13 +142,13 @@ void run_region(const PackedWeight<compute_t<T>>& weight, const compute_t<T>* so
       product.c_row_stride = stride;
       run(product);
       // Calls write(position of the row among the sums, place of its first element in the result).
-      const auto for_rows = [&](const auto& write) {
+      const auto for_rows = [&region, first, last, pitch](const auto& write) {
         int64_t z = first / region.pitch[0];
         int64_t y = first % region.pitch[0];
-        for (int64_t row = first; row < last; ++row) {
+        int64_t position = 0;
+        for (int64_t row = first; row < last; ++row, position += pitch) {
           if (y < region.count[1]) {
-            write((row - first) * pitch,
-                  region.first + z * region.target[0] + y * region.target[1]);
+            write(position, region.first + z * region.target[0] + y * region.target[1]);
           }
           if (++y == region.pitch[0]) {
             y = 0;
