@@ -109,7 +109,7 @@ void composed_backward(BackwardContext& context, const FusedAttributes& at) {
   ops::composed_backward(context, 3, [&](TensorList in) {
     const AttentionCall call{in[0],        in[1],        in[2],    mask,
                              at.dropout_p, at.is_causal, at.scale, at.enable_gqa};
-    return drawing_from(at.random, [&] { return composed_attention(call); });
+    return drawing_from(at.random, [&] { return composed_attention(call).output; });
   });
 }
 
