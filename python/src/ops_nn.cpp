@@ -283,7 +283,7 @@ void add_attention_rows(Rows& rows) {
          bool training, T key_padding_mask, bool need_weights, T attn_mask,
          bool use_separate_proj_weight, T q_proj_weight, T k_proj_weight, T v_proj_weight,
          T static_k, T static_v, bool average_attn_weights, bool is_causal) {
-        TAUT_CHECK(query.size(-1) == embed_dim_to_check, ShapeError,
+        TAUT_CHECK(query.dim() < 2 || query.size(-1) == embed_dim_to_check, ShapeError,
                    "multi_head_attention_forward: query has ", query.size(-1),
                    " features; expected ", embed_dim_to_check);
         F::MultiHeadParameters parameters;
