@@ -77,8 +77,11 @@ def multi_head(
     return np.stack(outputs, 1), by_head
 
 
+_random = np.random.default_rng(21)
+
+
 def small(*shape):
-    return draw(*shape, low=-0.75, high=0.75)
+    return np.round(_random.uniform(-0.75, 0.75, shape) * 64) / 64
 
 
 PACKED = (4, 2, small(12, 4), small(12), None, None, False, 0.0, small(4, 4), small(4))
