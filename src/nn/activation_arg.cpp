@@ -10,6 +10,11 @@ ActivationArg::ActivationArg(std::string name) : name_(std::move(name)) {
              "activation must be \"relu\", \"gelu\" or \"gelu_tanh\"; got \"", name_, "\"");
 }
 
+void ActivationArg::check_given() const {
+  TAUT_CHECK(function_ || module_ != nullptr, ValueError,
+             "activation must be a name, a function or a module; got null");
+}
+
 Tensor ActivationArg::operator()(const Tensor& input, bool recompute) const {
   if (function_) return function_(input);
   if (name_ == "relu") return functional::relu(input);

@@ -17,11 +17,17 @@ class ArgumentReader {
   /// Undefined when it was not given.
   Tensor tensor(std::string_view name) const {
     const NamedArgument* found = find(name);
-    return found != nullptr ? found->tensor : Tensor();
+    if (found == nullptr) return {};
+    TAUT_CHECK(!found->flag, ValueError, module_.name(), ": ", name,
+               " must be a tensor; got a flag");
+    return found->tensor;
   }
   bool flag(std::string_view name, bool otherwise = false) const {
     const NamedArgument* found = find(name);
-    return found != nullptr && found->flag ? *found->flag : otherwise;
+    if (found == nullptr) return otherwise;
+    TAUT_CHECK(found->flag, ValueError, module_.name(), ": ", name,
+               " must be a flag; got a tensor");
+    return *found->flag;
   }
   /// @throws ValueError for another number of inputs.
   void check_inputs(TensorList inputs, size_t expected) const {

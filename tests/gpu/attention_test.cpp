@@ -45,6 +45,7 @@ class OnlyKernels {
 enum class Placing {
   contiguous,
   length_first,  // (batch, length, heads, width) seen as (batch, heads, length, width)
+  batch_inside,  // (length, batch, heads, width) seen so
   misaligned,    // rows of an odd length from an odd element on
 };
 
@@ -70,6 +71,9 @@ std::string text(const AttentionCase& row) {
 Tensor placed(const Tensor& tensor, Placing placing) {
   if (placing == Placing::length_first) {
     return tensor.transpose(1, 2).contiguous().transpose(1, 2);
+  }
+  if (placing == Placing::batch_inside) {
+    return tensor.permute({2, 0, 1, 3}).contiguous().permute({1, 2, 0, 3});
   }
   if (placing == Placing::misaligned) {
     const int64_t width = tensor.size(3);
@@ -208,7 +212,7 @@ TEST_F(CudaAttention, SharesKeysAmongHeads) {
 }
 
 TEST_F(CudaAttention, TakesAnyStrides) {
-  for (Placing placing : {Placing::length_first, Placing::misaligned}) {
+  for (Placing placing : {Placing::length_first, Placing::batch_inside, Placing::misaligned}) {
     compare({.queries = 70, .keys = 90, .placing = placing});
     compare({.queries = 70,
              .keys = 90,

@@ -48,23 +48,26 @@ double error_of(const Tensor& gpu, const Tensor& reference) {
   return linalg::vector_norm(difference).item<double>() / std::max(scale, 1e-30);
 }
 
-struct Run {
+struct Outcome {
   Tensor output, src_grad, tgt_grad;
   std::vector<std::pair<std::string, Tensor>> grads;
 };
 
 // With weights and inputs that the dtype holds.
-Run run(const nn::TransformerLayerOptions& options, DType rounded, DType dtype, Device device) {
+Outcome outcome_of(const nn::TransformerLayerOptions& options, DType rounded, DType dtype,
+                   Device device) {
   const auto model = make_model(options);
   model->to(rounded);
   model->to(dtype);
   model->to(device);
   manual_seed(62);
   const auto sequence = [&](int64_t length) {
-    return randn({kBatch, length, kWidth}).to(rounded).to(dtype).to(device).requires_grad_();
+    const Dims shape =
+        options.batch_first ? Dims{kBatch, length, kWidth} : Dims{length, kBatch, kWidth};
+    return randn(shape).to(rounded).to(dtype).to(device).requires_grad_();
   };
   const Tensor src = sequence(kSource), tgt = sequence(kTarget);
-  Run result;
+  Outcome result;
   result.output = model->forward(src, tgt, masks_on(device));
   const Tensor slope = linspace(-1, 1, result.output.numel(), kFloat64)
                            .view(result.output.shape())
@@ -103,8 +106,10 @@ TEST_F(CudaTransformer, GivesTheNumbersOfTheCpu) {
   for (const bool norm_first : {false, true}) {
     for (const auto& [dtype, tolerance] :
          {Precision{kFloat64, 1e-12}, {kFloat32, 1e-4}, {kFloat16, 2e-2}, {kBFloat16, 1.2e-1}}) {
-      const nn::TransformerLayerOptions options = layer_options(norm_first, 0.0);
-      const Run gpu = run(options, dtype, dtype, kCUDA), cpu = run(options, dtype, kFloat64, kCPU);
+      nn::TransformerLayerOptions options = layer_options(norm_first, 0.0);
+      options.batch_first = norm_first;  // each order of the dims once
+      const Outcome gpu = outcome_of(options, dtype, dtype, kCUDA);
+      const Outcome cpu = outcome_of(options, dtype, kFloat64, kCPU);
       const std::string what = concat(dtype, norm_first ? " norm first " : " norm last ");
       EXPECT_LT(error_of(gpu.output, cpu.output), tolerance) << what;
       EXPECT_LT(error_of(gpu.src_grad, cpu.src_grad), tolerance) << what << "src";
@@ -120,8 +125,9 @@ TEST_F(CudaTransformer, GivesTheNumbersOfTheCpu) {
 TEST_F(CudaTransformer, RecomputesToTheSameBits) {
   const SameBits same_bits;
   for (const bool norm_first : {false, true}) {
-    const Run plain = run(layer_options(norm_first, 0.0), kFloat32, kFloat32, kCUDA);
-    const Run again = run(layer_options(norm_first, 0.0, true), kFloat32, kFloat32, kCUDA);
+    const Outcome plain = outcome_of(layer_options(norm_first, 0.0), kFloat32, kFloat32, kCUDA);
+    const Outcome again =
+        outcome_of(layer_options(norm_first, 0.0, true), kFloat32, kFloat32, kCUDA);
     expect_same_bits(plain.output, again.output, "output");
     for (size_t i = 0; i < plain.grads.size(); ++i) {
       // A fused GELU is made again from rounded numbers, for the second weight alone.

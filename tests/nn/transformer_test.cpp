@@ -127,6 +127,8 @@ TEST(MultiheadAttention, IsCalledInSeveralWays) {
   EXPECT_EQ(named[1].shape(), (Dims{kBatch, kHeads, kLength, kLength}));
   EXPECT_TRUE(allclose(named[0], attention.call(inputs, {{"is_causal", true}})[0]));
   EXPECT_THROW(attention.call(inputs, {{"mask", mask}}), ValueError);
+  EXPECT_THROW(attention.call(inputs, {{"is_causal", mask}}), ValueError);
+  EXPECT_THROW(attention.call(inputs, {{"attn_mask", true}}), ValueError);
   EXPECT_THROW(attention(x, memory), ValueError);
   EXPECT_THROW(MultiheadAttention(10, 3), ValueError);
 }
@@ -190,6 +192,8 @@ TEST(TransformerLayer, TakesActivationsOfEveryKind) {
   EXPECT_FALSE(allclose(with("relu"), by_name));
   EXPECT_EQ(layer.find_child("activation"), nullptr);
   EXPECT_THROW(ActivationArg("swoosh"), ValueError);
+  EXPECT_THROW(ActivationArg(std::shared_ptr<Module>()), ValueError);
+  EXPECT_THROW(ActivationArg(ActivationArg::Function()), ValueError);
 }
 
 TEST(TransformerEncoder, ClonesItsLayer) {

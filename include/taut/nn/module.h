@@ -93,7 +93,7 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   Tensors call(TensorList inputs);
   /// The same with named arguments, which hooks do not see.
   virtual Tensors call(TensorList inputs, const NamedArguments& named);
-  /// Whether hooks stand around forward, or have.
+  /// Whether hooks stand around forward, or once did.
   bool has_hooks() const { return hooks_ != nullptr; }
   /// The class whose forward a call runs: a Python class that defines none is not one of its own.
   virtual const std::type_info& forward_class() const { return typeid(*this); }

@@ -23,9 +23,13 @@ class TAUT_API ActivationArg {
   ActivationArg(const char* name) : ActivationArg(std::string(name)) {}
   template <class F>
     requires std::is_invocable_r_v<Tensor, std::decay_t<F>&, const Tensor&>
-  ActivationArg(F&& function) : function_(std::forward<F>(function)) {}
+  ActivationArg(F&& function) : function_(std::forward<F>(function)) {
+    check_given();
+  }
   template <std::derived_from<Module> M>
-  ActivationArg(std::shared_ptr<M> module) : module_(std::move(module)) {}
+  ActivationArg(std::shared_ptr<M> module) : module_(std::move(module)) {
+    check_given();
+  }
 
   /// One of the three is there.
   const std::string& name() const { return name_; }
@@ -36,6 +40,8 @@ class TAUT_API ActivationArg {
   Tensor operator()(const Tensor& input, bool recompute) const;
 
  private:
+  void check_given() const;
+
   std::string name_;
   Function function_;
   std::shared_ptr<Module> module_;

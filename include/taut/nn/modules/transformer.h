@@ -41,7 +41,7 @@ struct TransformerLayerOptions {
   bool recompute = false;      // outputs of norms and activations are made again in backward
 };
 
-/// What a layer hides from the keys of one attention.
+/// What one attention of a layer does not see.
 struct AttentionMasks {
   Tensor attn_mask;         // (L, S) or (batch * nhead, L, S)
   Tensor key_padding_mask;  // (batch, S), or (S,) without a batch
