@@ -123,6 +123,71 @@ __device__ inline void store_pack(T* to, const Pack<T, kCount>& pack) {
   *reinterpret_cast<Pack<T, kCount>*>(to) = pack;
 }
 
+// Rows in shared memory
+// -------------------------------------------------------------------------------
+
+/// The dynamic shared memory of the block.
+__device__ inline char* staging() {
+#if defined(__CUDA_ARCH__)
+  extern __shared__ Pack<uint32_t, 4> memory[];
+#else
+  static Pack<uint32_t, 4> memory[4096];
+#endif
+  return reinterpret_cast<char*>(memory);
+}
+
+/// Begins to copy a pack of 4, 8 or a multiple of 16 bytes to shared memory.
+template <class T, int kCount>
+__device__ inline void copy_ahead(Pack<T, kCount>* to, const T* from) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  constexpr int kBytes = sizeof(Pack<T, kCount>);
+  const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  if constexpr (kBytes < 16) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(place), "l"(from), "n"(kBytes)
+                 : "memory");
+  } else {
+#pragma unroll
+    for (int i = 0; i < kBytes; i += 16) {
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(place + i),
+                   "l"(reinterpret_cast<const char*>(from) + i)
+                   : "memory");
+    }
+  }
+#else
+  *to = load_pack<kCount>(from);
+#endif
+}
+/// The copies since the last call are one row.
+__device__ inline void end_row() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+/// Until the thread's copies of all rows but the last are done.
+__device__ inline void wait_for_row() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group 1;" ::: "memory");
+#endif
+}
+
+/// kCount values as they are.
+template <int kCount, class T>
+__device__ inline void store_values(T* to, const T* from) {
+  Pack<T, kCount> pack;
+#pragma unroll
+  for (int e = 0; e < kCount; ++e) pack.values[e] = from[e];
+  store_pack(to, pack);
+}
+/// The same, combined with what is there unless it is the first.
+template <class Combine, int kCount, class T>
+__device__ inline void combine_values(T* to, const T* from, bool is_first) {
+  if (is_first) return store_values<kCount>(to, from);
+  Pack<T, kCount> pack = load_pack<kCount>(static_cast<const T*>(to));
+#pragma unroll
+  for (int e = 0; e < kCount; ++e) pack.values[e] = Combine::of(pack.values[e], from[e]);
+  store_pack(to, pack);
+}
+
 /// The pack of kCount values.
 template <class To, class From, int kCount>
 __device__ inline Pack<To, kCount> narrow_all(const From (&x)[kCount]) {
@@ -217,23 +282,26 @@ __device__ inline T reduce_warp(T x) {
   return x;
 }
 
-/// One value of all threads of a team, the same bits in each of them: a warp, or the kThreads of
-/// the block. `room` is shared memory for a value of each warp.
-template <class Combine, int kThreads, class T>
-__device__ inline T reduce_team(T x, T* room) {
+/// What each warp has together is left in `room`, which has a place for each; after a barrier
+/// gather_team reads it.
+template <class Combine, class T>
+__device__ inline void leave_warp(T x, T* room) {
   x = reduce_warp<Combine>(x);
-  if constexpr (kThreads > 32) {
-    constexpr int kWarps = kThreads / 32;
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    if (lane == 0) room[threadIdx.x / 32] = x;
-    __syncthreads();
-    x = room[lane % kWarps];
-    // kWarps values, repeated over the warp.
+  if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = x;
+}
+/// One value of all the kThreads of the block, the same bits in each of them.
+template <class Combine, int kThreads, class T>
+__device__ inline T gather_team(const T* room) {
+  constexpr int kWarps = kThreads / 32;
+  if constexpr ((kWarps & (kWarps - 1)) != 0) {
+    const int lane = static_cast<int>(threadIdx.x % 32);
+    return reduce_warp<Combine>(lane < kWarps ? room[lane] : Combine::template identity<T>());
+  }
+  T x = room[threadIdx.x % kWarps];
+  // kWarps values, repeated over the warp.
 #pragma unroll
-    for (int step = kWarps / 2; step > 0; step /= 2) {
-      x = Combine::of(x, __shfl_xor_sync(0xffffffffu, x, step));
-    }
-    __syncthreads();
+  for (int step = kWarps / 2; step > 0; step /= 2) {
+    x = Combine::of(x, __shfl_xor_sync(0xffffffffu, x, step));
   }
   return x;
 }

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "src/autograd/node_hooks.h"
+#include "taut/autograd/grad_mode.h"
 #include "taut/base/pool.h"
 
 namespace taut::autograd {
@@ -113,6 +114,20 @@ Tensor BackwardContext::saved(int i) const {
   TAUT_CHECK(!node_.was_released(), AutogradError, "backward: the graph through ", node_.name(),
              " was freed by an earlier backward; pass retain_graph=True to go through it twice");
   return node_.saved()[static_cast<size_t>(i)].unpack(node_);
+}
+
+Tensor BackwardContext::base_of_grads() const {
+  if (is_grad_enabled() || grads_.empty() || !grads_[0].defined()) return {};
+  const Ref<TensorImpl>& base = grads_[0].impl()->view_base;
+  if (!base || base->view_base || base->autograd != nullptr) return {};
+  for (const Tensor& grad : grads_) {
+    if (!grad.defined()) return {};
+    const TensorImpl& impl = *grad.impl();
+    if (impl.view_base != base || impl.use_count() != 1 || impl.autograd != nullptr) return {};
+  }
+  const auto views = static_cast<uint32_t>(grads_.size());
+  const bool is_all = base->use_count() == views && base->storage->use_count() == views + 1;
+  return is_all && base->dtype == grads_[0].dtype() ? Tensor(base) : Tensor();
 }
 
 Tensor BackwardContext::reusable(int i) const {

@@ -16,6 +16,7 @@
 namespace taut::fusion {
 namespace {
 
+constexpr int kWarp = 32;
 constexpr int kFlatThreads = 256;
 constexpr int kMostFlatBlocks = 4096;  // of a kernel that sums over everything
 // Of a kernel that sums over rows: the more, the better do they share the GPU, and the more parts
@@ -26,6 +27,12 @@ constexpr int64_t kRowsOfSumBlock = 16;
 constexpr int kMostFinishThreads = 1024;
 constexpr int64_t kPartsOfThread = 4;
 constexpr int kMostPack = 8;
+// Of kernels with rows in shared memory. Every GPU has so much for a block, beside the sums.
+constexpr int64_t kMostStagedBytes = 60 * 1024;
+constexpr int kMostStagedRegisters = 96;
+constexpr int64_t kMostStagedPacks = 8;
+constexpr int kStagedThreads = 128;
+constexpr int kMostStagedThreads = 256;
 
 const char* combine_type(ReduceKind kind) {
   return kind == ReduceKind::sum ? "Sum" : kind == ReduceKind::max ? "Max" : "Min";
@@ -115,14 +122,23 @@ class KernelWriter : ValueWriter {
     return true;
   }
 
+  bool is_pack_of_row(const Access& access) const {
+    return access.is_load && shape_.pack > 1 && varies(access.address) && is_pack(access) &&
+           has_rows(access.address);
+  }
+  int bytes_of_pack(const Access& access) const {
+    return static_cast<int>(item_size(access.dtype)) * shape_.pack;
+  }
+
   // The registers that a pack of the row takes in a thread.
   int registers_of_pack() const {
     int bytes = 0;
     for (const Access& access : accesses_) {
       if (!varies(access.address) || !is_pack(access)) continue;
+      if (shape_.staged && is_pack_of_row(access)) continue;
       // That of the next row, too.
-      const bool is_twice = shape_.ahead && has_rows(access.address);
-      bytes += static_cast<int>(item_size(access.dtype)) * shape_.pack * (is_twice ? 2 : 1);
+      const bool is_twice = shape_.ahead && is_pack_of_row(access);
+      bytes += bytes_of_pack(access) * (is_twice ? 2 : 1);
     }
     int sums = 0;
     for (const PartialSum& sum : kernel_->sums) sums += sum.is_total ? 0 : 1;
@@ -170,7 +186,8 @@ class KernelWriter : ValueWriter {
       return;
     }
     shape_.ahead = !kernel_->sums.empty();
-    shape_.kept = choose_kept_team(packs);
+    shape_.staged = shape_.ahead && has_column_sums() && choose_staged_team(packs);
+    shape_.kept = shape_.staged || choose_kept_team(packs);
     if (!shape_.kept && shape_.ahead) {
       shape_.ahead = false;
       shape_.kept = choose_kept_team(packs);
@@ -183,7 +200,40 @@ class KernelWriter : ValueWriter {
       }
       shape_.team = 1024;
     }
-    shape_.threads = shape_.team == 32 ? 256 : shape_.team;
+    if (!shape_.staged) shape_.threads = shape_.team == kWarp ? 256 : shape_.team;
+  }
+
+  // Threads of a row whose packs wait in shared memory; false where they cannot.
+  bool choose_staged_team(int64_t packs) {
+    int64_t row = 0;
+    for (const Access& access : accesses_) {
+      if (!is_pack_of_row(access)) continue;
+      const int bytes = bytes_of_pack(access);
+      if (bytes < 4) return false;
+      row += bytes * packs;
+    }
+    if (row == 0) return false;
+    shape_.staged = true;
+    const int registers = std::max(1, registers_of_pack());
+    const auto fits = [&](int64_t team, int64_t count, int64_t threads) {
+      const int64_t of_pack = row / packs * 2 * count * threads;
+      const int64_t of_sums = threads == team ? 0 : 8 * team * count * shape_.pack;
+      if (count * registers > kMostStagedRegisters || of_pack + of_sums > kMostStagedBytes) {
+        return false;
+      }
+      shape_.team = static_cast<int>(team);
+      shape_.packs = static_cast<int>(count);
+      shape_.threads = static_cast<int>(threads);
+      return true;
+    };
+    // A warp needs no barriers; of blocks as many as possible share a processor.
+    if (fits(kWarp, (packs + kWarp - 1) / kWarp, kStagedThreads)) return true;
+    for (int64_t count = 1; count <= kMostStagedPacks; ++count) {
+      const int64_t threads = (packs + count - 1) / count;
+      const int64_t team = (threads + kWarp - 1) / kWarp * kWarp;
+      if (team <= kMostStagedThreads && fits(team, count, team)) return true;
+    }
+    return false;
   }
 
   void begin() {
@@ -229,8 +279,9 @@ class KernelWriter : ValueWriter {
   // All reductions of one depth in one loop over the row.
   void write_phase(int depth) {
     Scope scope;
-    std::string before, after;
-    for (const Reduce& reduce : reduces_) {
+    std::string before, left, after;
+    for (size_t i = 0; i < reduces_.size(); ++i) {
+      const Reduce& reduce = reduces_[i];
       if (reduce.depth != depth) continue;
       const Node& node = graph_[reduce.id];
       const char* type = value_type(node.dtype);
@@ -243,13 +294,25 @@ class KernelWriter : ValueWriter {
       scope.elements += concat(sum, " = ", combine, "::of(", sum, ", static_cast<", type, ">(",
                                value.text, "));\n");
       const std::string result = name("r");
-      after += concat("const ", type, " ", result, " = reduce_team<", combine, ", ", shape_.team,
-                      ">(", sum, ", room_of<", type, ">(room));\n");
+      if (shape_.team == kWarp) {
+        after += concat("const ", type, " ", result, " = reduce_warp<", combine, ">(", sum, ");\n");
+      } else {
+        const std::string room = room_text(static_cast<int>(i), type);
+        left += concat("leave_warp<", combine, ">(", sum, ", ", room, ");\n");
+        after += concat("const ", type, " ", result, " = gather_team<", combine, ", ", shape_.team,
+                        ">(", room, ");\n");
+      }
       results_[reduce.id] = result;
     }
     row_text_ += before;
     row_text_ += loop(scope);
+    row_text_ += left.empty() ? left : left + "__syncthreads();\n";
     row_text_ += after;
+  }
+  // Where reduction `i` of a row leaves what its warps have.
+  std::string room_text(int i, const char* type) {
+    room_ = std::max(room_, (i + 1) * kWarp);
+    return concat("room_of<", type, ">(room + ", i * kWarp, ")");
   }
 
   // A loop over the packs of a row that a thread takes.
@@ -296,7 +359,8 @@ class KernelWriter : ValueWriter {
     const Buffer& buffer = schedule_.buffers[static_cast<size_t>(store.buffer)];
     const char* type = memory_type(buffer.dtype);
     const std::string to = concat("p", pointer(Pointer::Kind::buffer, store.buffer));
-    const Access access{buffer.dtype, address, kPackBytes};
+    const Access access{buffer.dtype, address, kPackBytes,
+                        pointer(Pointer::Kind::buffer, store.buffer), /*is_load=*/false};
     if (is_dry_) accesses_.push_back(access);
     const std::string place = text_of(address, variables_);
     if (is_of_rows(store.node)) {
@@ -386,6 +450,10 @@ class KernelWriter : ValueWriter {
     int depth = 0;
     for (const Reduce& reduce : reduces_) depth = std::max(depth, reduce.depth);
     for (int phase = 1; phase <= depth; ++phase) write_phase(phase);
+    // With two phases a warp that is ahead waits in the next one before it writes where others
+    // still read.
+    if (depth == 1 && shape_.team > kWarp && !kernel_->sums.empty())
+      row_text_ += "__syncthreads();\n";
 
     Scope scope;
     std::string of_rows;
@@ -421,10 +489,45 @@ class KernelWriter : ValueWriter {
       if (pack.of_row != of_row) continue;
       const std::string name = concat(prefix, pack.name, "[k]");
       if (!pack.guard.empty()) text += concat("if (", pack.guard, ") ");
-      text += concat(name, " = ", pack.load, ";\n");
+      text += concat(name, " = load_pack<", shape_.pack, ">(", pack.place, ");\n");
       if (!pack.guard.empty()) text += concat("else ", name, " = {};\n");
     }
     return text.empty() ? text : loop_over_packs(text);
+  }
+  // The packs of a row begin their way to the slot of that name.
+  std::string copied_packs(const char* slot) const {
+    std::string text;
+    for (const KeptPack& pack : kept_) {
+      if (!pack.of_row) continue;
+      const std::string to = concat("staged_", pack.name, " + ", slot, " + k * ", shape_.threads);
+      if (!pack.guard.empty()) text += concat("if (", pack.guard, ") ");
+      text += concat("copy_ahead(", to, ", ", pack.place, ");\n");
+      if (!pack.guard.empty()) text += concat("else *(", to, ") = {};\n");
+    }
+    return loop_over_packs(text);
+  }
+  // The two slots of each staged pack: packs x threads of them, which neighbours of a warp read
+  // side by side.
+  std::string declared_slots(KernelCode& code) const {
+    std::string text;
+    uint32_t bytes = 0;
+    for (const KeptPack& pack : kept_) {
+      if (!pack.of_row) continue;
+      text += concat(pack.type, "* const staged_", pack.name, " = reinterpret_cast<", pack.type,
+                     "*>(staging() + ", bytes, ") + threadIdx.x;\n");
+      bytes += static_cast<uint32_t>(2 * pack.bytes * shape_.packs * shape_.threads);
+    }
+    code.shared_memory = bytes;
+    return text;
+  }
+  std::string current_slots() const {
+    std::string text;
+    for (const KeptPack& pack : kept_) {
+      if (!pack.of_row) continue;
+      text +=
+          concat("const ", pack.type, "* const ", pack.name, " = staged_", pack.name, " + slot;\n");
+    }
+    return text;
   }
   std::string moved_packs() const {
     std::string text;
@@ -496,24 +599,12 @@ class KernelWriter : ValueWriter {
           "const index_t last = first + of_part < of_group ? first + of_part : of_group;\n"
           "index_t next = first + team;\n",
           declared_packs(false, ""), loaded_packs(false, ""));
-      const std::string ahead = shape_.ahead ? loaded_packs(true, "next_") : std::string();
-      const std::string row = concat("const index_t ", kRowName, " = group * of_group + next");
-      if (!ahead.empty()) {
-        text +=
-            concat(declared_packs(true, "next_"), "if (next < last) {\n", row, ";\n", ahead, "}\n");
-      }
-      text += concat("for (; next < last; next += ", teams, "u) {\n", declared_packs(true, ""));
-      if (!ahead.empty()) {
-        text += concat(moved_packs(), "if (next + ", teams, "u < last) {\n", row, " + ", teams,
-                       "u;\n", ahead, "}\n");
-      }
-      text +=
-          concat(row, ";\n", ahead.empty() ? loaded_packs(true, "") : std::string(), body, "}\n");
+      text += shape_.staged ? rows_by_slots(code, body, teams) : rows_by_registers(body, teams);
     }
     if (has_column_sums() && teams > 1) {
       // Wide enough for any type.
-      text +=
-          concat("__shared__ double columns[", shape_.team * shape_.packs * shape_.pack, "];\n");
+      text += concat("alignas(16) __shared__ double columns[",
+                     shape_.team * shape_.packs * shape_.pack, "];\n");
     }
     for (size_t i = 0; i < sums.size(); ++i) {
       const Accumulator& sum = sums[i];
@@ -534,32 +625,55 @@ class KernelWriter : ValueWriter {
     complete(code, text);
   }
 
-  std::string write_total(const Accumulator& sum, const std::string& to) const {
-    return concat(sum.name, " = reduce_team<", sum.combine, ", ", shape_.threads, ">(", sum.name,
-                  ", room_of<", sum.type, ">(room));\nif (threadIdx.x == 0) ", to,
-                  "[blockIdx.y * gridDim.x + blockIdx.x] = ", sum.name, ";\n");
+  // The loop of a team over its rows, from `next` to `last`.
+  std::string row_text(int after) const {
+    return concat("const index_t ", kRowName, " = group * of_group + next",
+                  after > 0 ? concat(" + ", after, "u") : std::string(), ";\n");
+  }
+  std::string rows_by_registers(const std::string& body, int teams) const {
+    if (!shape_.ahead) {
+      return concat("for (; next < last; next += ", teams, "u) {\n", row_text(0),
+                    declared_packs(true, ""), loaded_packs(true, ""), body, "}\n");
+    }
+    const std::string ahead = loaded_packs(true, "next_");
+    return concat(declared_packs(true, "next_"), "if (next < last) {\n", row_text(0), ahead,
+                  "}\nfor (; next < last; next += ", teams, "u) {\n", declared_packs(true, ""),
+                  moved_packs(), "if (next + ", teams, "u < last) {\n", row_text(teams), ahead,
+                  "}\n", row_text(0), body, "}\n");
+  }
+  std::string rows_by_slots(KernelCode& code, const std::string& body, int teams) const {
+    return concat(declared_slots(code), "index_t slot = 0;\nif (next < last) {\n", row_text(0),
+                  copied_packs("slot"), "}\nend_row();\nfor (; next < last; next += ", teams,
+                  "u) {\nconst index_t other = ", shape_.packs * shape_.threads,
+                  "u - slot;\nif (next + ", teams, "u < last) {\n", row_text(teams),
+                  copied_packs("other"), "}\nend_row();\nwait_for_row();\n", row_text(0),
+                  current_slots(), body, "slot = other;\n}\n");
+  }
+
+  std::string write_total(const Accumulator& sum, const std::string& to) {
+    const std::string room = room_text(0, sum.type.c_str());
+    return concat("leave_warp<", sum.combine, ">(", sum.name, ", ", room, ");\n__syncthreads();\n",
+                  sum.name, " = gather_team<", sum.combine, ", ", shape_.threads, ">(", room,
+                  ");\nif (threadIdx.x == 0) ", to,
+                  "[blockIdx.y * gridDim.x + blockIdx.x] = ", sum.name, ";\n__syncthreads();\n");
   }
 
   // Teams hold sums of the same columns: they are combined one team after the other.
   std::string write_columns(const Accumulator& sum, const std::string& to, int teams) const {
-    const std::string place = concat(kColumnName, " + e");
-    const std::string own = concat(sum.name, "[k * ", shape_.pack, " + e]");
-    const auto over_own = [&](const std::string& statement) {
-      return loop_over_packs(concat("#pragma unroll\nfor (int e = 0; e < ", shape_.pack,
-                                    "; ++e) {\n", statement, "}\n"));
-    };
-    const std::string target = concat(to, "[static_cast<int64_t>(blockIdx.x) * ", columns_, " + ");
-    if (teams == 1) return over_own(concat(target, place, "] = ", own, ";\n"));
+    const std::string own = concat(sum.name, " + k * ", shape_.pack);
+    const std::string target =
+        concat(to, " + (static_cast<int64_t>(blockIdx.x) * ", columns_, " + ", kColumnName, ")");
+    const std::string stored = concat("store_values<", shape_.pack, ">(", target, ", ");
+    if (teams == 1) return loop_over_packs(concat(stored, own, ");\n"));
     const std::string shared_name = concat("columns_", sum.name);
-    const std::string at_shared = shape_.is_chunked ? concat(kColumnName, " - chunk + e") : place;
-    return concat(
-        sum.type, "* const ", shared_name, " = room_of<", sum.type, ">(columns);\n",
-        "for (index_t t = 0; t < ", teams, "u; ++t) {\nif (team == t) {\n",
-        over_own(concat(shared_name, "[", at_shared, "] = t == 0 ? ", own, " : ", sum.combine,
-                        "::of(", shared_name, "[", at_shared, "], ", own, ");\n")),
-        "}\n__syncthreads();\n}\n", "if (team == 0) {\n",
-        over_own(concat(target, place, "] = ", shared_name, "[", at_shared, "];\n")),
-        "}\n__syncthreads();\n");
+    const std::string at_shared =
+        concat(shared_name, " + ", kColumnName, shape_.is_chunked ? " - chunk" : "");
+    return concat(sum.type, "* const ", shared_name, " = room_of<", sum.type, ">(columns);\n",
+                  "for (index_t t = 0; t < ", teams, "u; ++t) {\nif (team == t) {\n",
+                  loop_over_packs(concat("combine_values<", sum.combine, ", ", shape_.pack, ">(",
+                                         at_shared, ", ", own, ", t == 0);\n")),
+                  "}\n__syncthreads();\n}\n", "if (team == 0) {\n",
+                  loop_over_packs(concat(stored, at_shared, ");\n")), "}\n__syncthreads();\n");
   }
 
   // The kernel's declaration, with its pointers and the room for reductions.
@@ -583,8 +697,8 @@ class KernelWriter : ValueWriter {
         ";\nstruct Arguments {\nvoid* pointers[", kMostPointers, "];\nint64_t sizes[", kSizeCount,
         "];\n};\n__global__ void __launch_bounds__(", code.threads,
         ") fused(const __grid_constant__ Arguments a) {\n",
-        text.find("(room)") == std::string::npos ? std::string()
-                                                 : concat("__shared__ double room[", room_, "];\n"),
+        text.find("(room") == std::string::npos ? std::string()
+                                                : concat("__shared__ double room[", room_, "];\n"),
         pointers, text, "}\n}\n");
     code.source = prelude(ops_) + code.kernel;
     code.pointers = pointers_;

@@ -34,6 +34,7 @@ struct KernelCode {
   std::string kernel;  // its own part, without what all have
   uint32_t grid[2] = {1, 1};
   uint32_t threads = 1;
+  uint32_t shared_memory = 0;  // dynamic, in bytes
   std::vector<Pointer> pointers;
   int64_t sizes[kSizeCount] = {};
 };

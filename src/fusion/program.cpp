@@ -54,9 +54,11 @@ Tensors Program::run(Device device, const Tensor* arguments) const {
     }
     std::copy_n(kernel.sizes, kSizeCount, given.sizes);
     void* parameters[] = {&given};
-    kernels::jit::launch(
-        *loaded_[i], {.grid = {kernel.grid[0], kernel.grid[1], 1}, .block = {kernel.threads, 1, 1}},
-        parameters);
+    kernels::jit::launch(*loaded_[i],
+                         {.grid = {kernel.grid[0], kernel.grid[1], 1},
+                          .block = {kernel.threads, 1, 1},
+                          .shared_memory = kernel.shared_memory},
+                         parameters);
   }
   Tensors results;
   results.reserve(kernels_.schedule.results.size());

@@ -316,12 +316,13 @@ Value ValueWriter::overlaid(const Node& node, const std::vector<Index>& at,
 Value ValueWriter::load(const Node& node, const std::vector<Index>& at, const std::string& guard,
                         Scope& scope) {
   const Index address = linear(at, node.layout.strides) + constant_index(node.layout.offset);
-  const std::string from = concat("p", pointer_of_leaf(node.argument));
-  const Access access{node.dtype, address, alignment_of(node)};
-  if (is_dry_ && std::find_if(accesses_.begin(), accesses_.end(), [&](const Access& known) {
-                   return known.address == address && known.dtype == node.dtype &&
-                          known.alignment == access.alignment;
-                 }) == accesses_.end()) {
+  const int position = pointer_of_leaf(node.argument);
+  const std::string from = concat("p", position);
+  const Access access{node.dtype, address, alignment_of(node), position, /*is_load=*/true};
+  const auto is_same = [&](const Access& known) {
+    return known.is_load && known.pointer == position && known.address == address;
+  };
+  if (is_dry_ && std::none_of(accesses_.begin(), accesses_.end(), is_same)) {
     accesses_.push_back(access);
   }
   const std::string place = concat(from, "[", text_of(address, variables_), "]");
@@ -349,24 +350,32 @@ Value ValueWriter::load(const Node& node, const std::vector<Index>& at, const st
 
 std::string ValueWriter::pack_of(const Node& node, const std::string& from, const Index& address,
                                  const std::string& guard, Scope& scope) {
-  const std::string key = concat(from, "[", text_of(address, variables_), "]", guard);
-  std::map<std::string, std::string>& known = shape_.kept ? kept_names_ : scope.packs;
-  const auto found = known.find(key);
-  if (found != known.end()) return found->second;
   const std::string type = concat("Pack<", memory_type(node.dtype), ", ", shape_.pack, ">");
-  const std::string loaded =
-      concat("load_pack<", shape_.pack, ">(", from, " + (", text_of(address, variables_), "))");
-  std::string result = name("w");
-  if (shape_.kept) {
-    const bool of_row = has_rows(address) || guard.find(kRowName) != std::string::npos;
-    kept_.push_back({result, type, guard, loaded, of_row});
-    result += "[k]";
-  } else {
-    scope.loads += concat(type, " ", result, " = {};\n");
-    scope.loads +=
-        concat(guard.empty() ? "" : concat("if (", guard, ") "), result, " = ", loaded, ";\n");
+  const std::string place = concat(from, " + (", text_of(address, variables_), ")");
+  const std::string key = concat(place, " ", guard);
+  if (!shape_.kept) {
+    return scope_pack(scope, key, type, guard, concat("load_pack<", shape_.pack, ">(", place, ")"));
   }
-  known[key] = result;
+  auto found = kept_names_.find(key);
+  if (found == kept_names_.end()) {
+    const bool of_row = has_rows(address) || guard.find(kRowName) != std::string::npos;
+    const int bytes = static_cast<int>(item_size(node.dtype)) * shape_.pack;
+    found = kept_names_.emplace(key, kept_.size()).first;
+    kept_.push_back({name("w"), type, guard, place, bytes, of_row});
+  }
+  const KeptPack& pack = kept_[found->second];
+  if (!is_staged(pack)) return pack.name + "[k]";
+  return scope_pack(scope, key, type, "", concat(pack.name, "[k * ", shape_.threads, "]"));
+}
+
+std::string ValueWriter::scope_pack(Scope& scope, const std::string& key, const std::string& type,
+                                    const std::string& guard, const std::string& value) {
+  const auto found = scope.packs.find(key);
+  if (found != scope.packs.end()) return found->second;
+  const std::string result = scope.packs[key] = name("w");
+  scope.loads += guard.empty() ? concat("const ", type, " ", result, " = ", value, ";\n")
+                               : concat(type, " ", result, " = {};\nif (", guard, ") ", result,
+                                        " = ", value, ";\n");
   return result;
 }
 

@@ -10,9 +10,15 @@
 // Note [Rows in registers]
 // What a kernel loads of a row it loads before the first reduction, as packs that lie in memory as
 // in registers, and every phase after a reduction computes from there. The compiler sees all
-// phases unrolled and keeps what is costly to compute again. Where a team goes from row to row it
-// loads the next one before it computes. Rows too long for registers are read again in each phase,
-// from the second cache at best.
+// phases unrolled and keeps what is costly to compute again. Rows too long for registers are read
+// again in each phase, from the second cache at best.
+//
+// Note [Rows in shared memory]
+// A team that goes from row to row, and keeps sums in registers, has two rows in shared memory: one
+// that it computes with and the next, on its way. A thread copies what it alone will read, so that
+// it waits for its own copies only; phases read their packs from there, which leaves registers for
+// more blocks. Where packs are too small for such copies, or rows too long, the next row waits in
+// registers.
 
 #include <cstdint>
 #include <map>
@@ -61,6 +67,7 @@ struct Shape {
   int packs = 1;            // of a thread and row
   bool kept = true;         // see Note [Rows in registers]
   bool ahead = false;       // loads the next row before it computes
+  bool staged = false;      // see Note [Rows in shared memory]
   bool is_chunked = false;  // blocks share the columns: blockIdx.y counts the chunks
 };
 
@@ -75,6 +82,8 @@ class ValueWriter {
     DType dtype;
     Index address;
     int alignment;
+    int pointer;
+    bool is_load;
   };
   /// The position of a pointer among the kernel's.
   int pointer(Pointer::Kind kind, int index);
@@ -117,6 +126,9 @@ class ValueWriter {
   /// The name of a loaded pack.
   std::string pack_of(const Node& node, const std::string& from, const Index& address,
                       const std::string& guard, Scope& scope);
+  /// The same, of a pack that a scope has for itself.
+  std::string scope_pack(Scope& scope, const std::string& key, const std::string& type,
+                         const std::string& guard, const std::string& value);
   /// The phases, or the finish's own sums, came before.
   Value reduced(NodeId id);
 
@@ -137,11 +149,14 @@ class ValueWriter {
   std::map<std::string, Value> row_values_;
   /// A pack that is loaded before the first reduction.
   struct KeptPack {
-    std::string name, type, guard, load;
+    std::string name, type, guard;
+    std::string place;  // a pointer to it
+    int bytes;
     bool of_row;  // differs between rows
   };
+  bool is_staged(const KeptPack& pack) const { return shape_.staged && pack.of_row; }
   std::vector<KeptPack> kept_;
-  std::map<std::string, std::string> kept_names_;
+  std::map<std::string, size_t> kept_names_;
   std::string row_text_;
   std::set<kernels::Pointwise> ops_;
 };

@@ -99,6 +99,55 @@ Tensor drawing_from(const kernels::RandomPlace& place, const Body& body) {
   return body();
 }
 
+struct Gradients {
+  Tensor query, key, value;  // (batch, heads, length, width)
+};
+
+// Whether query, key and value, one behind the other, are the rows of one tensor, as those of a
+// joint projection are: (batch, length, row), or (length, batch, row) with the batch inside.
+bool are_parts_of_rows(const Tensor& q, const Tensor& k, const Tensor& v, int64_t row) {
+  const int64_t length = q.size(2);
+  const bool batch_inside = is_batch_inside(q);
+  const int64_t batch_stride = batch_inside ? row : length * row;
+  const int64_t length_stride = batch_inside ? q.size(0) * row : row;
+  int64_t offset = q.layout().offset;
+  for (const Tensor* part : {&q, &k, &v}) {
+    const Dims& strides = part->strides();
+    if (part->storage() != q.storage() || part->layout().offset != offset) return false;
+    if (part->size(2) != length || strides[3] != 1 || strides[2] != length_stride) return false;
+    if (strides[1] != part->size(3) && part->size(1) != 1) return false;
+    if (strides[0] != batch_stride && part->size(0) != 1) return false;
+    offset += part->size(1) * part->size(3);
+  }
+  return true;
+}
+
+// Gradients of parts of rows are such parts, too: what split the rows has them joined then.
+Gradients allocate_gradients(const Tensor& q, const Tensor& k, const Tensor& v) {
+  const auto width_of = [](const Tensor& part) { return part.size(1) * part.size(3); };
+  const int64_t row = width_of(q) + width_of(k) + width_of(v);
+  if (!are_parts_of_rows(q, k, v, row)) {
+    return {allocate_heads(q.shape(), q), allocate_heads(k.shape(), k),
+            allocate_heads(v.shape(), v)};
+  }
+  const int64_t batch = q.size(0), length = q.size(2);
+  const bool batch_inside = is_batch_inside(q);
+  const Tensor whole = ops::allocate(
+      batch_inside ? Dims{length, batch, row} : Dims{batch, length, row}, q.dtype(), q.device());
+  int64_t first = 0;
+  const auto part_like = [&](const Tensor& part) {
+    const Tensor rows = narrow(whole, 2, first, width_of(part));
+    first += width_of(part);
+    const Tensor heads = view(rows, {rows.size(0), rows.size(1), part.size(1), part.size(3)});
+    return batch_inside ? permute(heads, {1, 2, 0, 3}) : transpose(heads, 1, 2);
+  };
+  Gradients result;
+  result.query = part_like(q);
+  result.key = part_like(k);
+  result.value = part_like(v);
+  return result;
+}
+
 // By ops that can be differentiated again.
 void composed_backward(BackwardContext& context, const FusedAttributes& at) {
   TAUT_CHECK(
@@ -121,9 +170,7 @@ void fused_backward(BackwardContext& context) {
   const Tensor output = with_four_dims(context.saved(4));
   const Tensor log_sum_exp = context.saved(5);
   const Tensor grad = with_contiguous_rows(with_four_dims(context.grad()));
-  const Tensor grad_q = allocate_heads(q.shape(), q);
-  const Tensor grad_k = allocate_heads(k.shape(), k);
-  const Tensor grad_v = allocate_heads(v.shape(), v);
+  const auto [grad_q, grad_k, grad_v] = allocate_gradients(q, k, v);
   const Mask mask = expanded_mask(context.saved(3), query, key);
   kernels::AttentionBackwardArgs args;
   set_shape(args, q, k, v, mask);

@@ -72,11 +72,48 @@ void slice_backward(BackwardContext& context) {
 
 namespace {
 
+// Strides of dims of one element do not matter.
+bool is_same_place(const Layout& a, const Layout& b) {
+  if (a.offset != b.offset || !(a.shape == b.shape)) return false;
+  for (int i = 0; i < a.rank(); ++i) {
+    if (a.shape[i] != 1 && a.strides[i] != b.strides[i]) return false;
+  }
+  return true;
+}
+
+int64_t length_of_piece(const BackwardContext& context, int i) {
+  const auto& at = context.attributes<PiecesAttributes>();
+  const Dims& shape = context.output_meta(i).shape;
+  return shape.rank() == at.shape.rank() ? shape[at.dim] : 1;
+}
+
+// The tensor that the gradients of all pieces are parts of, each where its piece is, if there is
+// one: what makes several gradients in one tensor spares a copy.
+Tensor joined_already(const BackwardContext& context) {
+  const auto& at = context.attributes<PiecesAttributes>();
+  const Tensor base = context.base_of_grads();
+  if (!base.defined() || !base.is_contiguous() || base.numel() != at.shape.numel()) return {};
+  Layout whole = Layout::contiguous(at.shape);
+  whole.offset = base.layout().offset;
+  int64_t first = 0;
+  for (int i = 0; i < context.outputs(); ++i) {
+    const Layout& grad = context.grad(i).layout();
+    const int64_t length = length_of_piece(context, i);
+    const Layout piece = grad.rank() == at.shape.rank()
+                             ? whole.slice(at.dim, first, first + length, 1)
+                             : whole.select(at.dim, first);
+    if (!is_same_place(grad, piece)) return {};
+    first += length;
+  }
+  return reshape(base, at.shape);
+}
+
 // The gradients of pieces, put together by `join` or, where some have none, written into zeros
 // where place(whole, dim, first, length) shows them.
 template <class Join, class Place>
 void set_from_pieces(BackwardContext& context, const Join& join, const Place& place) {
   const auto& at = context.attributes<PiecesAttributes>();
+  if (Tensor whole = joined_already(context); whole.defined()) return context.set(0, whole);
   Tensors grads;
   for (int i = 0; i < context.outputs() && context.grad(i).defined(); ++i) {
     grads.push_back(context.grad(i));
@@ -86,8 +123,7 @@ void set_from_pieces(BackwardContext& context, const Join& join, const Place& pl
   Tensor whole;
   int64_t first = 0;
   for (int i = 0; i < context.outputs(); ++i) {
-    const Dims& shape = context.output_meta(i).shape;
-    const int64_t length = shape.rank() == at.shape.rank() ? shape[at.dim] : 1;
+    const int64_t length = length_of_piece(context, i);
     const Tensor& grad = context.grad(i);
     if (grad.defined()) {
       if (!whole.defined()) whole = zeros(at.shape, grad.options());

@@ -310,6 +310,64 @@ TEST(Function, HasTheDerivativeItSays) {
   EXPECT_THROW(y.sum().backward(), AutogradError);
 }
 
+// Makes the gradients of its inputs as parts of one tensor, side by side along dim 1.
+struct Weighted : autograd::Function<Weighted> {
+  static inline const void* memory = nullptr;
+  static inline Tensors kept;
+  static inline bool keeps = false;
+  static inline bool swaps = false;
+  static Tensors forward(autograd::FunctionContext& context, const Tensor& x, const Tensor& y) {
+    context.save_for_backward({x, y});
+    return {x.sum() + y.sum() * 3.0};
+  }
+  static Tensors backward(autograd::FunctionContext& context, const Tensors& grads) {
+    const Tensors in = context.saved_tensors();
+    const Tensor whole = empty({in[0].size(0), in[0].size(1) + in[1].size(1)}, kFloat64);
+    memory = whole.data_ptr();
+    Tensors parts = {whole.narrow(1, swaps ? in[1].size(1) : 0, in[0].size(1)),
+                     whole.narrow(1, swaps ? 0 : in[0].size(1), in[1].size(1))};
+    parts[0].copy_(grads[0].expand(parts[0].shape()));
+    parts[1].copy_((grads[0] * 3.0).expand(parts[1].shape()));
+    if (keeps) kept = parts;
+    return parts;
+  }
+};
+
+TEST(Split, TakesGradientsThatLieSideBySideAsTheyAre) {
+  const auto grad_of = [](bool keeps, bool swaps) {
+    Weighted::keeps = keeps;
+    Weighted::swaps = swaps;
+    const Tensor x = rand({40, 7}, kFloat64).requires_grad_();
+    const Tensors parts = split_with_sizes(x, {3, 4}, 1);
+    Weighted::apply(parts[0], parts[1])[0].backward();
+    return x.grad();
+  };
+  const Tensor expected = cat({ones({40, 3}, kFloat64), full({40, 4}, 3.0, kFloat64)}, 1);
+  const Tensor shared = grad_of(false, false);
+  EXPECT_EQ(shared.data_ptr(), Weighted::memory);
+  EXPECT_TRUE(equal(shared, expected));
+  // Somebody else has the parts, or they lie the other way round: a tensor of its own.
+  const Tensor copied = grad_of(true, false);
+  EXPECT_NE(copied.data_ptr(), Weighted::memory);
+  EXPECT_TRUE(equal(copied, expected));
+  Weighted::kept[0].fill_(9.0);
+  EXPECT_TRUE(equal(copied, expected));
+  Weighted::kept.clear();
+  const Tensor swapped = grad_of(false, true);
+  EXPECT_NE(swapped.data_ptr(), Weighted::memory);
+  EXPECT_TRUE(equal(swapped, expected));
+}
+
+TEST(Unbind, TakesGradientsThatLieSideBySideAsTheyAre) {
+  Weighted::keeps = Weighted::swaps = false;
+  const Tensor x = rand({40, 2, 5}, kFloat64).requires_grad_();
+  const Tensors parts = x.unbind(1);
+  Weighted::apply(parts[0], parts[1])[0].backward();
+  EXPECT_EQ(x.grad().data_ptr(), Weighted::memory);
+  const Tensor ones_of = ones({40, 1, 5}, kFloat64);
+  EXPECT_TRUE(equal(x.grad(), cat({ones_of, ones_of * 3.0}, 1)));
+}
+
 TEST(Function, WrongNumberOfGradientsIsAnError) {
   const Tensor x = ones({2}).requires_grad_();
   const Tensors y = autograd::apply_function(

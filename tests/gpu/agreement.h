@@ -27,6 +27,20 @@ inline std::vector<DType> dtypes_to_test() {
   return {std::begin(kAllDTypes), std::end(kAllDTypes)};
 }
 
+/// The floating dtypes, or two of them under a tool.
+inline std::vector<DType> floating_dtypes_to_test() {
+  if (is_under_tool()) return {kFloat32, kBFloat16};
+  return {std::begin(kFloatingDTypes), std::end(kFloatingDTypes)};
+}
+
+/// All of a list, or its first few under a tool.
+template <class T>
+std::vector<T> first_under_tool(size_t count, std::vector<T> all) {
+  if (is_under_tool() && all.size() > count)
+    all.erase(all.begin() + static_cast<ptrdiff_t>(count), all.end());
+  return all;
+}
+
 /// How far results in a dtype may lie from the CPU's, relative and absolute.
 inline double tolerance_of(DType dtype) {
   switch (dtype) {

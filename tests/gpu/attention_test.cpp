@@ -173,7 +173,9 @@ class CudaAttention : public GpuTest {
 };
 
 TEST_F(CudaAttention, TakesAnyWidth) {
-  for (int64_t width : {1, 8, 32, 40, 64, 80, 96, 128, 160, 192, 256}) {
+  const std::vector<int64_t> widths =
+      first_under_tool<int64_t>(4, {8, 40, 128, 256, 1, 32, 64, 80, 96, 160, 192});
+  for (int64_t width : widths) {
     compare({.queries = 70, .keys = 90, .width = width, .value_width = width});
   }
   compare({.queries = 70, .keys = 90, .width = 64, .value_width = 200});
@@ -182,8 +184,7 @@ TEST_F(CudaAttention, TakesAnyWidth) {
 }
 
 TEST_F(CudaAttention, TakesAnyLengths) {
-  const std::vector<int64_t> lengths = is_under_tool() ? std::vector<int64_t>{1, 17, 130}
-                                                       : std::vector<int64_t>{1, 17, 64, 130, 257};
+  const std::vector<int64_t> lengths = first_under_tool<int64_t>(2, {17, 130, 1, 64, 257});
   for (int64_t queries : lengths) {
     for (int64_t keys : lengths) {
       for (bool is_causal : {false, true}) {
@@ -196,6 +197,7 @@ TEST_F(CudaAttention, TakesAnyLengths) {
     }
   }
   compare({.queries = 257, .keys = 257, .width = 128, .value_width = 128, .is_causal = true});
+  if (is_under_tool()) return;
   compare({.queries = 257, .keys = 130, .width = 256, .value_width = 256, .is_causal = true});
 }
 
@@ -238,19 +240,20 @@ TEST_F(CudaAttention, TakesMasks) {
   constexpr int64_t kQueries = 70, kKeys = 91;
   const Tensor seen = rand({kBatch, 2, kQueries, kKeys}).gt(0.4);
   const Tensor added = randn({kBatch, 2, kQueries, kKeys}).to(kBFloat16).to(kFloat32);
-  const Tensor masks[] = {
-      seen,
-      seen.slice(1, 0, 1),
-      seen.slice(2, 0, 1),
-      seen.select(0, 0).select(0, 0),
-      rand({kKeys, kQueries}).gt(0.4).t(),
-      added,
-      added.slice(0, 0, 1).slice(2, 0, 1),
-      added.slice(3, 0, 1),
-      added.select(0, 1).select(0, 1),
-  };
+  const std::vector<Tensor> masks =
+      first_under_tool<Tensor>(3, {
+                                      rand({kKeys, kQueries}).gt(0.4).t(),
+                                      added,
+                                      added.slice(0, 0, 1).slice(2, 0, 1),
+                                      added.slice(3, 0, 1),
+                                      added.select(0, 1).select(0, 1),
+                                      seen,
+                                      seen.slice(1, 0, 1),
+                                      seen.slice(2, 0, 1),
+                                      seen.select(0, 0).select(0, 0),
+                                  });
   for (const Tensor& mask : masks) {
-    compare({.queries = kQueries, .keys = kKeys, .mask = mask});
+    if (!is_under_tool()) compare({.queries = kQueries, .keys = kKeys, .mask = mask});
     compare({.queries = kQueries,
              .keys = kKeys,
              .width = 130,
@@ -280,8 +283,8 @@ TEST_F(CudaAttention, GivesZerosForRowsWithoutKeys) {
 }
 
 TEST_F(CudaAttention, DropsTheWeightsThatTheCpuDrops) {
-  for (int64_t keys : {64, 66, 90, 256}) {
-    for (double p : {0.1, 0.5, 1.0}) {
+  for (int64_t keys : first_under_tool<int64_t>(2, {66, 64, 90, 256})) {
+    for (double p : first_under_tool<double>(1, {0.5, 0.1, 1.0})) {
       compare({.queries = 70, .keys = keys, .is_causal = p == 0.5, .dropout_p = p});
     }
   }
@@ -291,6 +294,7 @@ TEST_F(CudaAttention, DropsTheWeightsThatTheCpuDrops) {
 
 TEST_F(CudaAttention, RepeatsBitForBit) {
   for (DType dtype : kAttentionDTypes) {
+    if (dtype == kFloat16 && is_under_tool()) continue;
     for (AttentionKernelSet set : {AttentionKernelSet::own, AttentionKernelSet::plain}) {
       const OnlyKernels only(set);
       const Tensor q = randn({2, 4, 257, 64}).to(dtype).cuda().requires_grad_();
@@ -311,6 +315,37 @@ TEST_F(CudaAttention, RepeatsBitForBit) {
         expect_same_bits(once[i], again[i], concat(name_of(set), " ", dtype, ", result ", i));
       }
     }
+  }
+}
+
+// Query, key and value of one product: their gradients are written where the split had them, and
+// are those of three tensors.
+TEST_F(CudaAttention, GradientsOfAJointProjectionLieTogether) {
+  constexpr int64_t kLength = 70, kHeads = 4, kShared = 2, kWidth = 64;
+  const std::vector<int64_t> widths{kHeads * kWidth, kShared * kWidth, kShared * kWidth};
+  const auto compare_order = [&](DType dtype, bool batch_inside) {
+    const Dims shape = batch_inside ? Dims{kLength, kBatch, (kHeads + 2 * kShared) * kWidth}
+                                    : Dims{kBatch, kLength, (kHeads + 2 * kShared) * kWidth};
+    const Tensor values = randn(shape).to(dtype).cuda();
+    const Tensor grad = randn({kBatch, kHeads, kLength, kWidth}).to(dtype).cuda();
+    const auto run = [&](bool apart) {
+      const Tensor x = values.clone().requires_grad_();
+      Tensors parts = split_with_sizes(x, widths, 2);
+      for (Tensor& part : parts) {
+        if (apart) part = part.clone();
+        const Tensor heads = part.view({shape[0], shape[1], part.size(2) / kWidth, kWidth});
+        part = batch_inside ? heads.permute({1, 2, 0, 3}) : heads.transpose(1, 2);
+      }
+      F::scaled_dot_product_attention(parts[0], parts[1], parts[2], Tensor(), 0.0, true, {},
+                                      /*enable_gqa=*/true)
+          .backward(grad);
+      return x.grad();
+    };
+    expect_close_by_norm(run(false), run(true).cpu(), room(dtype), concat(dtype, batch_inside));
+  };
+  for (DType dtype : kAttentionDTypes) {
+    compare_order(dtype, false);
+    compare_order(dtype, true);
   }
 }
 

@@ -87,7 +87,7 @@ class CudaUnary : public GpuTest, public ::testing::WithParamInterface<UnaryCase
 };
 
 TEST_P(CudaUnary, AgreesInEveryDtypeAndSize) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (int64_t n : {0, 1, 3, 4, 7, 8, 9, 255, 3079, 4097}) {
       const Tensor x = values({n}, dtype);
       compare(x.cuda(), x, concat(dtype, " ", n));
@@ -109,7 +109,7 @@ TEST_P(CudaUnary, TakesAnyLayout) {
 
 TEST_P(CudaUnary, HasTheCpusDerivative) {
   const UnaryCase& op = GetParam();
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     const Tensor x = values({9, 37}, dtype);
     const Tensor on_cpu = x.clone().requires_grad_(), on_gpu = x.cuda().requires_grad_();
     const Tensor y = op.function(on_cpu);
@@ -190,7 +190,7 @@ class CudaBinary : public GpuTest, public ::testing::WithParamInterface<BinaryCa
 
 TEST_P(CudaBinary, AgreesForFloats) {
   if (GetParam().integers_only) GTEST_SKIP() << "integers only";
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (int64_t n : {0, 1, 5, 8, 33, 4099}) {
       compare(positive({n}, dtype), positive({n}, dtype), concat(dtype, " ", n));
     }
@@ -233,7 +233,7 @@ TEST_P(CudaBinary, MixesDtypes) {
 TEST_P(CudaBinary, HasTheCpusDerivatives) {
   const BinaryCase& op = GetParam();
   if (op.integers_only) GTEST_SKIP() << "integers only";
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     Tensor on_cpu[2], on_gpu[2];
     for (int i = 0; i < 2; ++i) {
       const Tensor x = positive({13, 21}, dtype);
@@ -273,7 +273,7 @@ TEST_F(CudaElementwise, GeluKeepsItsDigits) {
 }
 
 TEST_F(CudaElementwise, TakesThreeInputs) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     const Tensor a = randn({7, 40}).to(dtype), b = randn({7, 40}).to(dtype);
     const Tensor c = rand({7, 40}).add(0.5).to(dtype);
     const Tensor mask = a > 0;

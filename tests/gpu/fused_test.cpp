@@ -45,7 +45,7 @@ class CudaFused : public GpuTest {
 };
 
 TEST_F(CudaFused, TurnsQueriesAndKeys) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (bool interleaved : {false, true}) {
       for (int64_t width : {6, 32, 64, 128}) {
         const auto [cos, sin] = F::rotary_tables(96, width);
@@ -89,7 +89,7 @@ TEST_F(CudaFused, AttendsToTurnedQueries) {
 }
 
 TEST_F(CudaFused, Gates) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (int64_t cols : {1, 7, 64, 1000, 4096}) {
       const Tensor gate = randn({33, cols}).mul(2).to(dtype), up = randn({33, cols}).to(dtype);
       compare([](const Tensors& in) { return Tensors{F::swiglu(in[0], in[1])}; }, {gate, up},

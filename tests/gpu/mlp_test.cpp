@@ -266,7 +266,8 @@ TEST_F(CudaMlp, DifferentiatesTwice) {
   for (const char* activation : kActivations) {
     const auto call = [&](TensorList in) { return Tensors{mlp_of(in, activation)}; };
     const Tensors wide = leaves_of(operands_of(at, kFloat64), 31, kCUDA, kFloat64);
-    if (std::string(activation) != "relu") {
+    // Thousands of calls of the same kernels are nothing new to a tool.
+    if (std::string(activation) != "relu" && !is_under_tool()) {
       autograd::gradcheck(call, wide);
       autograd::gradgradcheck(call, wide);
     }

@@ -54,7 +54,7 @@ class CudaNorm : public GpuTest {
 };
 
 TEST_F(CudaNorm, NormalizesRowsOfAnyLength) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (int64_t cols : {1, 2, 7, 8, 33, 64, 257, 768, 1024, 4099, 8192}) {
       const Tensor x = randn({37, cols}).mul(2).add(1).to(dtype);
       const Tensor weight = rand({cols}).add(0.5).to(dtype), bias = randn({cols}).to(dtype);
@@ -123,7 +123,7 @@ TEST_F(CudaNorm, NormalizesSums) {
     }
   };
   for (bool is_rms : {false, true}) {
-    for (DType dtype : kFloatingDTypes) {
+    for (DType dtype : floating_dtypes_to_test()) {
       for (int64_t cols : {1, 7, 64, 257, 768, 4099}) {
         compare_sum(37, cols, dtype, dtype, is_rms);
       }
@@ -190,7 +190,7 @@ TEST_F(CudaNorm, NormalizesGroups) {
   } const cases[] = {{{2, 6, 5, 5}, 3},   {{3, 8, 16, 16}, 2},    {{2, 4, 1, 1}, 2},
                      {{4, 32}, 8},        {{2, 320, 33, 31}, 32}, {{1, 8, 128, 128}, 2},
                      {{2, 6, 101, 99}, 1}};
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (const auto& [shape, groups] : cases) {
       const Norm norm = [groups = groups](const Tensor& x, const Tensor& w, const Tensor& b) {
         return F::group_norm(x, groups, w, b);
@@ -204,7 +204,7 @@ TEST_F(CudaNorm, NormalizesGroups) {
 }
 
 TEST_F(CudaNorm, NormalizesBatches) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (const Dims& shape : {Dims{8, 3, 5, 5}, Dims{16, 7}, Dims{1000, 64}, Dims{4, 64, 28, 28},
                               Dims{2, 1, 200, 200}, Dims{3, 5, 7}, Dims{2, 300, 4}}) {
       const Tensor x = randn(shape).mul(3).add(2).to(dtype);
@@ -224,7 +224,7 @@ TEST_F(CudaNorm, NormalizesBatches) {
 
 // What has its channels side by side stays so, and is normalised where it lies.
 TEST_F(CudaNorm, NormalizesBatchesWithChannelsLast) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (const Dims& shape : {Dims{8, 3, 5, 5}, Dims{4, 64, 28, 28}, Dims{2, 300, 9, 4},
                               Dims{3, 2048, 7, 7}, Dims{2, 24, 3, 4, 5}}) {
       const Tensor x = randn(shape).mul(3).add(2).to(dtype).contiguous(MemoryFormat::channels_last);
@@ -246,7 +246,7 @@ TEST_F(CudaNorm, NormalizesBatchesWithChannelsLast) {
 
 // Against float32: a sum that is rounded in between could fall on the other side of 0.
 TEST_F(CudaNorm, FusesBatchNormWithRelu) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     const DType wide = dtype == kFloat64 ? kFloat64 : kFloat32;
     for (const Dims& shape : {Dims{8, 3, 5, 5}, Dims{4, 64, 28, 28}, Dims{2, 300, 9, 4},
                               Dims{3, 2048, 7, 7}, Dims{700, 40}, Dims{5, 17}}) {

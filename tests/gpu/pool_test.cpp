@@ -94,7 +94,7 @@ void compare(const Tensor& x, const Pool& pool, double tolerance, const std::str
 }
 
 TEST_F(CudaPool, TakesMaximaAndTheirGradients) {
-  for (const DType dtype : kFloatingDTypes) {
+  for (const DType dtype : floating_dtypes_to_test()) {
     for (const Case& row : kCases) {
       const std::string what = taut::concat("max ", row.name, " ", dtype);
       const Tensor x = randint(-9, 10, row.shape).to(dtype);  // with ties
@@ -129,7 +129,7 @@ TEST_F(CudaPool, FindsTheLastNan) {
 }
 
 TEST_F(CudaPool, AveragesAndTheirGradients) {
-  for (const DType dtype : kFloatingDTypes) {
+  for (const DType dtype : floating_dtypes_to_test()) {
     for (const Case& row : kCases) {
       for (const bool count_include_pad : {true, false}) {
         compare(
@@ -153,7 +153,7 @@ TEST_F(CudaPool, AdaptsItsWindows) {
       {{3, 8, 40, 31}, {1, 1}}, {{2, 3, 30, 40}, {1, 4}}, {{2, 7, 7}, {2, 2}},
       {{1, 2, 1, 1}, {1, 1}},
   };
-  for (const DType dtype : kFloatingDTypes) {
+  for (const DType dtype : floating_dtypes_to_test()) {
     for (const auto& [shape, output] : cases) {
       const std::string what = taut::concat("adaptive ", shape, " to ", output, " ", dtype);
       compare(

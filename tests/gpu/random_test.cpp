@@ -32,7 +32,7 @@ class CudaRandom : public GpuTest {
 };
 
 TEST_F(CudaRandom, HasTheCpusUniforms) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     compare("rand", dtype, 0, [](auto& options, int64_t n) { return rand({n}, options); });
     compare("uniform_", dtype, 0, [](auto& options, int64_t n) {
       const Tensor x = empty({n}, options);
@@ -62,7 +62,7 @@ TEST_F(CudaRandom, HasTheCpusCoins) {
       });
     }
   }
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     compare("bernoulli of probabilities", dtype, 0, [](auto& options, int64_t n) {
       return bernoulli(arange(n, TensorOptions(kFloat32)).remainder(11).div(10).to(options));
     });
@@ -70,7 +70,7 @@ TEST_F(CudaRandom, HasTheCpusCoins) {
 }
 
 TEST_F(CudaRandom, HasTheCpusDistributions) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     const double tolerance = tolerance_of(dtype);
     const auto in_place = [&](const char* name, auto function) {
       compare(name, dtype, tolerance, [function](auto& options, int64_t n) {
@@ -98,7 +98,7 @@ TEST_F(CudaRandom, TakesMeansAndDeviationsFromTheGpu) {
 }
 
 TEST_F(CudaRandom, DropsWhatTheCpuDrops) {
-  for (DType dtype : kFloatingDTypes) {
+  for (DType dtype : floating_dtypes_to_test()) {
     for (int64_t n : kSizes) {
       for (double p : {0.0, 0.1, 0.5, 1.0}) {
         const Tensor x = randn({n + 1}).to(dtype);

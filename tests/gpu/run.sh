@@ -46,25 +46,24 @@ build_all() {
     { grep -E 'error|FAILED' -A5 "$build.log" | head -n 60; return 1; }
 }
 # What the tools would hang on or misjudge: a test that measures who waits for whom, the largest tensors, tests that fill
-# the device (the shards share it).
-unfit='*NoStepWaits*:*Large*:*OutOfMemory*:*ThreadsAndStreams*'
+# the device (the shards share it), tests of the profiler, whose place at the driver the tools themselves hold.
+unfit='*NoStepWaits*:*Large*:*OutOfMemory*:*ThreadsAndStreams*:CudaProfiler.*'
 # Tests of the libraries' products. Their kernels write by the tensor memory accelerator, which initcheck does not see,
 # and racecheck does not run beside them.
-products='CudaTransformer.*:CudaMatmul.*:CudaMlp.*:CudaAmp.*:CudaGraph*:CudaCapture.*:CudaDevice.*:*SecondDerivatives*'
-# One shard of the tests under one tool; the tool's words stand among the tests' in the log.
-sanitize_shard() {
-  local tool=$1 shard=$2 shards=$3 left_out=$unfit only=
+products='CudaTransformer.*:CudaMatmul.*:CudaMlp.*:CudaAmp.*:CudaGraph*:CudaCapture.*:CudaDevice.*:*SecondDerivatives*:*OfAnMlp*'
+# Tests under one tool, as a shard of $shards or whole; the tool's words stand among the tests' in the log.
+#   sanitize_tests NAME TOOL GPU PROGRAM FILTER
+sanitize_tests() {
+  local name=$1 tool=$2 gpu=$3 program=$4 filter=$5 only=
   case $tool in
-    racecheck) only='--kernel-name kernel_substring=taut' left_out="$left_out:$products" ;;
-    initcheck) left_out="$left_out:$products" ;;
+    racecheck) only='--kernel-name kernel_substring=taut' ;;
   esac
   [ "$tool" = memcheck ] || export TAUT_TEST_OWN_KERNELS=1
   # Without caching every tensor is a block of its own, whose bounds the tool knows.
   # shellcheck disable=SC2086
-  CUDA_VISIBLE_DEVICES=$((shard % gpus)) TAUT_TEST_UNDER_TOOL=1 TAUT_CUDA_CACHING=0 GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard compute-sanitizer --tool "$tool" $only \
-    --error-exitcode 1 --print-limit 20 "$build/tests/taut_test_gpu" --gtest_filter="$filter-$left_out" \
-    >"$build/$tool.$shard.log" 2>&1
-  echo $? >"$build/$tool.$shard.rc"
+  CUDA_VISIBLE_DEVICES=$gpu TAUT_TEST_UNDER_TOOL=1 TAUT_CUDA_CACHING=0 compute-sanitizer --tool "$tool" $only \
+    --error-exitcode 1 --print-limit 20 "$build/tests/$program" --gtest_filter="$filter" >"$build/$name.log" 2>&1
+  echo $? >"$build/$name.rc"
 }
 # The verdict of a shard, and what was found, each under the test that was running.
 tell_shard() {
@@ -74,20 +73,24 @@ tell_shard() {
     grep -B1 -A6 '^=\{9\} [A-Z]\|Failure' | grep -v '^--' | head -n 40
 }
 sanitize() {
-  local tool shard status=0 shards=$((($(nproc) + 3) / 4)) gpus
+  local tool shard left_out name names=() fused status=0 shards=$((($(nproc) + 3) / 4)) gpus
   gpus=$(nvidia-smi -L | wc -l)
   for tool in memcheck racecheck initcheck; do
+    left_out=$unfit fused='FusedOnGpu.*'
+    [ "$tool" = memcheck ] || left_out="$unfit:$products" fused='FusedOnGpu.*-*WhatCannotBeFused*'
     for ((shard = 0; shard < shards; shard++)); do
-      echo killed >"$build/$tool.$shard.rc"
-      sanitize_shard $tool $shard $shards &
+      names+=("$tool.$shard")
+      GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard \
+        sanitize_tests "$tool.$shard" $tool $((shard % gpus)) taut_test_gpu "$filter-$left_out" &
     done
+    names+=("$tool.fusion")
+    sanitize_tests "$tool.fusion" $tool $((gpus - 1)) taut_test_fusion "$fused" &
   done
+  for name in "${names[@]}"; do echo killed >"$build/$name.rc"; done
   wait
-  for tool in memcheck racecheck initcheck; do
-    for ((shard = 0; shard < shards; shard++)); do
-      tell_shard "$tool.$shard"
-      [ "$(cat "$build/$tool.$shard.rc")" = 0 ] || status=1
-    done
+  for name in "${names[@]}"; do
+    tell_shard "$name"
+    [ "$(cat "$build/$name.rc")" = 0 ] || status=1
   done
   return $status
 }

@@ -41,7 +41,7 @@ Tensor small_numbers(const Dims& shape, DType dtype) {
 }
 
 TEST_F(CudaScan, AddsUpFloats) {
-  for (const DType dtype : kFloatingDTypes) {
+  for (const DType dtype : floating_dtypes_to_test()) {
     for (const Case& row : kCases) {
       // Sums of halves stay below where they would be infinite.
       const Tensor x = rand(row.shape).mul(is_reduced_floating_point(dtype) ? 0.3 : 1.0).to(dtype);
@@ -55,7 +55,7 @@ TEST_F(CudaScan, AddsUpFloats) {
 }
 
 TEST_F(CudaScan, AddsAndMultipliesIntegersExactly) {
-  for (const DType dtype : kAllDTypes) {
+  for (const DType dtype : dtypes_to_test()) {
     if (is_floating_point(dtype)) continue;
     for (const Case& row : kCases) {
       const Tensor x = small_numbers(row.shape, dtype);
@@ -67,7 +67,7 @@ TEST_F(CudaScan, AddsAndMultipliesIntegersExactly) {
 }
 
 TEST_F(CudaScan, MultipliesFloats) {
-  for (const DType dtype : kFloatingDTypes) {
+  for (const DType dtype : floating_dtypes_to_test()) {
     for (const Case& row : kCases) {
       if (!row.shape.empty() && row.shape[static_cast<int>(row.dim)] > 3001) continue;
       const Tensor x = rand(row.shape).mul(0.02).add(0.99).to(dtype);
@@ -79,7 +79,7 @@ TEST_F(CudaScan, MultipliesFloats) {
 
 // With five distinct values nearly every extremum is a tie.
 TEST_F(CudaScan, FindsRunningExtremaInEveryDtype) {
-  for (const DType dtype : kAllDTypes) {
+  for (const DType dtype : dtypes_to_test()) {
     for (const Case& row : kCases) {
       const Tensor x = small_numbers(row.shape, dtype);
       const auto [high, high_at] = cummax(x, row.dim);

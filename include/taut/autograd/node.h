@@ -130,6 +130,9 @@ class TAUT_API BackwardContext {
   const Tensor& grad(int output = 0) const { return grads_[static_cast<size_t>(output)]; }
   /// The same, zeros when it got none.
   Tensor grad_or_zeros(int output) const;
+  /// The tensor that the gradients of all outputs are views of, when they are all that is left of
+  /// it: where they lie in it side by side they need not be put together. Undefined otherwise.
+  Tensor base_of_grads() const;
   const TensorMeta& output_meta(int output = 0) const {
     return node_.outputs()[static_cast<size_t>(output)];
   }
