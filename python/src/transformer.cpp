@@ -128,7 +128,12 @@ Layer<M> bind_layer(py::module_& m, const char* name) {
     const M* layer = &self;  // which holds the function
     self.set_activation([layer](const Tensor& input) {
       const Locked locked;
-      return py::cast(layer).attr("activation")(input).template cast<Tensor>();
+      const py::object result = py::cast(layer).attr("activation")(input);
+      if (!is_tensor(result.ptr())) {
+        throw py::type_error(
+            concat("activation must return a tensor; got a ", Py_TYPE(result.ptr())->tp_name));
+      }
+      return tensor_of(result.ptr());
     });
   });
   return type;

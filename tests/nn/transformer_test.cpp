@@ -222,6 +222,8 @@ TEST(TransformerEncoder, ClonesItsLayer) {
       allclose(encoder(x), (*encoder.norm)((*second)((*encoder.layers->at(0))(x))), 1e-12, 1e-12));
   layer.add_module("norm1", std::make_shared<Identity>());
   EXPECT_THROW(layer.clone(), ValueError);
+  const TransformerEncoder at_once({kWidth, kHeads, {.batch_first = true, .norm_first = true}}, 2);
+  EXPECT_TRUE(at_once.layers->get<TransformerEncoderLayer>(1).norm_first);
 }
 
 // A layer of another class: it takes no masks.

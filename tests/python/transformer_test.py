@@ -486,6 +486,9 @@ def test_activation_is_an_attribute():
     assert not any(taut.equal(a, b) for a, b in zip(outputs, outputs[1:]))
     with pytest.raises(ValueError, match="'swoosh'"):
         layer.activation = "swoosh"
+    layer.activation = lambda y: 3
+    with pytest.raises(TypeError, match="activation must return a tensor; got a int"):
+        layer(x)
     with pytest.raises(ValueError, match="'swoosh'"):
         nn.Transformer(WIDTH, HEADS, activation="swoosh")
     with pytest.raises(TypeError, match="3"):
