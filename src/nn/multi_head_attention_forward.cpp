@@ -18,7 +18,7 @@ struct Sizes {
   int64_t width() const { return embed_dim / heads; }
 };
 
-// Checks ------------------------------------------------------------------------------------------
+// Checks -----------------------------------------------------------------------------------------
 
 void check_ranks(const Tensor& query, const Tensor& key, const Tensor& value) {
   ops::check_defined(kOp, "query", query);
@@ -127,7 +127,7 @@ void check_masks(const MultiHeadOptions& options, bool is_batched, const Sizes& 
   }
 }
 
-// Projections -------------------------------------------------------------------------------------
+// Projections ------------------------------------------------------------------------------------
 
 // Query, key and value: (batch, length, E) or (length, batch, E), then in heads of
 // (batch, heads, length, width).
@@ -187,7 +187,7 @@ Tensor with_added(const Tensor& heads, const Tensor& bias, bool add_zeros, const
   return parts.size() == 1 ? heads : cat(parts, 2);
 }
 
-// Masks -------------------------------------------------------------------------------------------
+// Masks ------------------------------------------------------------------------------------------
 
 // A mask in the form that is added to scores.
 Tensor additive(const Tensor& mask, DType dtype) {
@@ -228,8 +228,7 @@ Tensor merged_mask(const MultiHeadOptions& options, const Sizes& sizes, int64_t 
   return mask.dtype() == kBool ? logical_not(mask) : to(mask, query.dtype());
 }
 
-// Attention
-// -----------------------------------------------------------------------------------------
+// Attention --------------------------------------------------------------------------------------
 
 struct Attended {
   Tensor output;   // (batch, heads, queries, width)

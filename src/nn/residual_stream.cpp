@@ -14,7 +14,7 @@ void ResidualStream::add(const Tensor& branch, const std::shared_ptr<Module>& dr
   const Dropout* plain = as_plain<Dropout>(dropout);
   if (plain == nullptr) {
     branch_ = (*dropout)(branch);
-  } else if (plain->p > 0 && plain->is_training()) {
+  } else if (is_dropping(*plain)) {
     value_ = functional::dropout_add(branch, value_, plain->p);
   } else {
     branch_ = branch;

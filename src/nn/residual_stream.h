@@ -10,6 +10,9 @@
 
 namespace taut::nn {
 
+/// Whether a dropout drops anything now.
+inline bool is_dropping(const Dropout& dropout) { return dropout.p > 0 && dropout.is_training(); }
+
 /// What the last sublayer gave is added only when the sum is read, since a sum and the norm of it
 /// are one pass.
 class ResidualStream {

@@ -24,8 +24,7 @@ std::shared_ptr<ModuleList> clones_of(const Layer& layer, int64_t count) {
 
 }  // namespace
 
-// Stacks
-// ----------------------------------------------------------------------------------------------
+// Stacks -----------------------------------------------------------------------------------------
 
 TransformerStack::TransformerStack(std::shared_ptr<ModuleList> layers_in,
                                    std::shared_ptr<Module> norm_in) {
@@ -115,8 +114,7 @@ Tensors TransformerDecoder::forward_named(TensorList inputs, const NamedArgument
                   masks.to_memory.is_causal)};
 }
 
-// The model
-// -------------------------------------------------------------------------------------------
+// The model --------------------------------------------------------------------------------------
 
 namespace {
 

@@ -1,6 +1,8 @@
 // The layers of transformers, and the stream of sums that they extend.
 
 #include <string_view>
+#include <typeinfo>
+#include <utility>
 
 #include "src/nn/decoder_masks.h"
 #include "src/nn/plain_module.h"
@@ -15,8 +17,7 @@
 
 namespace taut::nn {
 
-// What both layers have
-// -----------------------------------------------------------------------------
+// What both layers have --------------------------------------------------------------------------
 
 TransformerLayer::TransformerLayer(int64_t d_model, int64_t nhead,
                                    const TransformerLayerOptions& options)
@@ -100,8 +101,7 @@ Tensor TransformerLayer::feed_forward(const Tensor& input) {
   const Linear* first = as_plain<Linear>(into);
   const Linear* second = as_plain<Linear>(out);
   const Dropout* plain_drop = as_plain<Dropout>(drop);
-  const bool keeps_all =
-      plain_drop != nullptr && (plain_drop->p == 0 || !plain_drop->is_training());
+  const bool keeps_all = plain_drop != nullptr && !is_dropping(*plain_drop);
   const KnownActivation known = known_activation(*this);
   if (first != nullptr && second != nullptr && keeps_all && !known.name.empty()) {
     return functional::mlp(input, first->weight, second->weight, first->bias, second->bias,
@@ -138,8 +138,15 @@ void TransformerLayer::add_sublayer(ResidualStream& stream, const std::shared_pt
   }
 }
 
-// Encoder layer
-// -------------------------------------------------------------------------------------
+TransformerLayerOptions TransformerLayer::options() const {
+  TransformerLayerOptions options = options_;
+  options.norm_first = norm_first;
+  options.recompute = recompute;
+  if (auto module = find_child("activation")) options.activation = std::move(module);
+  return options;
+}
+
+// Encoder layer ----------------------------------------------------------------------------------
 
 TransformerEncoderLayer::TransformerEncoderLayer(int64_t d_model, int64_t nhead,
                                                  const TransformerLayerOptions& options,
@@ -178,8 +185,7 @@ Tensors TransformerEncoderLayer::forward_named(TensorList inputs, const NamedArg
   return {forward(inputs[0], masks.attn_mask, masks.key_padding_mask, masks.is_causal)};
 }
 
-// Decoder layer
-// -------------------------------------------------------------------------------------
+// Decoder layer ----------------------------------------------------------------------------------
 
 TransformerDecoderLayer::TransformerDecoderLayer(int64_t d_model, int64_t nhead,
                                                  const TransformerLayerOptions& options,
@@ -233,29 +239,44 @@ Tensors TransformerDecoderLayer::forward_named(TensorList inputs, const NamedArg
                   masks.to_memory.is_causal)};
 }
 
-// Clones
-// --------------------------------------------------------------------------------------------
+// Clones -----------------------------------------------------------------------------------------
 
 namespace {
 
-// Gives `to`, which was made like `from`, tensors, gradients' needs and modes of its own.
+// What may be set in a module after it was made.
+void copy_fields(const Module& from, Module& to) {
+  if (const auto* dropout = dynamic_cast<const Dropout*>(&from)) {
+    static_cast<Dropout&>(to).p = dropout->p;
+  } else if (const auto* norm = dynamic_cast<const LayerNorm*>(&from)) {
+    static_cast<LayerNorm&>(to).eps = norm->eps;
+    static_cast<LayerNorm&>(to).recompute = norm->recompute;
+  } else if (const auto* attention = dynamic_cast<const MultiheadAttention*>(&from)) {
+    static_cast<MultiheadAttention&>(to).dropout = attention->dropout;
+  }
+  to.train(from.is_training());
+}
+
+// Gives `to`, which was made like `from`, what has changed in `from` since, and tensors of its own.
 void copy_parts(const Module& from, const Module& to) {
-  const NamedTensors source = from.named_parameters(), target = to.named_parameters();
-  bool is_alike = source.size() == target.size();
-  for (size_t i = 0; is_alike && i < source.size(); ++i) {
-    is_alike = source[i].first == target[i].first;
+  const NamedModules sources = from.named_modules(), targets = to.named_modules();
+  const NamedTensors values = from.named_parameters(), parameters = to.named_parameters();
+  bool is_alike = sources.size() == targets.size() && values.size() == parameters.size();
+  for (size_t i = 0; is_alike && i < sources.size(); ++i) {
+    const Module &source = *sources[i].second, &target = *targets[i].second;
+    is_alike = sources[i].first == targets[i].first && typeid(source) == typeid(target);
   }
-  TAUT_CHECK(
-      is_alike, ValueError, from.name(),
-      ": modules inside were replaced by such with other parameters; make each layer and hand "
-      "over the list of them");
-  for (size_t i = 0; i < source.size(); ++i) {
-    const Tensor& parameter = source[i].second;
-    target[i].second.requires_grad_(parameter.requires_grad());
-    autograd::set_data(target[i].second, parameter.detach().clone(), Tensor());
+  for (size_t i = 0; is_alike && i < values.size(); ++i) {
+    is_alike = values[i].first == parameters[i].first;
   }
-  for (const auto& [path, module] : from.named_modules()) {
-    to.get_submodule(path)->train(module->is_training());
+  TAUT_CHECK(is_alike, ValueError, from.name(),
+             ": modules inside have been replaced by others; make each layer and hand over the "
+             "list of them");
+  for (size_t i = 0; i < sources.size(); ++i) copy_fields(*sources[i].second, *targets[i].second);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Tensor &value = values[i].second, &parameter = parameters[i].second;
+    if (value.impl() == parameter.impl()) continue;  // of an activation, which is shared
+    parameter.requires_grad_(value.requires_grad());
+    autograd::set_data(parameter, value.detach().clone(), Tensor());
   }
 }
 
@@ -272,14 +293,14 @@ auto without_drawing(const Make& make) {
 
 std::shared_ptr<TransformerEncoderLayer> TransformerEncoderLayer::clone() const {
   const auto made = without_drawing(
-      [&] { return std::make_shared<TransformerEncoderLayer>(d_model_, nhead_, options_); });
+      [&] { return std::make_shared<TransformerEncoderLayer>(d_model_, nhead_, options()); });
   copy_parts(*this, *made);
   return made;
 }
 
 std::shared_ptr<TransformerDecoderLayer> TransformerDecoderLayer::clone() const {
   const auto made = without_drawing(
-      [&] { return std::make_shared<TransformerDecoderLayer>(d_model_, nhead_, options_); });
+      [&] { return std::make_shared<TransformerDecoderLayer>(d_model_, nhead_, options()); });
   copy_parts(*this, *made);
   return made;
 }

@@ -210,6 +210,17 @@ TEST(TransformerEncoder, ClonesItsLayer) {
   EXPECT_FALSE(first.linear1->bias.requires_grad());
   EXPECT_FALSE(first.dropout->is_training());
   EXPECT_TRUE(first.is_training());
+  // What was set later is cloned, too.
+  TransformerEncoderLayer changed(kWidth, kHeads, small());
+  changed.norm_first = true;
+  changed.dropout1->p = changed.self_attn->dropout = 0.5;
+  changed.norm2->eps = 0.1;
+  changed.add_module("activation", std::make_shared<PReLU>(1, 0.25, doubles()));
+  const auto later = changed.clone();
+  EXPECT_TRUE(later->norm_first);
+  EXPECT_EQ(later->dropout1->p + later->self_attn->dropout, 1.0);
+  EXPECT_EQ(later->norm2->eps, 0.1);
+  EXPECT_EQ(later->find_child("activation"), changed.find_child("activation"));
   init::zeros_(first.linear1->weight);
   EXPECT_GT(layer.linear1->weight.abs().sum().item<double>(), 0.0);
   // The sum at the end of a layer and the norm at the beginning of the next are one op; the numbers

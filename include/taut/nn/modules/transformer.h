@@ -72,6 +72,8 @@ class TAUT_API TransformerLayer : public Module {
   std::shared_ptr<Dropout> make_dropout(const LayerFactory& factory) const;
   void register_feed_forward(const LayerFactory& factory);
 
+  /// What a layer like this one is made with.
+  TransformerLayerOptions options() const;
   /// The module of a field, or the one that has taken its place. @throws ValueError for none.
   std::shared_ptr<Module> part(const char* name, std::shared_ptr<Module> field) const;
   Tensor attend(const std::shared_ptr<Module>& attention, const Tensor& query, const Tensor& memory,
@@ -101,7 +103,7 @@ class TAUT_API TransformerEncoderLayer : public TransformerLayer {
                  bool is_causal = false);
   Tensors forward_named(TensorList inputs, const NamedArguments& named) override;
   /// A layer like this one, with parameters of its own; an activation that is a module is shared.
-  /// @throws ValueError when modules inside have been replaced by such with other parts.
+  /// @throws ValueError when modules inside have been replaced by such of other classes.
   std::shared_ptr<TransformerEncoderLayer> clone() const;
 
   std::shared_ptr<LayerNorm> norm1, norm2;
