@@ -292,14 +292,14 @@ auto without_drawing(const Make& make) {
 }  // namespace
 
 std::shared_ptr<TransformerEncoderLayer> TransformerEncoderLayer::clone() const {
-  const auto made = without_drawing(
+  auto made = without_drawing(
       [&] { return std::make_shared<TransformerEncoderLayer>(d_model_, nhead_, options()); });
   copy_parts(*this, *made);
   return made;
 }
 
 std::shared_ptr<TransformerDecoderLayer> TransformerDecoderLayer::clone() const {
-  const auto made = without_drawing(
+  auto made = without_drawing(
       [&] { return std::make_shared<TransformerDecoderLayer>(d_model_, nhead_, options()); });
   copy_parts(*this, *made);
   return made;

@@ -297,6 +297,32 @@ def test_a_model_learns(device):
     assert losses[0] > 2 and losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.skipif(not taut.cuda.is_available(), reason="no GPU")
+def test_a_captured_step_trains_as_a_plain_one():
+    def losses_of(wrap):
+        taut.manual_seed(SEED)
+        model = nn.Transformer(32, 4, 2, 2, 64, 0.1, batch_first=True, norm_first=True, device="cuda")
+        optimizer = taut.optim.AdamW(model.parameters(), lr=1e-3)
+        padded = padding(SOURCE).cuda()
+
+        def step(src, tgt, wanted):
+            optimizer.zero_grad()
+            loss = F.mse_loss(model(src, tgt, src_key_padding_mask=padded, memory_key_padding_mask=padded, tgt_is_causal=True), wanted)
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        batch = [taut.randn(BATCH, length, 32, device="cuda") for length in (SOURCE, TARGET, TARGET)]
+        run = wrap(step)
+        taut.manual_seed(SEED + 1)
+        return [run(*batch).item() for _ in range(8)], run
+
+    plain, _ = losses_of(lambda step: step)
+    captured, run = losses_of(taut.cuda.make_graphed)
+    assert run.graphs == 1 and run.fallback_reason == ""
+    assert captured == pytest.approx(plain, rel=1e-4) and plain[-1] < plain[0]
+
+
 # Parts ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -398,6 +424,24 @@ def test_replaced_parts_are_used():
     del layer.linear2
     with pytest.raises(ValueError, match="linear2"):
         layer(x)
+
+
+def test_attention_of_ones_own_gets_the_arguments_by_name():
+    class Watched(nn.MultiheadAttention):
+        def forward(self, query, key, value, key_padding_mask=None, need_weights=True, attn_mask=None, **rest):
+            self.seen = (key is value, key_padding_mask is not None, need_weights, attn_mask is not None, rest)
+            return super().forward(query, key, value, key_padding_mask, need_weights, attn_mask, **rest)
+
+    x, memory, padded = taut.randn(TARGET, BATCH, WIDTH), taut.randn(SOURCE, BATCH, WIDTH), padding(SOURCE)
+    layer = nn.TransformerDecoderLayer(**SIZES, dropout=0.0)
+    expected = layer(x, memory, memory_key_padding_mask=padded, tgt_is_causal=True)
+    for name in ("self_attn", "multihead_attn"):
+        own = Watched(WIDTH, HEADS)
+        own.load_state_dict(getattr(layer, name).state_dict())
+        setattr(layer, name, own)
+    assert taut.allclose(layer(x, memory, memory_key_padding_mask=padded, tgt_is_causal=True), expected, atol=1e-6)
+    assert layer.self_attn.seen == (True, False, False, False, {"is_causal": True})
+    assert layer.multihead_attn.seen == (True, True, False, False, {"is_causal": False})
 
 
 def test_hooks_of_parts_run():

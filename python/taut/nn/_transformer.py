@@ -71,6 +71,7 @@ def _clones(layer, count):
 
 
 def _put(stack, construct, layers, norm):
+    """Makes a stack of its parts; a norm that is not there is an attribute, too."""
     construct(stack, layers, norm)
     if norm is None:
         stack.norm = None
