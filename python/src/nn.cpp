@@ -379,7 +379,11 @@ Tensors call_object(const py::object& module, TensorList inputs, const nn::Named
   if (!PyTuple_Check(result.ptr())) return module_outputs(result);
   Tensors outputs;
   for (py::handle item : result.cast<py::tuple>()) {
-    outputs.push_back(item.is_none() ? Tensor() : item.cast<Tensor>());
+    if (!item.is_none() && !is_tensor(item.ptr())) {
+      throw py::type_error(concat(class_name(module), ": expected tensors from forward; got a ",
+                                  Py_TYPE(item.ptr())->tp_name));
+    }
+    outputs.push_back(item.is_none() ? Tensor() : tensor_of(item.ptr()));
   }
   return outputs;
 }

@@ -497,6 +497,14 @@ def test_layers_of_ones_own():
             self.seen = [src_mask is not None, src_key_padding_mask is not None, is_causal]
             return self.linear(src)
 
+    class Returns(nn.Module):
+        def __init__(self, given):
+            super().__init__()
+            self.given = given
+
+        def forward(self, src, **masks):
+            return self.given
+
     class Halved(nn.TransformerEncoderLayer):
         def forward(self, src, **masks):
             return super().forward(src, **masks) / 2
@@ -516,6 +524,9 @@ def test_layers_of_ones_own():
     assert model(x, x).shape == x.shape
     with pytest.raises(TypeError):
         nn.TransformerEncoder(nn.Linear(WIDTH, WIDTH), 1)(x)
+    for given, words in (((3, x), "got a int"), ((), "expected a tensor"), ((None, x), "expected a tensor"), ("a", "got a str")):
+        with pytest.raises((TypeError, ValueError), match=words):
+            nn.TransformerEncoder(Returns(given), 1)(x)
 
 
 def test_activation_is_an_attribute():

@@ -25,7 +25,7 @@ def remember_arguments(layer):
     @wraps(construct)
     def __init__(self, *args, **kwargs):
         construct(self, *args, **kwargs)
-        # A class that is given modules has arguments without them: a copy gets copies of the parts.
+        # One that is given modules is made again without: a copy gets copies of all parts.
         self.__dict__["_made_by"] = (args, kwargs) if shell is None else (shell, {})
 
     layer.__init__ = __init__

@@ -20,7 +20,7 @@ _NAMES = {function: name for name, function in _FUNCTIONS.items()} | {taut.relu:
 def _activation(self):
     """The function or module between linear1 and linear2. May be set, to "relu", "gelu" or "gelu_tanh" as well."""
     child = self._find("activation")
-    return self.__dict__["_activation"] if child is NotImplemented else child
+    return self.__dict__.get("_activation", F.relu) if child is NotImplemented else child
 
 
 def _set_activation(self, value):
