@@ -1,6 +1,7 @@
 # examples/cpp/<name>.cpp becomes the program build/<preset>/examples/<name>.
 
-find_package(PNG QUIET)  # pictures are written when libpng is there
+find_package(PNG QUIET)  # PNG files are written and read when libpng is there
+find_package(JPEG QUIET)  # JPEG files are read when libjpeg is
 find_path(taut_sentencepiece_include sentencepiece_processor.h)  # and text is split when this is
 find_library(taut_sentencepiece_train sentencepiece_train)
 find_library(taut_sentencepiece sentencepiece)
@@ -18,6 +19,10 @@ foreach(source IN LISTS taut_example_sources)
   endif()
   list(APPEND taut_example_targets example_${name})
 endforeach()
+if(JPEG_FOUND)
+  target_link_libraries(example_resnet PRIVATE JPEG::JPEG)
+  target_compile_definitions(example_resnet PRIVATE TAUT_EXAMPLE_HAS_JPEG=1)
+endif()
 if(taut_sentencepiece_include AND taut_sentencepiece_train AND taut_sentencepiece)
   target_include_directories(example_gpt2 SYSTEM PRIVATE "${taut_sentencepiece_include}")
   target_link_libraries(example_gpt2 PRIVATE "${taut_sentencepiece_train}" "${taut_sentencepiece}")

@@ -25,6 +25,7 @@ requirements=(
   '/usr/include/hwy/highway.h|libhwy-dev|needed'
   '/usr/include/nlohmann/json.hpp|nlohmann-json3-dev|needed'
   '/usr/include/png.h|libpng-dev|helpful'
+  '/usr/include/jpeglib.h|libjpeg-dev|helpful'
   '/usr/include/zlib.h|zlib1g-dev|needed'
   '/usr/include/gtest/gtest.h|libgtest-dev|needed'
   '/usr/include/benchmark/benchmark.h|libbenchmark-dev|helpful'

@@ -9,15 +9,19 @@
 
 #include <taut/taut.h>
 
-#include <chrono>
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "command_line.h"
 #include "picture.h"
+#include "training.h"
 
 namespace nn = taut::nn;
 using taut::Tensor;
@@ -39,52 +43,39 @@ struct Options {
   int threads = 0;  // as many as there are cores
 };
 
-void print_help() {
-  std::puts(
-      "usage: digits [options]\n"
-      "  --data FILE     CSV file (may be gzipped) of pixels and a label in each line\n"
-      "  --idx FOLDER    train on the IDX files of MNIST or Fashion-MNIST instead\n"
-      "  --epochs N      how often to go through the training set (30; 12 for IDX files)\n"
-      "  --batch N       pictures in a batch (32; 128 for IDX files)\n"
-      "  --lr X          the highest learning rate of the one-cycle schedule (0.004; 0.002)\n"
-      "  --seed N        seed of the split, the weights, the order and the augmentation (1)\n"
-      "  --workers N     threads that prepare batches (1)\n"
-      "  --threads N     threads that compute (all cores)\n"
-      "  --device NAME   where to compute: cpu, cuda, cuda:1 (cpu)\n"
-      "  --amp           products and convolutions in bfloat16\n"
-      "  --save FILE     where the trained weights go (digits.safetensors)\n"
-      "  --picture FILE  where curves and worst mistakes are drawn (digits.png)\n"
-      "  --losses FILE   where the loss of every batch goes, one in a line");
-}
+constexpr const char* kHelp =
+    "usage: digits [options]\n"
+    "  --data FILE     CSV file (may be gzipped) of pixels and a label in each line\n"
+    "  --idx FOLDER    train on the IDX files of MNIST or Fashion-MNIST instead\n"
+    "  --epochs N      how often to go through the training set (30; 12 for IDX files)\n"
+    "  --batch N       pictures in a batch (32; 128 for IDX files)\n"
+    "  --lr X          the highest learning rate of the one-cycle schedule (0.004; 0.002)\n"
+    "  --seed N        seed of the split, the weights, the order and the augmentation (1)\n"
+    "  --workers N     threads that prepare batches (1)\n"
+    "  --threads N     threads that compute (all cores)\n"
+    "  --device NAME   where to compute: cpu, cuda, cuda:1 (cpu)\n"
+    "  --amp           products and convolutions in bfloat16\n"
+    "  --save FILE     where the trained weights go (digits.safetensors)\n"
+    "  --picture FILE  where curves and worst mistakes are drawn (digits.png)\n"
+    "  --losses FILE   where the loss of every batch goes, one in a line";
 
 Options parse(int argc, char** argv) {
   Options options;
-  const std::map<std::string, Setter> setters = {
-      {"--data", into(options.data)},       {"--idx", into(options.idx)},
-      {"--save", into(options.save)},       {"--picture", into(options.picture)},
-      {"--losses", into(options.losses)},   {"--device", into(options.device)},
-      {"--epochs", into(options.epochs)},   {"--batch", into(options.batch)},
-      {"--lr", into(options.lr)},           {"--seed", into(options.seed)},
-      {"--workers", into(options.workers)}, {"--threads", into(options.threads)},
-  };
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--help" || word == "-h") {
-      print_help();
-      std::exit(0);
-    }
-    if (word == "--amp") {
-      options.amp = true;
-      continue;
-    }
-    const auto setter = setters.find(word);
-    if (setter == setters.end() || i + 1 == argc) {
-      std::fprintf(stderr, "digits: unknown option or missing value: %s\n", word.c_str());
-      print_help();
-      std::exit(2);
-    }
-    setter->second(argv[++i]);
-  }
+  const OptionTable table = {.values = {{"--data", into(options.data)},
+                                        {"--idx", into(options.idx)},
+                                        {"--save", into(options.save)},
+                                        {"--picture", into(options.picture)},
+                                        {"--losses", into(options.losses)},
+                                        {"--device", into(options.device)},
+                                        {"--epochs", into(options.epochs)},
+                                        {"--batch", into(options.batch)},
+                                        {"--lr", into(options.lr)},
+                                        {"--seed", into(options.seed)},
+                                        {"--workers", into(options.workers)},
+                                        {"--threads", into(options.threads)}},
+                             .flags = {{"--amp", &options.amp}}};
+  const auto words = parse_command_line("digits", kHelp, table, argc, argv);
+  if (!words.empty()) refuse_command_line("digits", "there is no command " + words[0]);
   const bool is_idx = !options.idx.empty();
   if (options.epochs == 0) options.epochs = is_idx ? 12 : 30;
   if (options.batch == 0) options.batch = is_idx ? 128 : 32;
@@ -101,7 +92,7 @@ struct Split {
 std::string find_digits() {
   for (const char* folder :
        {"examples/data", "../examples/data", "../../examples/data", "../../../examples/data"}) {
-    const std::string path = std::string(folder) + "/optdigits.csv.gz";
+    std::string path = std::string(folder) + "/optdigits.csv.gz";
     if (std::filesystem::exists(path)) return path;
   }
   return "examples/data/optdigits.csv.gz";
@@ -178,11 +169,6 @@ struct Net : nn::Module {
   std::shared_ptr<nn::Sequential> classifier;
 };
 
-// A tensor on the device; the host need not wait until it is there.
-Tensor moved(const Tensor& tensor, taut::Device device) {
-  return device.is_cpu() ? tensor : taut::pin_memory(tensor).to(device, /*non_blocking=*/true);
-}
-
 // Logits of all pictures, in eval mode.
 Tensor predict(nn::Module& model, const Tensor& pictures, taut::Device device) {
   const taut::NoGradGuard no_grad;
@@ -241,43 +227,39 @@ void draw(const std::string& path, const std::vector<double>& losses,
   if (picture.write(path)) std::printf("curves and worst mistakes: %s\n", path.c_str());
 }
 
-void print_bar(int64_t epoch, int64_t epochs, double share, double loss, double train_accuracy,
-               double speed) {
-  char bar[25];
-  for (int i = 0; i < 24; ++i) bar[i] = i < static_cast<int>(share * 24) ? '#' : '.';
-  bar[24] = 0;
+void print_progress(int64_t number, int64_t epochs, int64_t batches, int64_t all_batches,
+                    double loss, double train_accuracy, double speed) {
   std::printf("\repoch %2lld/%lld [%s] loss %.4f  accuracy %5.2f %%  %6.0f samples/s",
-              static_cast<long long>(epoch + 1), static_cast<long long>(epochs), bar, loss,
-              100 * train_accuracy, speed);
+              static_cast<long long>(number), static_cast<long long>(epochs),
+              bar(batches, all_batches).c_str(), loss, 100 * train_accuracy, speed);
   std::fflush(stdout);
 }
 
-// What batches came to, on their device until somebody asks: to read it waits for all work there.
+// What the batches of an epoch came to, on their device until somebody asks.
 class Tally {
  public:
+  explicit Tally(Losses& losses) : losses_(losses) {}
   void add(const Tensor& loss, const Tensor& right) {
-    losses_.push_back(loss.detach());
+    losses_.add(loss);
     rights_.push_back(right);
   }
-  // Takes over what was added since, and writes each loss into a line of its own.
-  void read(std::ofstream& every_loss) {
-    for (const Tensor& loss : losses_) {
-      loss_sum += loss.item<double>();
-      every_loss << loss.item<double>() << '\n';
-    }
+  // Takes over what was added since.
+  void read() {
+    const size_t first = losses_.values().size();
+    losses_.read();
+    for (size_t i = first; i < losses_.values().size(); ++i) loss_sum += losses_.values()[i];
     for (const Tensor& right : rights_) right_sum += right.item<int64_t>();
-    losses_.clear();
     rights_.clear();
   }
   double loss_sum = 0;
   int64_t right_sum = 0;
 
  private:
-  Tensors losses_, rights_;
+  Losses& losses_;
+  Tensors rights_;
 };
 
-int run(const Options& options) {
-  using Clock = std::chrono::steady_clock;
+void run(const Options& options) {
   if (options.threads > 0) taut::set_num_threads(options.threads);
   const taut::Device device(options.device);
   taut::manual_seed(options.seed);
@@ -302,14 +284,12 @@ int run(const Options& options) {
       {.max_lr = options.lr, .epochs = options.epochs, .steps_per_epoch = loader.size()});
   nn::CrossEntropyLoss loss_of({.label_smoothing = 0.05});
 
-  std::vector<double> losses, accuracies;
-  std::ofstream every_loss;
-  if (!options.losses.empty()) every_loss.open(options.losses);
-  every_loss.precision(17);
-  const auto start = Clock::now();
+  Losses losses;
+  std::vector<double> mean_losses, accuracies;
+  const Stopwatch watch;
   for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
-    const auto epoch_start = Clock::now();
-    Tally tally;
+    const Stopwatch epoch_watch;
+    Tally tally(losses);
     int64_t seen = 0, batches = 0;
     for (const Tensors& batch : loader) {
       const Tensor pictures = moved(batch[0], device), labels = moved(batch[1], device);
@@ -326,20 +306,19 @@ int run(const Options& options) {
       tally.add(loss, logits.argmax(1).eq(labels).sum());
       seen += labels.numel();
       if (batches % 10 == 0 || batches == loader.size()) {
-        tally.read(every_loss);
-        const double seconds = std::chrono::duration<double>(Clock::now() - epoch_start).count();
-        print_bar(epoch, options.epochs,
-                  static_cast<double>(batches) / static_cast<double>(loader.size()),
-                  tally.loss_sum / static_cast<double>(batches),
-                  static_cast<double>(tally.right_sum) / static_cast<double>(seen),
-                  static_cast<double>(seen) / seconds);
+        tally.read();
+        print_progress(epoch + 1, options.epochs, batches, loader.size(),
+                       tally.loss_sum / static_cast<double>(batches),
+                       static_cast<double>(tally.right_sum) / static_cast<double>(seen),
+                       static_cast<double>(seen) / epoch_watch.seconds());
       }
     }
-    losses.push_back(tally.loss_sum / static_cast<double>(batches));
+    mean_losses.push_back(tally.loss_sum / static_cast<double>(batches));
     accuracies.push_back(accuracy(predict(model, test.pictures, device), test.labels));
     std::printf("  test %5.2f %%\n", 100 * accuracies.back());
   }
-  std::printf("trained in %.1f s\n", std::chrono::duration<double>(Clock::now() - start).count());
+  std::printf("trained in %.1f s\n", watch.seconds());
+  if (!options.losses.empty()) losses.write(options.losses);
 
   // What was saved is what was trained.
   taut::save(model, options.save, {{"classes", "10"}});
@@ -348,17 +327,12 @@ int run(const Options& options) {
   again.to(device);
   const Tensor logits = predict(again, test.pictures, device);
   print_confusion(logits, test.labels);
-  draw(options.picture, losses, accuracies, logits, test);
+  draw(options.picture, mean_losses, accuracies, logits, test);
   std::printf("weights: %s\ntest accuracy %.2f %%\n", options.save.c_str(),
               100 * accuracy(logits, test.labels));
-  return 0;
 }
 
 int main(int argc, char** argv) {
-  try {
-    return run(parse(argc, argv));
-  } catch (const taut::Error& error) {
-    std::fprintf(stderr, "digits: %s\n", error.what());
-    return 1;
-  }
+  const Options options = parse(argc, argv);
+  return run_program("digits", [&] { run(options); });
 }

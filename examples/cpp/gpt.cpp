@@ -10,19 +10,17 @@
 #include <taut/taut.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "command_line.h"
+#include "training.h"
 
 namespace nn = taut::nn;
 namespace F = taut::nn::functional;
@@ -77,49 +75,43 @@ struct Gpt : nn::Module {
   std::shared_ptr<nn::Linear> head;
 };
 
-void print_help() {
-  std::puts(
-      "usage: gpt [options]\n"
-      "  --text FILE      what to learn from (examples/data/poems.txt)\n"
-      "  --steps N        batches to train on (300)\n"
-      "  --batch N        pieces of text in a batch (16)\n"
-      "  --context N      characters that the model sees (128)\n"
-      "  --layers N, --width N, --heads N   the size of the model (4, 128, 4)\n"
-      "  --lr X           highest learning rate (0.001)\n"
-      "  --sample N       characters to write at the end (400)\n"
-      "  --temperature X  how daring (0.8)\n"
-      "  --prompt TEXT    how to begin\n"
-      "  --seed N         seed of weights, batches and writing (1)\n"
-      "  --device NAME    where to compute: cpu, cuda, cuda:1 (cpu)\n"
-      "  --amp            products in bfloat16\n"
-      "  --save FILE      where the weights go (gpt.safetensors)\n"
-      "  --losses FILE    where the loss of every batch goes, one in a line");
-}
+constexpr const char* kHelp =
+    "usage: gpt [options]\n"
+    "  --text FILE      what to learn from (examples/data/poems.txt)\n"
+    "  --steps N        batches to train on (300)\n"
+    "  --batch N        pieces of text in a batch (16)\n"
+    "  --context N      characters that the model sees (128)\n"
+    "  --layers N, --width N, --heads N   the size of the model (4, 128, 4)\n"
+    "  --lr X           highest learning rate (0.001)\n"
+    "  --sample N       characters to write at the end (400)\n"
+    "  --temperature X  how daring (0.8)\n"
+    "  --prompt TEXT    how to begin\n"
+    "  --seed N         seed of weights, batches and writing (1)\n"
+    "  --device NAME    where to compute: cpu, cuda, cuda:1 (cpu)\n"
+    "  --amp            products in bfloat16\n"
+    "  --save FILE      where the weights go (gpt.safetensors)\n"
+    "  --losses FILE    where the loss of every batch goes, one in a line";
 
 Options parse(int argc, char** argv) {
   Options o;
-  const std::map<std::string, Setter> setters = {
-      {"--text", into(o.text)},     {"--save", into(o.save)},
-      {"--prompt", into(o.prompt)}, {"--losses", into(o.losses)},
-      {"--device", into(o.device)}, {"--steps", into(o.steps)},
-      {"--batch", into(o.batch)},   {"--context", into(o.context)},
-      {"--layers", into(o.layers)}, {"--width", into(o.width)},
-      {"--heads", into(o.heads)},   {"--sample", into(o.sample)},
-      {"--lr", into(o.lr)},         {"--temperature", into(o.temperature)},
-      {"--seed", into(o.seed)},
-  };
-  for (int i = 1; i < argc; ++i) {
-    if (std::string(argv[i]) == "--amp") {
-      o.amp = true;
-      continue;
-    }
-    const auto setter = setters.find(argv[i]);
-    if (setter == setters.end() || i + 1 == argc) {
-      print_help();
-      std::exit(std::string(argv[i]) == "--help" || std::string(argv[i]) == "-h" ? 0 : 2);
-    }
-    setter->second(argv[++i]);
-  }
+  const OptionTable table = {.values = {{"--text", into(o.text)},
+                                        {"--save", into(o.save)},
+                                        {"--prompt", into(o.prompt)},
+                                        {"--losses", into(o.losses)},
+                                        {"--device", into(o.device)},
+                                        {"--steps", into(o.steps)},
+                                        {"--batch", into(o.batch)},
+                                        {"--context", into(o.context)},
+                                        {"--layers", into(o.layers)},
+                                        {"--width", into(o.width)},
+                                        {"--heads", into(o.heads)},
+                                        {"--sample", into(o.sample)},
+                                        {"--lr", into(o.lr)},
+                                        {"--temperature", into(o.temperature)},
+                                        {"--seed", into(o.seed)}},
+                             .flags = {{"--amp", &o.amp}}};
+  const auto words = parse_command_line("gpt", kHelp, table, argc, argv);
+  if (!words.empty()) refuse_command_line("gpt", "there is no command " + words[0]);
   return o;
 }
 
@@ -134,7 +126,7 @@ std::string read_text(std::string path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-int run(const Options& o) {
+void run(const Options& o) {
   const taut::Device device(o.device);
   const auto integers = taut::TensorOptions(taut::kInt64).device(device);
   taut::manual_seed(o.seed);
@@ -150,10 +142,8 @@ int run(const Options& o) {
 
   Gpt model(static_cast<int64_t>(alphabet.size()), o);
   model.to(device);
-  int64_t weights = 0;
-  for (const Tensor& parameter : model.parameters()) weights += parameter.numel();
   std::printf("%zu characters of %zu kinds; %lld weights\n", text.size(), alphabet.size(),
-              static_cast<long long>(weights));
+              static_cast<long long>(count_weights(model)));
 
   taut::optim::AdamW optimizer(model.parameters(),
                                {.lr = o.lr, .betas = {0.9, 0.95}, .weight_decay = 0.1});
@@ -162,10 +152,8 @@ int run(const Options& o) {
     return warm * (0.55 + 0.45 * std::cos(3.14159265 * static_cast<double>(step) /
                                           static_cast<double>(o.steps)));
   });
-  std::ofstream every_loss;
-  if (!o.losses.empty()) every_loss.open(o.losses);
-  every_loss.precision(17);
-  const auto start = std::chrono::steady_clock::now();
+  Losses losses;
+  const Stopwatch watch;
   for (int64_t step = 0; step < o.steps; ++step) {
     const Tensor firsts = taut::randint(0, data.numel() - o.context, {o.batch, 1}, integers);
     const Tensor places = firsts + taut::arange(o.context, integers);
@@ -180,16 +168,16 @@ int run(const Options& o) {
     nn::utils::clip_grad_norm_(model.parameters(), 1.0);
     optimizer.step();
     schedule.step();
-    if (every_loss.is_open()) every_loss << loss.item<double>() << '\n';
+    losses.add(loss);
     if (step % 20 == 0 || step + 1 == o.steps) {
-      const double seconds =
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      losses.read();
       std::printf("step %4lld  loss %.3f  %6.0f characters/s\n", static_cast<long long>(step),
-                  loss.item<double>(),
-                  static_cast<double>((step + 1) * o.batch * o.context) / seconds);
+                  losses.values().back(),
+                  static_cast<double>((step + 1) * o.batch * o.context) / watch.seconds());
       std::fflush(stdout);
     }
   }
+  if (!o.losses.empty()) losses.write(o.losses);
   taut::save(model, o.save, {{"alphabet", std::to_string(alphabet.size())}});
 
   const taut::NoGradGuard no_grad;
@@ -213,14 +201,9 @@ int run(const Options& o) {
     std::fflush(stdout);
   }
   std::puts("");
-  return 0;
 }
 
 int main(int argc, char** argv) {
-  try {
-    return run(parse(argc, argv));
-  } catch (const taut::Error& error) {
-    std::fprintf(stderr, "gpt: %s\n", error.what());
-    return 1;
-  }
+  const Options options = parse(argc, argv);
+  return run_program("gpt", [&] { run(options); });
 }

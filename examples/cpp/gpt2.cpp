@@ -11,24 +11,26 @@
 // Learners" (2019). examples/python/gpt2.py is the same program in Python, its losses are the same,
 // and each goes on from the other's checkpoint.
 
+#include "gpt2.h"
+
 #include <taut/taut.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <map>
 #include <memory>
-#include <numbers>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "checkpoint.h"
 #include "command_line.h"
 #include "tokens.h"
+#include "training.h"
 
 namespace nn = taut::nn;
 namespace F = taut::nn::functional;
@@ -54,152 +56,13 @@ struct Options {
   double temperature = 0.8;
 };
 
-// ---- The model ----------------------------------------------------------------------------------
-
-struct Shape {
-  int64_t layers, width, heads, context, vocabulary;
-};
-
-// The keys and values of what was read so far, so that a new token costs a token and not the whole
-// text.
-struct Cache {
-  Cache(const Shape& shape, int64_t batch, const Tensor& like) {
-    for (int64_t layer = 0; layer < shape.layers; ++layer) {
-      const taut::Dims size = {batch, shape.heads, shape.context, shape.width / shape.heads};
-      keys.push_back(taut::empty(size, like.options()));
-      values.push_back(taut::empty(size, like.options()));
-    }
-  }
-  // All keys and values of a layer, those of the next tokens among them.
-  std::pair<Tensor, Tensor> extended(size_t layer, const Tensor& more_keys,
-                                     const Tensor& more_values) {
-    const int64_t count = more_keys.size(2);
-    keys[layer].narrow(2, length, count).copy_(more_keys);
-    values[layer].narrow(2, length, count).copy_(more_values);
-    return {keys[layer].narrow(2, 0, length + count), values[layer].narrow(2, 0, length + count)};
-  }
-
-  int64_t length = 0;
-  Tensors keys, values;
-};
-
-// The norm of x + branch, and the sum itself, in one pass.
-std::pair<Tensor, Tensor> add_norm(const nn::LayerNorm& norm, const Tensor& branch,
-                                   const Tensor& x) {
-  return F::add_layer_norm(branch, x, norm.normalized_shape, norm.weight, norm.bias, norm.eps);
-}
-
-struct Block : nn::Module {
-  Block(size_t layer_in, int64_t width, int64_t heads_in)
-      : layer(layer_in),
-        heads(heads_in),
-        norm1(register_module<nn::LayerNorm>("norm1", width)),
-        norm2(register_module<nn::LayerNorm>("norm2", width)),
-        qkv(register_module<nn::Linear>("qkv", width, 3 * width)),
-        out(register_module<nn::Linear>("out", width, width)),
-        up(register_module<nn::Linear>("up", width, 4 * width)),
-        down(register_module<nn::Linear>("down", 4 * width, width)) {}
-
-  Tensor attend(const Tensor& x, Cache* cache) {
-    const int64_t batch = x.size(0), length = x.size(1), width = x.size(2);
-    Tensors parts = (*qkv)(x).split(width, 2);
-    for (Tensor& part : parts) {
-      part = part.view({batch, length, heads, width / heads}).transpose(1, 2);
-    }
-    const bool is_start = cache == nullptr || cache->length == 0;
-    if (cache != nullptr) {
-      std::tie(parts[1], parts[2]) = cache->extended(layer, parts[1], parts[2]);
-    }
-    // A token that comes alone sees all that is there.
-    const Tensor mixed = F::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0.0,
-                                                         /*is_causal=*/is_start && length > 1);
-    return (*out)(mixed.transpose(1, 2).reshape({batch, length, width}));
-  }
-
-  // The next norm of the residual stream x, of which h is norm1, and the stream.
-  std::pair<Tensor, Tensor> run(const Tensor& h, const Tensor& x, const nn::LayerNorm& next_norm,
-                                Cache* cache) {
-    const auto [normal, sum] = add_norm(*norm2, attend(h, cache), x);
-    const Tensor mlp = F::mlp(normal, up->weight, down->weight, up->bias, down->bias, "gelu_tanh");
-    return add_norm(next_norm, mlp, sum);
-  }
-
-  size_t layer;
-  int64_t heads;
-  std::shared_ptr<nn::LayerNorm> norm1, norm2;
-  std::shared_ptr<nn::Linear> qkv, out, up, down;
-};
-
-struct Gpt2 : nn::Module {
-  explicit Gpt2(const Shape& shape_in)
-      : shape(shape_in),
-        // Products like multiples of 64 better.
-        token(register_module<nn::Embedding>("token", (shape.vocabulary + 63) / 64 * 64,
-                                             shape.width)),
-        position(register_module<nn::Embedding>("position", shape.context, shape.width)),
-        list(register_module<nn::ModuleList>("blocks")) {
-    for (int64_t layer = 0; layer < shape.layers; ++layer) {
-      blocks.push_back(
-          std::make_shared<Block>(static_cast<size_t>(layer), shape.width, shape.heads));
-      list->append(blocks.back());
-    }
-    norm = register_module<nn::LayerNorm>("norm", shape.width);
-    for (const auto& [name, weight] : named_parameters()) {
-      if (weight.dim() > 1) {
-        // What is added to the residual stream grows with the layers.
-        const bool into_stream = name.ends_with("out.weight") || name.ends_with("down.weight");
-        const auto additions = static_cast<double>(into_stream ? 2 * shape.layers : 1);
-        nn::init::normal_(weight, 0.0, 0.02 / std::sqrt(additions));
-      } else if (name.ends_with("bias")) {
-        nn::init::zeros_(weight);
-      }
-    }
-  }
-
-  // Tokens (batch, length) to logits (batch, length, rows of the vocabulary).
-  Tensor run(const Tensor& tokens, Cache* cache = nullptr) {
-    const int64_t start = cache == nullptr ? 0 : cache->length;
-    const Tensor places = taut::arange(start, start + tokens.size(1), 1,
-                                       taut::TensorOptions(taut::kInt64).device(tokens.device()));
-    Tensor x = (*token)(tokens) + (*position)(places);
-    Tensor h = norm_before(0)(x);
-    for (size_t layer = 0; layer < blocks.size(); ++layer) {
-      std::tie(h, x) = blocks[layer]->run(h, x, norm_before(layer + 1), cache);
-    }
-    if (cache != nullptr) cache->length += tokens.size(1);
-    return F::linear(h, token->weight);
-  }
-  // The first norm of a block, or the model's own after the last one.
-  nn::LayerNorm& norm_before(size_t layer) {
-    return layer < blocks.size() ? *blocks[layer]->norm1 : *norm;
-  }
-  Tensor forward(const Tensor& tokens) override { return run(tokens); }
-
-  int64_t weights() const {
-    int64_t count = 0;
-    for (const Tensor& parameter : parameters()) count += parameter.numel();
-    return count;
-  }
-  // Of a training step; attention sees half of the context on average.
-  double flops_per_token() const {
-    return 6.0 * static_cast<double>(weights() - position->weight.numel()) +
-           6.0 * static_cast<double>(shape.layers * shape.width * shape.context);
-  }
-
-  Shape shape;
-  std::shared_ptr<nn::Embedding> token, position;
-  std::shared_ptr<nn::ModuleList> list;
-  std::vector<std::shared_ptr<Block>> blocks;
-  std::shared_ptr<nn::LayerNorm> norm;
-};
-
 // ---- Batches ------------------------------------------------------------------------------------
 
 // Pieces of the tokens; which ones follows from the seed and the step, so that nothing need be kept
 // to go on.
 class Batches {
  public:
-  Batches(const Tokens& tokens, const Shape& shape, uint64_t seed, taut::Device device)
+  Batches(const Tokens& tokens, const Gpt2Shape& shape, uint64_t seed, taut::Device device)
       : tokens_(tokens),
         context_(shape.context),
         vocabulary_(shape.vocabulary),
@@ -235,9 +98,7 @@ class Batches {
       throw taut::ValueError(taut::concat("the data has token ", largest,
                                           "; expected less than the vocabulary, ", vocabulary_));
     }
-    Tensor on_device = taut::tensor(pieces).view({count, context_ + 1});
-    if (device_.is_cuda())
-      on_device = taut::pin_memory(on_device).to(device_, /*non_blocking=*/true);
+    const Tensor on_device = moved(taut::tensor(pieces).view({count, context_ + 1}), device_);
     return {on_device.narrow(1, 0, context_).contiguous(),
             on_device.narrow(1, 1, context_).contiguous()};
   }
@@ -252,20 +113,11 @@ class Batches {
 
 // ---- Checkpoints --------------------------------------------------------------------------------
 
-// All that it takes to go on, as tensors by name; the other program reads it too.
 void save(const std::string& path, const Gpt2& model, const taut::optim::Optimizer& optimizer,
           int64_t step, const Tokenizer* tokenizer) {
-  taut::StateDict tensors;
-  for (const auto& [name, tensor] : model.state_dict()) tensors.insert("model." + name, tensor);
-  for (const auto& [place, state] : optimizer.state_dict().state) {
-    for (const auto& [name, value] : state) {
-      if (const Tensor* tensor = std::get_if<Tensor>(&value)) {
-        tensors.insert(taut::concat("optimizer.", place, ".", name), *tensor);
-      }
-    }
-  }
+  taut::StateDict tensors = training_state(model, optimizer);
   if (tokenizer != nullptr) tensors.insert("tokenizer", tokenizer->model());
-  const Shape& s = model.shape;
+  const Gpt2Shape& s = model.shape;
   taut::save(tensors, path,
              {{"step", std::to_string(step)},
               {"shape", taut::concat(s.layers, " ", s.width, " ", s.heads, " ", s.context, " ",
@@ -274,62 +126,34 @@ void save(const std::string& path, const Gpt2& model, const taut::optim::Optimiz
 }
 
 // What save() wrote.
-struct Checkpoint {
-  explicit Checkpoint(const std::string& path) : tensors(taut::load(path, metadata)) {
-    for (const char* name : {"step", "shape", "dtype"}) {
-      if (!metadata.contains(name)) {
-        throw taut::FormatError(taut::concat(path, " is no checkpoint of GPT-2: no ", name));
-      }
-    }
-    step = std::atoll(metadata["step"].c_str());
-    if (const Tensor* model = tensors.find("tokenizer")) tokenizer.emplace(*model);
+struct Gpt2Checkpoint : Checkpoint {
+  explicit Gpt2Checkpoint(const std::string& path)
+      : Checkpoint(path, "GPT-2"), step(number("step")) {
+    std::istringstream numbers(word("shape"));
+    numbers >> shape.layers >> shape.width >> shape.heads >> shape.context >> shape.vocabulary;
+    const auto sizes = {shape.layers, shape.width, shape.heads, shape.context, shape.vocabulary};
+    if (!numbers || std::min(sizes) < 1) refuse("shape is " + word("shape"));
+    const std::string& name = word("dtype");
+    if (name != "bfloat16" && name != "float32") refuse("dtype is " + name);
+    dtype = name == "bfloat16" ? taut::kBFloat16 : taut::kFloat32;
+    if (const Tensor* model = tensors().find("tokenizer")) tokenizer.emplace(*model);
   }
 
-  taut::StateDict part(const std::string& prefix) const {
-    taut::StateDict result;
-    for (const auto& [name, tensor] : tensors) {
-      if (name.starts_with(prefix)) result.insert(name.substr(prefix.size()), tensor);
-    }
-    return result;
-  }
   std::shared_ptr<Gpt2> model(taut::Device device) const {
-    Shape shape{};
-    std::istringstream numbers(metadata.at("shape"));
-    numbers >> shape.layers >> shape.width >> shape.heads >> shape.context >> shape.vocabulary;
     auto result = std::make_shared<Gpt2>(shape);
     result->to(device);
-    result->to(metadata.at("dtype") == "bfloat16" ? taut::kBFloat16 : taut::kFloat32);
+    result->to(dtype);
     result->load_state_dict(part("model."));
     return result;
   }
-  void load_optimizer(taut::optim::Optimizer& optimizer) const {
-    std::map<int64_t, taut::optim::Values> states;
-    for (const auto& [name, tensor] : part("optimizer.")) {
-      const size_t dot = name.find('.');
-      taut::optim::Values& state = states[std::atoll(name.c_str())];
-      state.set("step", step);
-      state.set(name.substr(dot + 1), tensor);
-    }
-    taut::optim::OptimizerState all = optimizer.state_dict();
-    all.state.assign(states.begin(), states.end());
-    optimizer.load_state_dict(all);
-  }
 
-  taut::Metadata metadata;
-  taut::StateDict tensors;
-  int64_t step = 0;
+  int64_t step;
+  Gpt2Shape shape{};
+  taut::DType dtype;
   std::optional<Tokenizer> tokenizer;
 };
 
 // ---- Training -----------------------------------------------------------------------------------
-
-// Up in a line, down to a tenth along half a cosine.
-double learning_rate(int64_t step, const Options& o) {
-  if (step < o.warmup) return o.lr * static_cast<double>(step + 1) / static_cast<double>(o.warmup);
-  const double share = static_cast<double>(step - o.warmup) /
-                       static_cast<double>(std::max<int64_t>(1, o.steps - o.warmup));
-  return o.lr * (0.55 + 0.45 * std::cos(std::numbers::pi * share));
-}
 
 // Matrices decay, biases and norms do not.
 taut::optim::AdamW make_optimizer(const Gpt2& model) {
@@ -362,7 +186,7 @@ Tensor train_step(Gpt2& model, taut::optim::Optimizer& optimizer, const Batches&
     total = total.defined() ? total + loss.detach() : loss.detach();
   }
   nn::utils::clip_grad_norm_(model.parameters(), o.clip);
-  for (auto& group : optimizer.param_groups()) group.options.set("lr", learning_rate(step, o));
+  set_learning_rate(optimizer, learning_rate(step, o.warmup, o.steps, o.lr, /*last=*/0.1));
   optimizer.step();
   optimizer.zero_grad();
   return total;
@@ -395,53 +219,46 @@ std::string use_of_peak(double speed, const Gpt2& model, taut::Device device) {
   return "";
 }
 
-// The progress on one line; the losses are read now and then, since to read one waits for the
-// device.
-class Bar {
+// The progress on one line.
+class Progress {
  public:
-  Bar(int64_t first, const Options& options, const Gpt2& model, taut::Device device)
+  Progress(int64_t first, const Options& options, const Gpt2& model, taut::Device device)
       : first_(first), options_(options), model_(model), device_(device) {}
 
   void add(int64_t step, const Tensor& loss) {
-    unread_.push_back(loss);
+    losses_.add(loss);
     const int64_t done = step + 1;
     if (done % 10 != 0 && done < options_.stop) return;
-    for (const Tensor& each : unread_) losses_.push_back(each.item<double>());
-    unread_.clear();
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    const double speed = static_cast<double>((done - first_) * options_.accumulate *
-                                             options_.batch * model_.shape.context) /
-                         seconds;
-    std::string bar(static_cast<size_t>(24 * done / options_.steps), '#');
-    bar.resize(24, '.');
+    losses_.read();
+    const int64_t tokens =
+        (done - first_) * options_.accumulate * options_.batch * model_.shape.context;
+    const double speed = static_cast<double>(tokens) / watch_.seconds();
     std::printf("\rstep %5lld/%lld [%s] loss %.4f  %8.0f tokens/s%s", static_cast<long long>(done),
-                static_cast<long long>(options_.steps), bar.c_str(), losses_.back(), speed,
-                use_of_peak(speed, model_, device_).c_str());
+                static_cast<long long>(options_.steps), bar(done, options_.steps).c_str(),
+                losses_.values().back(), speed, use_of_peak(speed, model_, device_).c_str());
     std::fflush(stdout);
   }
-  const std::vector<double>& losses() const { return losses_; }
+  const Losses& losses() const { return losses_; }
 
  private:
   int64_t first_;
   const Options& options_;
   const Gpt2& model_;
   taut::Device device_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  Tensors unread_;
-  std::vector<double> losses_;
+  Stopwatch watch_;
+  Losses losses_;
 };
 
-Shape shape_of(const Options& o, int64_t vocabulary) {
-  const std::map<std::string, Shape> sizes = {{"124M", {12, 768, 12, 0, 0}},
-                                              {"350M", {24, 1024, 16, 0, 0}},
-                                              {"774M", {36, 1280, 20, 0, 0}},
-                                              {"1558M", {48, 1600, 25, 0, 0}}};
+Gpt2Shape shape_of(const Options& o, int64_t vocabulary) {
+  const std::map<std::string, Gpt2Shape> sizes = {{"124M", {12, 768, 12, 0, 0}},
+                                                  {"350M", {24, 1024, 16, 0, 0}},
+                                                  {"774M", {36, 1280, 20, 0, 0}},
+                                                  {"1558M", {48, 1600, 25, 0, 0}}};
   const auto found = sizes.find(o.size);
   if (found == sizes.end()) {
     throw taut::ValueError("--size is " + o.size + "; expected 124M, 350M, 774M or 1558M");
   }
-  const Shape& size = found->second;
+  const Gpt2Shape& size = found->second;
   return {o.layers > 0 ? o.layers : size.layers, o.width > 0 ? o.width : size.width,
           o.heads > 0 ? o.heads : size.heads, o.context, vocabulary};
 }
@@ -458,7 +275,7 @@ std::shared_ptr<Gpt2> new_model(const Options& o, const Tokenizer* tokenizer, ta
 void train(Options o, taut::Device device) {
   taut::manual_seed(o.seed);
   o.stop = std::min(o.stop > 0 ? o.stop : o.steps, o.steps);
-  std::optional<Checkpoint> checkpoint;
+  std::optional<Gpt2Checkpoint> checkpoint;
   std::optional<Tokenizer> tokenizer;
   if (o.resume) {
     checkpoint.emplace(o.checkpoint);
@@ -468,16 +285,16 @@ void train(Options o, taut::Device device) {
   const Tokenizer* known = tokenizer ? &*tokenizer : nullptr;
   const auto model = checkpoint ? checkpoint->model(device) : new_model(o, known, device);
   taut::optim::AdamW optimizer = make_optimizer(*model);
-  if (checkpoint) checkpoint->load_optimizer(optimizer);
+  if (checkpoint) checkpoint->load_optimizer(optimizer, {{"step", checkpoint->step}});
   const int64_t first = checkpoint ? checkpoint->step : 0;
   const Batches batches(tokens, model->shape, o.seed, device);
   std::printf("%zu tokens; %lld weights in taut.%s on %s\n", tokens.size(),
-              static_cast<long long>(model->weights()),
+              static_cast<long long>(count_weights(*model)),
               taut::concat(model->norm->weight.dtype()).c_str(), taut::concat(device).c_str());
 
-  Bar bar(first, o, *model, device);
+  Progress progress(first, o, *model, device);
   for (int64_t step = first; step < o.stop; ++step) {
-    bar.add(step, train_step(*model, optimizer, batches, step, o));
+    progress.add(step, train_step(*model, optimizer, batches, step, o));
     if ((step + 1) % o.every == 0 || step + 1 == o.stop) {
       std::printf("  unseen %.4f\n", unseen_loss(*model, batches, o));
       save(o.checkpoint, *model, optimizer, step + 1, known);
@@ -485,10 +302,7 @@ void train(Options o, taut::Device device) {
   }
   std::printf("model: %s; go on with --resume, or let it write: gpt2 --checkpoint %s sample\n",
               o.checkpoint.c_str(), o.checkpoint.c_str());
-  if (o.losses.empty()) return;
-  std::ofstream file(o.losses);
-  file.precision(17);
-  for (const double loss : bar.losses()) file << loss << '\n';
+  if (!o.losses.empty()) progress.losses().write(o.losses);
 }
 
 // ---- Writing ------------------------------------------------------------------------------------
@@ -504,7 +318,7 @@ int64_t draw(const Tensor& logits, const Options& o, taut::Generator& generator)
 
 void sample(const Options& o, taut::Device device) {
   const taut::NoGradGuard no_grad;
-  const Checkpoint checkpoint(o.checkpoint);
+  const Gpt2Checkpoint checkpoint(o.checkpoint);
   const auto model = checkpoint.model(device);
   model->eval();
   if (!o.prompt_tokens && !checkpoint.tokenizer) {
@@ -520,7 +334,7 @@ void sample(const Options& o, taut::Device device) {
   };
   taut::Generator generator;
   generator.manual_seed(o.seed);
-  std::optional<Cache> cache;
+  std::optional<Gpt2Cache> cache;
   int64_t unread = 0;
   for (int64_t i = 0; i < o.length; ++i) {
     if (!cache || cache->length == model->shape.context) {
@@ -547,99 +361,83 @@ void sample(const Options& o, taut::Device device) {
 
 // ---- The command line ---------------------------------------------------------------------------
 
-void print_help() {
-  std::puts(
-      "usage: gpt2 [options] train|sample [options]\n"
-      "  --checkpoint FILE   where the model is kept (gpt2.safetensors)\n"
-      "  --device NAME       cpu, cuda, cuda:1\n"
-      "  --seed N            seed of weights, batches and writing (1)\n"
-      "train\n"
-      "  --data FILE         a .bin of 16-bit tokens, or any text\n"
-      "  --resume            go on from the checkpoint\n"
-      "  --size NAME         124M, 350M, 774M or 1558M (124M)\n"
-      "  --layers N, --width N, --heads N   instead of the size's\n"
-      "  --context N         tokens that the model sees (1024)\n"
-      "  --vocabulary N      tokens that there are, or are learned from a text (50257)\n"
-      "  --dtype NAME        of weights, float32 or bfloat16 (bfloat16 on GPUs)\n"
-      "  --steps N           steps in all (1000)\n"
-      "  --stop N            end here, with a checkpoint, as if more were to come\n"
-      "  --batch N           sequences that are computed together (16)\n"
-      "  --accumulate N      such batches to a step (1)\n"
-      "  --lr X, --warmup N  highest learning rate, and steps until it is there (0.0006, 100)\n"
-      "  --clip X            largest norm of the gradients (1)\n"
-      "  --every N           steps between checkpoints and looks at unseen tokens (250)\n"
-      "  --losses FILE       where the loss of every step goes, one in a line\n"
-      "sample\n"
-      "  --prompt TEXT, --prompt-tokens N ...   how to begin\n"
-      "  --length N          tokens to write (200)\n"
-      "  --temperature X     how daring; 0: always the likeliest token (0.8)\n"
-      "  --top-k N           how many of the likeliest tokens to draw from (50)\n"
-      "  --no-cache          compute all keys and values anew for each token");
-}
+constexpr const char* kHelp =
+    "usage: gpt2 [options] train|sample [options]\n"
+    "  --checkpoint FILE   where the model is kept (gpt2.safetensors)\n"
+    "  --device NAME       cpu, cuda, cuda:1\n"
+    "  --seed N            seed of weights, batches and writing (1)\n"
+    "train\n"
+    "  --data FILE         a .bin of 16-bit tokens, or any text\n"
+    "  --resume            go on from the checkpoint\n"
+    "  --size NAME         124M, 350M, 774M or 1558M (124M)\n"
+    "  --layers N, --width N, --heads N   instead of the size's\n"
+    "  --context N         tokens that the model sees (1024)\n"
+    "  --vocabulary N      tokens that there are, or are learned from a text (50257)\n"
+    "  --dtype NAME        of weights, float32 or bfloat16 (bfloat16 on GPUs)\n"
+    "  --steps N           steps in all (1000)\n"
+    "  --stop N            end here, with a checkpoint, as if more were to come\n"
+    "  --batch N           sequences that are computed together (16)\n"
+    "  --accumulate N      such batches to a step (1)\n"
+    "  --lr X, --warmup N  highest learning rate, and steps until it is there (0.0006, 100)\n"
+    "  --clip X            largest norm of the gradients (1)\n"
+    "  --every N           steps between checkpoints and looks at unseen tokens (250)\n"
+    "  --losses FILE       where the loss of every step goes, one in a line\n"
+    "sample\n"
+    "  --prompt TEXT, --prompt-tokens N ...   how to begin\n"
+    "  --length N          tokens to write (200)\n"
+    "  --temperature X     how daring; 0: always the likeliest token (0.8)\n"
+    "  --top-k N           how many of the likeliest tokens to draw from (50)\n"
+    "  --no-cache          compute all keys and values anew for each token";
 
 Options parse(int argc, char** argv) {
   Options o;
-  const std::map<std::string, Setter> setters = {
-      {"--checkpoint", into(o.checkpoint)},
-      {"--device", into(o.device)},
-      {"--seed", into(o.seed)},
-      {"--data", into(o.data)},
-      {"--size", into(o.size)},
-      {"--dtype", into(o.dtype)},
-      {"--losses", into(o.losses)},
-      {"--layers", into(o.layers)},
-      {"--width", into(o.width)},
-      {"--heads", into(o.heads)},
-      {"--context", into(o.context)},
-      {"--vocabulary", into(o.vocabulary)},
-      {"--steps", into(o.steps)},
-      {"--stop", into(o.stop)},
-      {"--batch", into(o.batch)},
-      {"--accumulate", into(o.accumulate)},
-      {"--warmup", into(o.warmup)},
-      {"--every", into(o.every)},
-      {"--lr", into(o.lr)},
-      {"--clip", into(o.clip)},
-      {"--prompt", into(o.prompt)},
-      {"--length", into(o.length)},
-      {"--top-k", into(o.top_k)},
-      {"--temperature", into(o.temperature)},
+  const Setter add_token = [&](const std::string& text) {
+    if (!o.prompt_tokens) o.prompt_tokens.emplace();
+    o.prompt_tokens->push_back(number_in<int64_t>(text, "the number of a token"));
   };
-  const std::map<std::string, bool*> flags = {{"--resume", &o.resume}, {"--no-cache", &o.no_cache}};
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    const auto setter = setters.find(argument);
-    const auto flag = flags.find(argument);
-    if (argument == "train" || argument == "sample") {
-      o.command = argument;
-    } else if (flag != flags.end()) {
-      *flag->second = true;
-    } else if (argument == "--prompt-tokens") {
-      o.prompt_tokens.emplace();
-      while (i + 1 < argc && argv[i + 1][0] != '-')
-        o.prompt_tokens->push_back(std::atoll(argv[++i]));
-    } else if (setter != setters.end() && i + 1 < argc) {
-      setter->second(argv[++i]);
-    } else {
-      print_help();
-      std::exit(argument == "--help" || argument == "-h" ? 0 : 2);
-    }
-  }
-  if (o.command.empty() || (o.command == "train" && o.data.empty())) {
-    print_help();
-    std::exit(2);
-  }
+  const OptionTable table = {.values = {{"--checkpoint", into(o.checkpoint)},
+                                        {"--device", into(o.device)},
+                                        {"--seed", into(o.seed)},
+                                        {"--data", into(o.data)},
+                                        {"--size", into(o.size)},
+                                        {"--dtype", into(o.dtype)},
+                                        {"--losses", into(o.losses)},
+                                        {"--layers", into(o.layers)},
+                                        {"--width", into(o.width)},
+                                        {"--heads", into(o.heads)},
+                                        {"--context", into(o.context)},
+                                        {"--vocabulary", into(o.vocabulary)},
+                                        {"--steps", into(o.steps)},
+                                        {"--stop", into(o.stop)},
+                                        {"--batch", into(o.batch)},
+                                        {"--accumulate", into(o.accumulate)},
+                                        {"--warmup", into(o.warmup)},
+                                        {"--every", into(o.every)},
+                                        {"--lr", into(o.lr)},
+                                        {"--clip", into(o.clip)},
+                                        {"--prompt", into(o.prompt)},
+                                        {"--length", into(o.length)},
+                                        {"--top-k", into(o.top_k)},
+                                        {"--temperature", into(o.temperature)}},
+                             .lists = {{"--prompt-tokens", add_token}},
+                             .flags = {{"--resume", &o.resume}, {"--no-cache", &o.no_cache}}};
+  const std::vector<std::string> words = parse_command_line("gpt2", kHelp, table, argc, argv);
+  const auto check = [](bool is_right, const std::string& why) {
+    if (!is_right) refuse_command_line("gpt2", why);
+  };
+  check(words.size() == 1 && (words[0] == "train" || words[0] == "sample"),
+        "expected the command train or sample");
+  o.command = words[0];
+  check(o.command != "train" || !o.data.empty(), "train needs --data");
+  check(o.dtype.empty() || o.dtype == "float32" || o.dtype == "bfloat16",
+        "--dtype is " + o.dtype + "; expected float32 or bfloat16");
   return o;
 }
 
 int main(int argc, char** argv) {
-  try {
-    const Options options = parse(argc, argv);
+  const Options options = parse(argc, argv);
+  return run_program("gpt2", [&] {
     const taut::Device device(options.device);
     options.command == "train" ? train(options, device) : sample(options, device);
-    return 0;
-  } catch (const taut::Error& error) {
-    std::fprintf(stderr, "gpt2: %s\n", error.what());
-    return 1;
-  }
+  });
 }

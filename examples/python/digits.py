@@ -156,8 +156,8 @@ def draw(path, losses, accuracies, logits, pictures, labels):
     print(f"curves and worst mistakes: {path}")
 
 
-def print_bar(epoch, epochs, share, loss, train_accuracy, speed):
-    bar = "#" * int(share * 24)
+def print_bar(epoch, epochs, batches, all_batches, loss, train_accuracy, speed):
+    bar = "#" * (24 * batches // all_batches)
     print(
         f"\repoch {epoch + 1:2d}/{epochs} [{bar:.<24}] loss {loss:.4f}  accuracy {100 * train_accuracy:5.2f} %  {speed:6.0f} samples/s",
         end="", flush=True,
@@ -220,7 +220,7 @@ def run(options):
             if batches % 10 == 0 or batches == len(loader):
                 tally.read(every_loss)
                 speed = seen / (time.perf_counter() - epoch_start)
-                print_bar(epoch, options.epochs, batches / len(loader), tally.loss_sum / batches, tally.right_sum / seen, speed)
+                print_bar(epoch, options.epochs, batches, len(loader), tally.loss_sum / batches, tally.right_sum / seen, speed)
         losses.append(tally.loss_sum / batches)
         accuracies.append(accuracy(predict(model, test[0], device), test[1]))
         print(f"  test {100 * accuracies[-1]:5.2f} %")

@@ -13,6 +13,7 @@ is the same program in C++, its losses are the same, and each goes on from the o
 import argparse
 import io
 import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -336,19 +337,24 @@ class Checkpoint:
     """What save() wrote."""
 
     def __init__(self, path):
-        self.tensors, self.metadata = taut.load(path), taut.io.read_metadata(path)
-        for name in ("step", "shape", "dtype"):
-            if name not in self.metadata:
-                raise taut.FormatError(f"{path} is no checkpoint of GPT-2: no {name}")
-        self.step = int(self.metadata["step"])
+        self.tensors, metadata = taut.load(path), taut.io.read_metadata(path)
+
+        def word(name, pattern):
+            if re.fullmatch(pattern, metadata.get(name, "")) is None:
+                what = f"{name} is {metadata[name]}" if name in metadata else f"no {name}"
+                raise taut.FormatError(f"{path} is no checkpoint of GPT-2: {what}")
+            return metadata[name]
+
+        self.step = int(word("step", "[0-9]{1,9}"))
+        self.shape = [int(size) for size in word("shape", "[1-9][0-9]{0,8}( [1-9][0-9]{0,8}){4}").split()]
+        self.dtype = getattr(taut, word("dtype", "float32|bfloat16"))
         self.tokenizer = Tokenizer(self.tensors["tokenizer"]) if "tokenizer" in self.tensors else None
 
     def part(self, prefix):
         return {name[len(prefix):]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
 
     def model(self, device):
-        model = Gpt2(map(int, self.metadata["shape"].split()))
-        model = model.to(device).to(getattr(taut, self.metadata["dtype"]))
+        model = Gpt2(self.shape).to(device).to(self.dtype)
         model.load_state_dict(self.part("model."))
         return model
 

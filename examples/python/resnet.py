@@ -9,10 +9,13 @@
 The networks are ResNet-18 and ResNet-50 of He et al., "Deep Residual Learning for Image Recognition" (2015), with the stride in
 the 3 x 3 convolution and torchvision's names of parameters, so that weights can be exchanged. Pictures up to 64 pixels wide get
 a 3 x 3 convolution at the start and no pooling there. On a GPU images have their channels last and products are bfloat16.
+examples/cpp/resnet.cpp is the same program in C++ (for pictures in JPEG and PNG), its losses are the same, and each goes on
+from the other's checkpoint.
 """
 
 import argparse
 import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,12 +28,12 @@ from taut import nn
 from taut.utils.data import DataLoader, Dataset, batch_generator
 
 DEPTHS = {18: ((2, 2, 2, 2), 1), 50: ((3, 4, 6, 3), 4)}  # blocks of the four stages; how much a block widens what it computes
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"}
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue, in 0..1
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parse(words):
+    parser = argparse.ArgumentParser("resnet.py", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="trains and writes checkpoints")
     train.add_argument("--data", required=True, type=Path, help="folder of pictures by class, or of IDX files")
@@ -52,7 +55,7 @@ def parse():
         command.add_argument("--checkpoint", default="resnet.safetensors", help="where the model is kept (resnet.safetensors)")
         command.add_argument("--device", default="cuda" if taut.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1")
         command.add_argument("--precision", choices=("bfloat16", "float32"), help="of products (bfloat16 on GPUs)")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 # ---- The network ---------------------------------------------------------------------------------
@@ -130,23 +133,32 @@ def pillow():
 
 
 def opened(path):
-    try:
-        return pillow().open(path).convert("RGB")
-    except OSError as error:
-        raise taut.FormatError(f"{path}: {error}") from None
+    Image = pillow()
+    with open(path, "rb") as file:
+        try:
+            picture = Image.open(file)
+            if picture.mode.startswith("I"):  # 16 bits of gray, of which Pillow itself would keep the lower ones
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            return picture.convert("RGB")
+        except Image.UnidentifiedImageError:
+            raise taut.FormatError(f"{path}: cannot identify image file") from None
+        except Exception as error:  # what Pillow raises for a broken file depends on the format and the place
+            raise taut.FormatError(f"{path}: {error}") from None
 
 
-def in_channels(picture):
-    """(channels, height, width) of bytes."""
-    return np.ascontiguousarray(np.asarray(picture, np.uint8).transpose(2, 0, 1))
+def cut(picture, left, top, width, height, size):
+    """A part of a picture as (channels, size, size) of bytes."""
+    part, filter = picture.crop((left, top, left + width, top + height)), pillow().BILINEAR
+    # First across, then down: in one go it would be up to Pillow, and so would the rounding.
+    part = part.resize((size, height), filter).resize((size, size), filter)
+    return np.ascontiguousarray(np.asarray(part, np.uint8).transpose(2, 0, 1))
 
 
 def middle(picture, size):
-    """The middle of a picture whose shorter side is made 8/7 of `size`."""
-    scale = size * 8 / 7 / min(picture.size)
-    width, height = (max(size, round(side * scale)) for side in picture.size)
-    left, top = (width - size) // 2, (height - size) // 2
-    return in_channels(picture.resize((width, height), pillow().BILINEAR).crop((left, top, left + size, top + size)))
+    """The square in the middle of a picture, 7/8 as wide as its shorter side."""
+    width, height = picture.size
+    side = max(1, round(min(width, height) * 7 / 8))
+    return cut(picture, (width - side) // 2, (height - side) // 2, side, side, size)
 
 
 def piece(picture, size, draw):
@@ -155,9 +167,10 @@ def piece(picture, size, draw):
     width, height = picture.size
     area = width * height * (0.08 + 0.92 * next(draw))
     ratio = math.exp((2 * next(draw) - 1) * math.log(4 / 3))
-    across, down = min(width, round(math.sqrt(area * ratio))), min(height, round(math.sqrt(area / ratio)))
-    left, top = next(draw) * (width - across), next(draw) * (height - down)
-    result = in_channels(picture.resize((size, size), pillow().BILINEAR, (left, top, left + across, top + down)))
+    across = min(width, max(1, round(math.sqrt(area * ratio))))
+    down = min(height, max(1, round(math.sqrt(area / ratio))))
+    left, top = int(next(draw) * (width - across + 1)), int(next(draw) * (height - down + 1))
+    result = cut(picture, left, top, across, down, size)
     return np.ascontiguousarray(result[:, :, ::-1]) if next(draw) < 0.5 else result
 
 
@@ -171,14 +184,14 @@ class Folder(Dataset):
             raise taut.ValueError(f"{folder} is no folder; expected pictures in {folder}/CLASS/")
         self.classes = sorted(part.name for part in folder.iterdir() if part.is_dir())
         self.size, self.is_training = size, is_training
-        self.pictures = [
-            (path, label)
-            for label, name in enumerate(self.classes)
-            for path in sorted((folder / name).rglob("*"))
-            if path.suffix.lower() in PICTURES
-        ]
-        if not self.pictures:
-            raise taut.ValueError(f"{folder} has no pictures; expected {folder}/CLASS/*.jpg or other formats of Pillow")
+        if not self.classes:
+            raise taut.ValueError(f"{folder} has no folders; expected pictures in {folder}/CLASS/")
+        self.pictures = []
+        for label, name in enumerate(self.classes):
+            paths = [path for path in sorted((folder / name).rglob("*")) if path.suffix.lower() in PICTURES]
+            if not paths:
+                raise taut.ValueError(f"{folder / name} has no pictures; expected files *{', *'.join(PICTURES)}")
+            self.pictures += [(path, label) for path in paths]
 
     def __len__(self):
         return len(self.pictures)
@@ -208,9 +221,14 @@ class IdxFiles(Dataset):
 
         stem = "train" if is_training else "t10k"
         self.pictures, self.labels = read(f"{stem}-images-idx3-ubyte"), read(f"{stem}-labels-idx1-ubyte")
+        for name, array, dims in (("pictures", self.pictures, 3), ("labels", self.labels, 1)):
+            if array.dtype != np.uint8 or array.ndim != dims or array.size == 0:
+                raise taut.ValueError(f"{folder}: the {stem} {name} are {array.shape} of {array.dtype}; expected {dims} dims of uint8")
+        if len(self.pictures) != len(self.labels):
+            raise taut.ValueError(f"{folder}: there are {len(self.pictures)} {stem} pictures and {len(self.labels)} labels")
         self.size = size or self.pictures.shape[1]
         if self.pictures.shape[1:] != (self.size, self.size):
-            raise taut.ValueError(f"{folder}: pictures are {self.pictures.shape[1:]}; expected {(self.size, self.size)}")
+            raise taut.ValueError(f"{folder}: the {stem} pictures are {self.pictures.shape[1:]}; expected {(self.size, self.size)}")
         self.classes = [str(label) for label in range(int(self.labels.max()) + 1)]
         self.is_training = is_training
 
@@ -231,7 +249,11 @@ class IdxFiles(Dataset):
 def datasets(options):
     """What to train on, what to test on."""
     if holds_idx_files(options.data):
-        return [IdxFiles(options.data, options.size, is_training) for is_training in (True, False)]
+        train = IdxFiles(options.data, options.size, True)
+        test = IdxFiles(options.data, train.size, False)
+        if len(test.classes) > len(train.classes):
+            raise taut.ValueError(f"{options.data}: there are {len(test.classes)} classes to test on, {len(train.classes)} to learn")
+        return train, test
     size = options.size or 224
     train, test = Folder(options.data / "train", size, True), Folder(options.data / "val", size, False)
     if test.classes != train.classes:
@@ -272,7 +294,8 @@ def learning_rate(step, steps, warmup, highest):
     """Up in a line, down along half a cosine."""
     if step < warmup:
         return highest * (step + 1) / warmup
-    return highest * (0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    share = (step - warmup) / max(1, steps - warmup)
+    return highest * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
 class Progress:
@@ -315,7 +338,7 @@ def save(path, model, optimizer, epoch, options, data):
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for place, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{place}.{name}": value for name, value in state.items()}
-    metadata = {"epoch": epoch, "depth": options.depth, "size": options.size, "channels": data.channels}
+    metadata = {"epoch": epoch, "depth": options.depth, "size": data.size, "channels": data.channels}
     taut.save(tensors, path, {name: str(value) for name, value in metadata.items()} | {"classes": "\n".join(data.classes)})
 
 
@@ -323,15 +346,37 @@ class Checkpoint:
     """What save() wrote."""
 
     def __init__(self, path):
-        self.tensors, metadata = taut.load(path), taut.io.read_metadata(path)
-        for name in ("epoch", "depth", "size", "channels", "classes"):
+        self.path, self.tensors, metadata = path, taut.load(path), taut.io.read_metadata(path)
+
+        def word(name):
             if name not in metadata:
                 raise taut.FormatError(f"{path} is no checkpoint of a ResNet: no {name}")
-        self.classes = metadata["classes"].split("\n")
-        self.epoch, self.depth, self.size, self.channels = (int(metadata[name]) for name in ("epoch", "depth", "size", "channels"))
+            return metadata[name]
+
+        def number(name):
+            if re.fullmatch("[0-9]{1,9}", word(name)) is None:
+                raise taut.FormatError(f"{path} is no checkpoint of a ResNet: {name}: got '{word(name)}'; expected a number")
+            return int(word(name))
+
+        self.epoch, self.depth, self.size, self.channels = (number(name) for name in ("epoch", "depth", "size", "channels"))
+        self.classes = word("classes").split("\n")
+        if self.depth not in DEPTHS or self.size < 1 or self.channels not in (1, 3):
+            shape = f"depth {self.depth}, {self.size} pixels and {self.channels} channels"
+            raise taut.FormatError(f"{path} is no checkpoint of a ResNet: {shape}")
 
     def part(self, prefix):
         return {name[len(prefix):]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
+
+    def check_fits(self, options, data):
+        """That training can go on with these pictures."""
+        if (self.depth, self.size, self.channels, self.classes) == (options.depth, data.size, data.channels, data.classes):
+            return
+        has_other_names = len(self.classes) == len(data.classes) and self.classes != data.classes
+        raise taut.ValueError(
+            f"{self.path} is of depth {self.depth}, {self.size} pixels, {self.channels} channels and {len(self.classes)} classes; "
+            f"asked for depth {options.depth}, {data.size} pixels, {data.channels} channels and {len(data.classes)} classes"
+            + (", which have other names" if has_other_names else "")
+        )
 
     def model(self):
         model = ResNet(self.depth, self.channels, len(self.classes), self.size)
@@ -341,7 +386,10 @@ class Checkpoint:
     def load_optimizer(self, optimizer):
         state = optimizer.state_dict()
         for name, tensor in self.part("optimizer.").items():
-            place, key = name.split(".")
+            place, dot, key = name.partition(".")
+            if re.fullmatch("[0-9]{1,9}", place) is None or not dot:
+                wrong = f"a tensor is named 'optimizer.{name}'; expected 'optimizer.PLACE.NAME'"
+                raise taut.FormatError(f"{self.path} is no checkpoint of a ResNet: {wrong}")
             state["state"].setdefault(int(place), {})[key] = tensor
         optimizer.load_state_dict(state)
 
@@ -354,18 +402,17 @@ def train(options):
     device = taut.device(options.device)
     taut.manual_seed(options.seed)
     options.epochs = options.epochs or (15 if holds_idx_files(options.data) else 90)
+    options.stop = min(options.stop or options.epochs, options.epochs)
     options.lr = options.lr or 0.1 * options.batch / 256
+    if (options.size or 0) < 0:
+        raise taut.ValueError(f"--size is {options.size}; expected a positive number of pixels")
     data, test = datasets(options)
-    options.size = data.size
     print(f"{len(data)} pictures of {len(data.classes)} classes to learn from, {len(test)} to test on")
 
     kept = Checkpoint(options.checkpoint) if options.resume else None
-    if kept is not None and (kept.depth, kept.size, kept.classes) != (options.depth, options.size, data.classes):
-        raise taut.ValueError(
-            f"{options.checkpoint} is of depth {kept.depth}, {kept.size} pixels and {len(kept.classes)} classes; "
-            f"asked for depth {options.depth}, {options.size} pixels and {len(data.classes)} classes"
-        )
-    model = ResNet(options.depth, data.channels, len(data.classes), options.size) if kept is None else kept.model()
+    if kept is not None:
+        kept.check_fits(options, data)
+    model = ResNet(options.depth, data.channels, len(data.classes), data.size) if kept is None else kept.model()
     model = on_device(model, device)
     print(f"ResNet-{options.depth}, {sum(p.numel() for p in model.parameters()):,} weights, on {device}")
     optimizer = make_optimizer(model, options)
@@ -375,7 +422,7 @@ def train(options):
     test_loader = DataLoader(test, options.batch, num_workers=options.workers, collate_fn=lambda batch: batch)
 
     log, first = [], 0 if kept is None else kept.epoch
-    for epoch in range(first, options.stop or options.epochs):
+    for epoch in range(first, options.stop):
         # The order and the pieces of an epoch follow from the seed and its number, so that nothing need be kept to go on.
         generator = taut.Generator().manual_seed(1_000_003 * options.seed + epoch)
         loader = DataLoader(
@@ -418,9 +465,13 @@ def classify(options):
         print(f"{path}: {told}")
 
 
-if __name__ == "__main__":
+def main(words=None):
+    options = parse(words)
     try:
-        given = parse()
-        (train if given.command == "train" else classify)(given)
-    except taut.Error as error:
+        (train if options.command == "train" else classify)(options)
+    except (taut.Error, OSError) as error:
         sys.exit(f"resnet: {error}")
+
+
+if __name__ == "__main__":
+    main()

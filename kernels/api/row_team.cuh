@@ -84,8 +84,25 @@ struct RowTeam {
     value = fold_lanes(value, op);
     if (lanes == kWarp) return value;
     __shared__ alignas(16) unsigned char memory[kWarp * sizeof(T)];
-    T* partial = reinterpret_cast<T*>(memory);
     __syncthreads();  // the fold before has been read
+    return fold_warps(value, op, reinterpret_cast<T*>(memory));
+  }
+
+  /// The same of a call whose `turn` differs from that of the one before, in its last bit: each of
+  /// the two has room of its own, which saves a barrier.
+  template <class T, class Op>
+  __device__ T fold(T value, Op op, int turn) const {
+    if (lanes < kWarp) return fold_lanes(value, op, lanes);
+    value = fold_lanes(value, op);
+    if (lanes == kWarp) return value;
+    __shared__ alignas(16) unsigned char memory[2][kWarp * sizeof(T)];
+    return fold_warps(value, op, reinterpret_cast<T*>(memory[turn & 1]));
+  }
+
+ private:
+  // What the warps of a team have together.
+  template <class T, class Op>
+  __device__ T fold_warps(T value, Op op, T* partial) const {
     if (lane % kWarp == 0) partial[lane / kWarp] = value;
     __syncthreads();
     const int warps = lanes / kWarp;

@@ -61,35 +61,49 @@ struct StateMap {
 inline constexpr StateMap kSignedStateMap(true);     // entries 0 to 128
 inline constexpr StateMap kUnsignedStateMap(false);  // entries 0 to 255
 
-/// The last entry that is not above `value`.
-TAUT_HD inline int entry_below(const float* values, int last, float value) {
-  int low = 0, high = last + 1;
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    if (values[middle] <= value) {
-      low = middle;
-    } else {
-      high = middle;
-    }
+/// The last entry that is not above `value`; 0 for NaN. The entries of a decade are evenly spaced,
+/// which tells one to within a neighbour; the table has the last word.
+TAUT_HD inline int entry_below(const float* values, int last, bool is_signed, float value) {
+  if (!(value >= values[1])) return 0;
+  if (value >= values[last]) return last;
+  int decade = StateMap::kDecades - 1;
+  float in_decade = value;  // as if of the last one
+  for (int i = 0; i < StateMap::kDecades - 1; ++i) {
+    const bool is_below = in_decade <= 0.1f;
+    in_decade = is_below ? in_decade * 10.0f : in_decade;
+    decade -= is_below ? 1 : 0;
   }
-  return low;
+  const int count = (is_signed ? 1 : 2) << decade;
+  const int first = is_signed ? count : count - 1;
+  // Entries are the middles of their parts.
+  const float parts = (in_decade - 0.1f) * (static_cast<float>(count) * (1.0f / 0.9f)) + 0.5f;
+  const int entry = first - 1 + static_cast<int>(parts);
+  return entry - (values[entry] > value ? 1 : 0) + (values[entry + 1] <= value ? 1 : 0);
 }
-TAUT_HD inline int nearest_entry(const float* values, int last, float value) {
-  const int low = entry_below(values, last, value);
+TAUT_HD inline int nearest_entry(const float* values, int last, bool is_signed, float value) {
+  const int low = entry_below(values, last, is_signed, value);
   return low < last && value - values[low] > values[low + 1] - value ? low + 1 : low;
 }
 /// One of the two entries around a value; `random`: 16 bits.
-TAUT_HD inline int random_entry(const float* values, int last, float value, uint32_t random) {
-  const int low = entry_below(values, last, value);
+TAUT_HD inline int random_entry(const float* values, int last, bool is_signed, float value,
+                                uint32_t random) {
+  const int low = entry_below(values, last, is_signed, value);
   if (low == last) return low;
   const float chance = (static_cast<float>(random) + 0.5f) * 0x1p-16f;
   return value - values[low] > chance * (values[low + 1] - values[low]) ? low + 1 : low;
 }
 
+/// What a state's elements are multiplied by to be shares of the largest of their block. None is
+/// told from 0 where the largest is next to it.
+TAUT_HD inline float share_factor(float largest) {
+  return largest > 1e-37f ? 1.0f / largest : 0.0f;
+}
+
 /// Codes of a signed map: entry i is i, its negative 128 + i; there is no -1.
 TAUT_HD inline uint8_t signed_code(const float* values, float value) {
   const bool is_negative = value < 0.0f;
-  const int entry = nearest_entry(values, is_negative ? 127 : 128, is_negative ? -value : value);
+  const int entry =
+      nearest_entry(values, is_negative ? 127 : 128, true, is_negative ? -value : value);
   return static_cast<uint8_t>(is_negative && entry > 0 ? 128 + entry : entry);
 }
 TAUT_HD inline float signed_value(const float* values, uint8_t code) {

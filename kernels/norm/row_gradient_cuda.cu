@@ -14,14 +14,23 @@
 namespace taut::kernels::cuda {
 namespace {
 
-/// Elements of a row to a thread: few threads with many leave fewer shuffles to a row.
+/// Elements of a row to a thread. Few leave registers for twice as many threads, which hide each
+/// other's waits; what two packs hold is many, and takes rows twice as long.
 template <class T>
-constexpr int kItems = sizeof(T) == 8 ? 8 : 16;
+constexpr int kManyItems = sizeof(T) == 8 ? 8 : 16;
+template <class T>
+constexpr int kFewItems = sizeof(T) == 2 ? 8 : kManyItems<T>;
 
-/// Of a block: each thread may have 128 registers.
-constexpr int kMostThreads = 512;
+constexpr int kMostThreads = 512;  // of a block
+/// Threads of a multiprocessor that have registers.
+template <class T>
+constexpr int threads_at_once(int items) {
+  return items == kManyItems<T> ? 512 : 1024;
+}
 
-constexpr int kSumWarps = 16;
+/// The kernel that adds the parts: a block has a few columns, and so many threads to each.
+constexpr int kSumColumns = 8;
+constexpr int kSumThreads = 64;
 
 template <class T>
 struct RowGradients {
@@ -59,12 +68,12 @@ __device__ inline void fold_teams(A (&sums)[kCount], int lanes) {
   }
 }
 
-template <int kPack, class T>
+template <int kPack, int kCount, class T>
 __device__ inline void load_weights(const RowGradients<T>& of, const RowTeam& team,
-                                    Compute<T> (&weights)[kItems<T>]) {
+                                    Compute<T> (&weights)[kCount]) {
   using A = Compute<T>;
 #pragma unroll
-  for (int j = 0; j < kItems<T> / kPack; ++j) {
+  for (int j = 0; j < kCount / kPack; ++j) {
     const int at = (j * team.lanes + team.lane) * kPack;
     A part[kPack];
 #pragma unroll
@@ -76,10 +85,10 @@ __device__ inline void load_weights(const RowGradients<T>& of, const RowTeam& te
 }
 
 // What a team found goes to its part of `partial`, once for all teams of a warp.
-template <int kPack, class T>
+template <int kPack, int kCount, class T>
 __device__ inline void store_partial(const RowGradients<T>& of, const RowTeam& team,
-                                     Compute<T> (&grad_weight)[kItems<T>],
-                                     Compute<T> (&grad_bias)[kItems<T>]) {
+                                     Compute<T> (&grad_weight)[kCount],
+                                     Compute<T> (&grad_bias)[kCount]) {
   int64_t part = blockIdx.x;
   if (team.lanes < kWarp) {
     fold_teams(grad_weight, team.lanes);
@@ -95,14 +104,13 @@ __device__ inline void store_partial(const RowGradients<T>& of, const RowTeam& t
 }
 
 // kRing: rows come through shared memory, kPack is kPackCount<T>. kAdds: grad_sum joins grad_input.
-template <class T, int kPack, bool kRing, bool kAdds>
-__global__ void __launch_bounds__(kMostThreads, 1)
+template <class T, int kCount, int kPack, bool kRing, bool kAdds>
+__global__ void __launch_bounds__(kMostThreads, threads_at_once<T>(kCount) / kMostThreads)
     row_gradient_kernel(const __grid_constant__ RowGradients<T> of, int lanes) {
   wait_for_stream();
   using A = Compute<T>;
   constexpr int kArrays = kAdds ? 3 : 2;
-  using Ring = RowRing<T, kItems<T>, kArrays>;
-  constexpr int kCount = kItems<T>;
+  using Ring = RowRing<T, kCount, kArrays>;
   extern __shared__ __align__(16) unsigned char memory[];
   const Ring ring(memory);
   const RowTeam team(lanes);
@@ -167,7 +175,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
         sums.second += g[i] * x[i];
       }
     }
-    if (of.grad_input != nullptr) sums = team.fold(sums, AddPairs{});
+    if (of.grad_input != nullptr) sums = team.fold(sums, AddPairs{}, turn);
     if constexpr (!kAdds) fetch(turn, row + Ring::kSlots * teams);
     if (of.grad_input != nullptr) {
       // rstd (h - mean of h - xhat mean of h xhat)
@@ -198,39 +206,44 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   if (of.partial != nullptr) store_partial<kPack>(of, team, grad_weight, grad_bias);
 }
 
+// Eight columns are what one read from memory brings: blocks of so few keep the whole GPU busy.
 template <class T>
-__global__ void __launch_bounds__(kWarp* kSumWarps)
+__global__ void __launch_bounds__(kSumColumns* kSumThreads)
     sum_parts_kernel(const Compute<T>* partial, int64_t parts, int n, ParameterOut<T> grad_weight,
                      ParameterOut<T> grad_bias) {
   wait_for_stream();
   using A = Compute<T>;
-  const int64_t column = int64_t{blockIdx.x} * kWarp + threadIdx.x;  // of both lists
+  const int64_t column = int64_t{blockIdx.x} * kSumColumns + threadIdx.x;  // of both lists
   const bool exists = column < 2 * int64_t{n};
   A sum = 0;
 #pragma unroll 8
-  for (int64_t part = threadIdx.y; exists && part < parts; part += kSumWarps) {
+  for (int64_t part = threadIdx.y; exists && part < parts; part += kSumThreads) {
     sum += partial[part * 2 * n + column];
   }
-  __shared__ A sums[kSumWarps][kWarp];
+  __shared__ A sums[kSumThreads][kSumColumns];
   sums[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
+  for (unsigned half = kSumThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.y >= half) continue;
+    sums[threadIdx.y][threadIdx.x] += sums[threadIdx.y + half][threadIdx.x];
+  }
   if (threadIdx.y != 0 || !exists) return;
-  for (int warp = 1; warp < kSumWarps; ++warp) sum += sums[warp][threadIdx.x];
+  sum = sums[0][threadIdx.x];
   column < n ? grad_weight.set(column, sum) : grad_bias.set(column - n, sum);
 }
 
-template <class T, bool kAdds>
+template <class T, int kCount, bool kAdds>
 void launch_rows(const RowGradients<T>& of, bool packs, const TeamPlan& plan) {
   constexpr int kPack = kPackCount<T>;
-  constexpr auto kThroughRing = &row_gradient_kernel<T, kPack, true, kAdds>;
-  const int ring_bytes = plan.threads * RowRing < T, kItems<T>, kAdds ? 3 : 2 > ::kBytesPerThread;
+  constexpr auto kThroughRing = &row_gradient_kernel<T, kCount, kPack, true, kAdds>;
+  const int ring_bytes = plan.threads * RowRing < T, kCount, kAdds ? 3 : 2 > ::kBytesPerThread;
   if (packs && ring_bytes <= shared_bytes_for_copies<kThroughRing>("norm")) {
     launch_kernel(kThroughRing, {plan.blocks, plan.threads, static_cast<size_t>(ring_bytes)}, of,
                   plan.lanes);
     return;
   }
-  const auto kernel = packs ? &row_gradient_kernel<T, kPack, false, kAdds>
-                            : &row_gradient_kernel<T, 1, false, kAdds>;
+  const auto kernel = packs ? &row_gradient_kernel<T, kCount, kPack, false, kAdds>
+                            : &row_gradient_kernel<T, kCount, 1, false, kAdds>;
   launch_kernel(kernel, {plan.blocks, plan.threads}, of, plan.lanes);
 }
 
@@ -239,9 +252,12 @@ void launch_gradient(const LayerNormBackwardArgs& args, bool is_rms) {
   using A = Compute<T>;
   const int n = static_cast<int>(args.cols);
   const bool has_parameters = args.grad_weight != nullptr || args.grad_bias != nullptr;
-  TeamPlan plan = plan_teams(args.rows, (n + kItems<T> - 1) / kItems<T>);
+  const bool has_few = n <= kMostThreads * kFewItems<T>;
+  const int items = has_few ? kFewItems<T> : kManyItems<T>;
+  TeamPlan plan = plan_teams(args.rows, (n + items - 1) / items);
   // As many threads as have registers, each with several rows to sum over.
-  const auto most = static_cast<unsigned>(multiprocessors() * (kMostThreads / plan.threads));
+  const auto most =
+      static_cast<unsigned>(multiprocessors() * (threads_at_once<T>(items) / plan.threads));
   if (has_parameters && plan.blocks > most) plan.blocks = most;
   const int64_t parts = int64_t{plan.blocks} * (plan.lanes <= kWarp ? plan.threads / kWarp : 1);
   const taut::cuda::Scratch scratch(has_parameters ? static_cast<size_t>(parts * 2 * n) * sizeof(A)
@@ -260,11 +276,16 @@ void launch_gradient(const LayerNormBackwardArgs& args, bool is_rms) {
                      is_aligned(of.grad_sum) && is_aligned(of.grad_input) &&
                      is_aligned(args.weight);
   const bool adds = of.grad_sum != nullptr && of.grad_input != nullptr;
-  (adds ? &launch_rows<T, true> : &launch_rows<T, false>)(of, packs, plan);
+  const auto launch =
+      has_few
+          ? (adds ? &launch_rows<T, kFewItems<T>, true> : &launch_rows<T, kFewItems<T>, false>)
+          : (adds ? &launch_rows<T, kManyItems<T>, true> : &launch_rows<T, kManyItems<T>, false>);
+  launch(of, packs, plan);
   if (!has_parameters) return;
-  const auto blocks = static_cast<unsigned>((2 * int64_t{n} + kWarp - 1) / kWarp);
-  launch_kernel(sum_parts_kernel<T>, {blocks, dim3(kWarp, kSumWarps)}, scratch.as<A>(), parts, n,
-                {args.grad_weight, args.parameter_dtype}, {args.grad_bias, args.parameter_dtype});
+  const auto blocks = static_cast<unsigned>((2 * int64_t{n} + kSumColumns - 1) / kSumColumns);
+  launch_kernel(sum_parts_kernel<T>, {blocks, dim3(kSumColumns, kSumThreads)}, scratch.as<A>(),
+                parts, n, {args.grad_weight, args.parameter_dtype},
+                {args.grad_bias, args.parameter_dtype});
 }
 
 // No rows: the gradients of parameters are sums over nothing.
@@ -298,8 +319,8 @@ GroupNormBackwardArgs as_groups(const LayerNormBackwardArgs& args) {
 void backward(const char* name, const LayerNormBackwardArgs& args, bool is_rms) {
   if (args.rows * args.cols == 0) {
     clear_parameters(args);
-  } else if (args.cols >
-             kMostThreads * (args.dtype == DType::float64 ? kItems<double> : kItems<float>)) {
+  } else if (args.cols > kMostThreads * (args.dtype == DType::float64 ? kManyItems<double>
+                                                                      : kManyItems<float>)) {
     group_norm_backward_by_steps(name, as_groups(args), args.grad_sum, is_rms);
   } else {
     visit_floating(name, args.dtype,

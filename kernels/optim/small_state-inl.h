@@ -87,14 +87,15 @@ HWY_NOINLINE void store_state(const StateBlock& block, bool is_signed, const Sta
     largest = std::max(largest, std::fabs(static_cast<float>(values[i])));
   }
   block.scale() = largest;
+  const float factor = share_factor(largest);
   uint8_t* codes = block.codes();
   for_state_elements(block, values, draw, [&](int64_t i, float value, uint32_t bits) {
-    const float share = largest > 0.0f ? value / largest : 0.0f;
+    const float share = value * factor;
     const StateMap& map = kUnsignedStateMap;
     codes[i] = is_signed ? signed_code(kSignedStateMap.values, share)
                : draw != nullptr
-                   ? static_cast<uint8_t>(random_entry(map.values, map.last, share, bits))
-                   : static_cast<uint8_t>(nearest_entry(map.values, map.last, share));
+                   ? static_cast<uint8_t>(random_entry(map.values, map.last, false, share, bits))
+                   : static_cast<uint8_t>(nearest_entry(map.values, map.last, false, share));
   });
 }
 

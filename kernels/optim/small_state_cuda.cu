@@ -119,19 +119,20 @@ __device__ inline void store_state(void* data, StateFormat format, bool is_signe
     if (e < place.count) largest = fmaxf(largest, fabsf(static_cast<float>(values[e])));
   }
   largest = fold_lanes(largest, Max{});
+  const float factor = share_factor(largest);
   auto* codes = static_cast<uint8_t*>(data);
   if (threadIdx.x % kWarp == 0) *place.scale(codes) = largest;
   Pack<uint8_t, kOfLane> pack;
 #pragma unroll
   for (int e = 0; e < kOfLane; ++e) {
-    const float share = largest > 0.0f ? __fdiv_rn(static_cast<float>(values[e]), largest) : 0.0f;
+    const float share = static_cast<float>(values[e]) * factor;
     if (is_signed) {
       pack.values[e] = signed_code(maps.signed_values, share);
     } else {
       const float* entries = maps.unsigned_values;
       pack.values[e] =
-          static_cast<uint8_t>(is_drawn ? random_entry(entries, 255, share, random.bits(e))
-                                        : nearest_entry(entries, 255, share));
+          static_cast<uint8_t>(is_drawn ? random_entry(entries, 255, false, share, random.bits(e))
+                                        : nearest_entry(entries, 255, false, share));
     }
   }
   store_lane(codes + place.at, place.count, place.whole, pack);

@@ -152,7 +152,15 @@ class Reduction {
     const int64_t packs = ceil_divide(cols, width);
     int lanes = power_of_two_below(packs, kWarp);
     if (lanes < packs && lanes < kWarp) lanes *= 2;
-    const int64_t tiles = layout_.outputs / cols * ceil_divide(packs, lanes);
+    const auto tiles_of = [&](int64_t across) {
+      return layout_.outputs / cols * ceil_divide(packs, across);
+    };
+    // Few rows: threads stand side by side instead of below each other, while that fills the chip.
+    while (lanes < kThreads && layout_.count < kThreads / lanes * kLeastLoads &&
+           tiles_of(2 * lanes) >= resident_blocks()) {
+      lanes *= 2;
+    }
+    const int64_t tiles = tiles_of(lanes);
     const int splits = splits_for(tiles, layout_.count / (kThreads / lanes * kLeastLoads));
     launch_in_splits(tiles, splits, [&](dim3 grid, State* partial) {
       if constexpr (kWide > 1) {

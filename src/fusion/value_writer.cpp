@@ -318,9 +318,10 @@ Value ValueWriter::load(const Node& node, const std::vector<Index>& at, const st
   const Index address = linear(at, node.layout.strides) + constant_index(node.layout.offset);
   const int position = pointer_of_leaf(node.argument);
   const std::string from = concat("p", position);
-  const Access access{node.dtype, address, alignment_of(node), position, /*is_load=*/true};
+  const Access access{node.dtype, address, alignment_of(node), position, guard, /*is_load=*/true};
   const auto is_same = [&](const Access& known) {
-    return known.is_load && known.pointer == position && known.address == address;
+    return known.is_load && known.pointer == position && known.address == address &&
+           known.guard == guard;
   };
   if (is_dry_ && std::none_of(accesses_.begin(), accesses_.end(), is_same)) {
     accesses_.push_back(access);
@@ -372,7 +373,8 @@ std::string ValueWriter::scope_pack(Scope& scope, const std::string& key, const 
                                     const std::string& guard, const std::string& value) {
   const auto found = scope.packs.find(key);
   if (found != scope.packs.end()) return found->second;
-  const std::string result = scope.packs[key] = name("w");
+  std::string result = name("w");
+  scope.packs[key] = result;
   scope.loads += guard.empty() ? concat("const ", type, " ", result, " = ", value, ";\n")
                                : concat(type, " ", result, " = {};\nif (", guard, ") ", result,
                                         " = ", value, ";\n");

@@ -83,6 +83,7 @@ class ValueWriter {
     Index address;
     int alignment;
     int pointer;
+    std::string guard;
     bool is_load;
   };
   /// The position of a pointer among the kernel's.

@@ -45,11 +45,13 @@ Tensor in_blocks(const Tensor& state, const Tensor& param, bool is_signed) {
     float largest = 0.0f;
     for (int64_t i = begin; i < end; ++i) largest = std::max(largest, std::fabs(values[i]));
     scales[begin / kStateBlock] = largest;
+    const float factor = kernels::share_factor(largest);
     for (int64_t i = begin; i < end; ++i) {
-      const float share = largest > 0.0f ? values[i] / largest : 0.0f;
-      codes[i] = is_signed
-                     ? kernels::signed_code(map.values, share)
-                     : static_cast<uint8_t>(kernels::nearest_entry(map.values, map.last, share));
+      const float share = values[i] * factor;
+      codes[i] =
+          is_signed
+              ? kernels::signed_code(map.values, share)
+              : static_cast<uint8_t>(kernels::nearest_entry(map.values, map.last, false, share));
     }
   }
   return taut::to(result, param.device());

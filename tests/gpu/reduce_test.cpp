@@ -86,6 +86,19 @@ TEST_F(CudaReduce, CountsExactlyInEveryDtype) {
   }
 }
 
+// So many columns that no thread needs another below it.
+TEST_F(CudaReduce, ReducesFewRowsOfVeryManyColumns) {
+  for (const DType dtype : {kFloat32, kBFloat16, kInt64}) {
+    for (const int64_t cols : {500000, 300001}) {
+      const Tensor x = small_numbers({5, cols}, dtype), gpu = x.cuda();
+      const std::string what = taut::concat(dtype, " ", cols);
+      expect_equal(sum(gpu, Dims{0}), sum(x, Dims{0}), what);
+      expect_equal(amax(gpu, Dims{0}), amax(x, Dims{0}), what);
+      expect_equal(argmin(gpu, 0), argmin(x, 0), what);
+    }
+  }
+}
+
 TEST_F(CudaReduce, FindsExtremaInEveryDtype) {
   for (const DType dtype : dtypes_to_test()) {
     for (const Case& row : kCases) {

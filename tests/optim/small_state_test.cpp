@@ -5,9 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <tuple>
@@ -38,16 +40,50 @@ TEST(StateMap, HasAllItsValuesAndFindsThem) {
     const float value = kernels::signed_value(kSignedStateMap.values, static_cast<uint8_t>(code));
     values.insert(value);
     EXPECT_EQ(kernels::signed_code(kSignedStateMap.values, value), code);
-    EXPECT_EQ(kernels::nearest_entry(kUnsignedStateMap.values, 255, kUnsignedStateMap.values[code]),
+    EXPECT_EQ(kernels::nearest_entry(kUnsignedStateMap.values, 255, false,
+                                     kUnsignedStateMap.values[code]),
               code);
   }
   EXPECT_EQ(values.size(), 256u);
   for (float value : {0.0f, 1e-9f, 3e-7f, 0.0123f, 0.4f, 0.999f, 1.0f}) {
-    const int found = kernels::nearest_entry(kUnsignedStateMap.values, 255, value);
+    const int found = kernels::nearest_entry(kUnsignedStateMap.values, 255, false, value);
     for (int other = 0; other < 256; ++other) {
       EXPECT_LE(std::abs(kUnsignedStateMap.values[found] - value),
                 std::abs(kUnsignedStateMap.values[other] - value));
     }
+  }
+}
+
+TEST(StateMap, FindsTheEntryBelowAnyNumber) {
+  const auto expect_found = [](const kernels::StateMap& map, int last, bool is_signed,
+                               float value) {
+    const auto* const end = map.values + last + 1;
+    const auto expected =
+        static_cast<int>(std::upper_bound(map.values, end, value) - map.values) - 1;
+    ASSERT_EQ(kernels::entry_below(map.values, last, is_signed, value), expected) << value;
+  };
+  std::mt19937 random(5);
+  std::uniform_real_distribution<float> exponent(-26.0f, 0.1f);
+  for (const bool is_signed : {true, false}) {
+    const kernels::StateMap& map = is_signed ? kSignedStateMap : kUnsignedStateMap;
+    for (const int last : {map.last, 127}) {
+      for (int i = 0; i < 20000; ++i)
+        expect_found(map, last, is_signed, std::exp2(exponent(random)));
+      // At each entry, at the borders of decades, and beside them.
+      for (int i = 0; i <= map.last; ++i) {
+        const float at = map.values[i];
+        for (float value : {at, std::nextafter(at, 2.0f), std::nextafter(at, 0.0f)}) {
+          expect_found(map, last, is_signed, value);
+        }
+      }
+      for (float border = 1e-7f; border < 2.0f; border *= 10.0f) {
+        for (float value : {border, std::nextafter(border, 2.0f), std::nextafter(border, 0.0f)}) {
+          expect_found(map, last, is_signed, value);
+        }
+      }
+      expect_found(map, last, is_signed, INFINITY);
+    }
+    EXPECT_EQ(kernels::entry_below(map.values, map.last, is_signed, NAN), 0);
   }
 }
 
@@ -57,7 +93,7 @@ TEST(StateMap, RoundsAtRandomWithoutBias) {
   int up = 0, up16 = 0;
   const float between = 1.0f + 0.3f / 128;  // of two neighbours in bfloat16
   for (uint32_t random = 0; random < 65536; ++random) {
-    up += kernels::random_entry(kUnsignedStateMap.values, 255, value, random) == 201;
+    up += kernels::random_entry(kUnsignedStateMap.values, 255, false, value, random) == 201;
     up16 += kernels::random_bfloat16(between, random) == 0x3f81;
   }
   EXPECT_NEAR(up / 65536.0, 0.3, 1e-3);

@@ -102,6 +102,11 @@ def test_refuses_what_it_cannot_train_on(folder, language):
 def test_refuses_what_is_no_checkpoint(folder, language):
     taut.save({"weight": taut.zeros(3)}, folder / "gpt2.safetensors")
     assert "gpt2.safetensors" in gpt2(folder, "sample", "--prompt-tokens", 1, language=language, fails=True)
+    words = {"step": "1", "shape": "2 32 2 32 97", "dtype": "float32"}
+    for name, word in [("step", "one"), ("step", "-1"), ("shape", "2 32 0 32 97"), ("shape", "2 32"), ("dtype", "int8")]:
+        taut.save({"weight": taut.zeros(3)}, folder / "gpt2.safetensors", words | {name: word})
+        said = gpt2(folder, "sample", "--prompt-tokens", 1, language=language, fails=True)
+        assert "gpt2.safetensors is no checkpoint of GPT-2: " + name in said and word in said
     train(folder, "--steps", 1, language=language)
     assert "--prompt-tokens" in gpt2(folder, "sample", language=language, fails=True)
 

@@ -94,9 +94,14 @@ MemoryBlock* CachingAllocator::take(Arena& arena, size_t bytes) {
   }
   const size_t size = block_size(bytes);
   Range& range = is_small ? arena.small : arena.large;
+  if (range.last_freed != nullptr && range.last_freed->size == size) {
+    return std::exchange(range.last_freed, nullptr);
+  }
+  flush_last_freed(range);
   if (MemoryBlock* block = take_free(range, size)) return block;
   if (is_small) flush_cached(arena);
   if (collect_finished() || is_small) {
+    flush_last_freed(range);
     if (MemoryBlock* block = take_free(range, size)) return block;
   }
   if (MemoryBlock* block = take_grown(range, size)) return block;
@@ -235,7 +240,9 @@ void CachingAllocator::give_back(MemoryBlock* block) {
     return;
   }
   if (!block->range->is_small) {
-    add_free(block);
+    flush_last_freed(*block->range);
+    block->state = BlockState::cached;
+    block->range->last_freed = block;
     return;
   }
   MemoryBlock*& head = block->range->arena->cached[size_class(block->size).index];
@@ -251,7 +258,12 @@ void CachingAllocator::release_alone(MemoryBlock* block) {
   delete_block(block);
 }
 
+void CachingAllocator::flush_last_freed(Range& range) {
+  if (range.last_freed != nullptr) add_free(std::exchange(range.last_freed, nullptr));
+}
+
 void CachingAllocator::flush_cached(Arena& arena) {
+  flush_last_freed(arena.large);
   for (MemoryBlock*& head : arena.cached) {
     while (head != nullptr) add_free(std::exchange(head, head->next_cached));
   }

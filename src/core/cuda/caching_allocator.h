@@ -14,7 +14,8 @@
 // ASPLOS 2024.)
 //
 // Small blocks that are freed do not merge at once but wait in a list for their size class, from
-// which most requests are served.
+// which most requests are served. Of large ones the last that was freed waits: the next request is
+// often for its size.
 
 #include <cstddef>
 #include <cstdint>
@@ -39,7 +40,7 @@ using PoolId = uint64_t;
 struct Range;
 class CachingAllocator;
 
-/// cached: free, in the list of its size class. waiting: given back, but other streams still use
+/// cached: free, not merged with its neighbours. waiting: given back, but other streams still use
 /// it.
 enum class BlockState : uint8_t { unmapped, free, cached, used, waiting };
 
@@ -86,6 +87,7 @@ struct Range {
   std::vector<Reservation> reservations;
   BlockSet free_blocks;
   BlockSet unmapped_blocks;
+  MemoryBlock* last_freed = nullptr;  // of large blocks, in no set
 };
 
 /// Sizes that small blocks are rounded up to: 512 bytes apart up to 4 KiB, then eight to each
@@ -178,6 +180,7 @@ class TAUT_API CachingAllocator {
   bool reserve_more(Range& range, size_t size);
   bool is_allowed(size_t bytes) const;
   bool map(char* address, size_t bytes);
+  void flush_last_freed(Range& range);
   void flush_cached(Arena& arena);
   bool collect_finished();
   void record_users(MemoryBlock* block);
