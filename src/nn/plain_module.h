@@ -11,14 +11,6 @@ namespace taut::nn {
 /// The module as an M, if a call of it is M::forward and no more: no hooks, and no forward of a
 /// class derived from M. Null otherwise.
 template <class M>
-M* as_plain(const std::shared_ptr<M>& module) {
-  const bool is_plain =
-      module != nullptr && !module->has_hooks() && module->forward_class() == typeid(M);
-  return is_plain ? module.get() : nullptr;
-}
-
-/// The same for a module of any class.
-template <class M>
 M* as_plain(const std::shared_ptr<Module>& module) {
   const bool is_plain =
       module != nullptr && !module->has_hooks() && module->forward_class() == typeid(M);

@@ -91,7 +91,7 @@ def close(actual, wanted, dtype):
     assert ((actual.detach().cpu().double() - wanted.detach()).abs().max() <= TOLERANCE[dtype] * scale).item()
 
 
-def on(device, given, dtype=None):
+def on(device, given):
     return {name: mask.to(device) for name, mask in given.items()}
 
 
