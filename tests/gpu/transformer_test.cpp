@@ -1,5 +1,6 @@
 // Transformers on CUDA: against the CPU in float64, and in captured training steps.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
