@@ -20,6 +20,17 @@ inline DecoderMasks read_decoder_masks(const ArgumentReader& read) {
   return masks;
 }
 
+/// The forward of a decoder, or of a layer of one, by the names of its arguments.
+template <class Decoder>
+Tensor forward_decoder(Decoder& decoder, TensorList inputs, const NamedArguments& named) {
+  const ArgumentReader read(decoder, named);
+  read.check_inputs(inputs, 2);
+  const auto [own, to_memory] = read_decoder_masks(read);
+  return decoder.forward(inputs[0], inputs[1], own.attn_mask, to_memory.attn_mask,
+                         own.key_padding_mask, to_memory.key_padding_mask, own.is_causal,
+                         to_memory.is_causal);
+}
+
 inline NamedArguments decoder_arguments(const AttentionMasks& own,
                                         const AttentionMasks& to_memory) {
   return {{"tgt_mask", own.attn_mask},

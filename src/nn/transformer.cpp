@@ -106,12 +106,7 @@ Tensor TransformerDecoder::forward(const Tensor& tgt, const Tensor& memory, cons
 Tensors TransformerDecoder::forward_many(TensorList inputs) { return forward_named(inputs, {}); }
 
 Tensors TransformerDecoder::forward_named(TensorList inputs, const NamedArguments& named) {
-  const ArgumentReader read(*this, named);
-  read.check_inputs(inputs, 2);
-  const DecoderMasks masks = read_decoder_masks(read);
-  return {forward(inputs[0], inputs[1], masks.own.attn_mask, masks.to_memory.attn_mask,
-                  masks.own.key_padding_mask, masks.to_memory.key_padding_mask, masks.own.is_causal,
-                  masks.to_memory.is_causal)};
+  return {forward_decoder(*this, inputs, named)};
 }
 
 // The model --------------------------------------------------------------------------------------
