@@ -324,14 +324,14 @@ def stub_of_python(module_name):
     return text
 
 
-def bound_method(name, function, indent="    "):
+def bound_method(name, function, indent="    ", first=("self",)):
     """A method that pybind11 bound: the names of its arguments stand in the first line of its text."""
     line = (function.__doc__ or "").strip().split("\n")[0]
     found = re.fullmatch(r"\w+\((.*)\) -> (.*)", line)
-    if found is None or name in ("__call__", "forward"):
+    if found is None or name == "__call__" or (name == "forward" and "*args" in line):
         return f"{indent}def {name}(self, *args: Any, **kwargs: Any) -> {'None' if name == '__init__' else 'Any'}: ...\n"
-    texts = ["self"]
-    for part in split_parameters(found[1])[1:]:
+    texts = list(first)
+    for part in split_parameters(found[1])[len(first) :]:
         if part in ("*args", "**kwargs"):
             texts.append(part + ": Any")
             continue
@@ -350,10 +350,13 @@ def bound_class(name, item):
     for method, function in sorted(vars(item).items()):
         if method.startswith("_") and method not in SPECIAL_METHODS:
             continue
-        if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
+        function = inspect.unwrap(function) if inspect.isfunction(function) else function
+        if inspect.isfunction(function):
             text += plain_function(method, function, "    ")
+        elif isinstance(function, staticmethod):
+            text += "    @staticmethod\n" + bound_method(method, function.__func__, first=())
         elif callable(function) and not inspect.isclass(function):
-            text += bound_method(method, getattr(function, "__wrapped__", function))
+            text += bound_method(method, function)
     return text + ("" if text.endswith(" ...\n") else "    ...\n")
 
 

@@ -249,6 +249,51 @@ def products(table):
     table.row("causal attention with backward, 100 new lengths", new_lengths, calls=1, turns=1)
 
 
+def transformers(table):
+    """A layer of GPT-2's size on 16 x 1024 tokens, forward and backward, as torch.nn and taut.nn have it."""
+    batch, length, width, heads, hidden = 16, 1024, 768, 12, 3072
+    weights = 4 * width * width + 2 * width * hidden
+    flops = 6 * batch * length * weights + 3.5 * 2 * batch * heads * length * length * (width // heads)
+
+    def step(library, **options):
+        nn = library.nn
+        layer = nn.TransformerEncoderLayer(width, heads, hidden, activation=nn.GELU("tanh"), **options).to("cuda", dtype=library.bfloat16)
+        shape = (batch, length, width) if options.get("batch_first") else (length, batch, width)
+        x, grad = on_gpu(library, *shape, dtype="bfloat16").requires_grad_(), on_gpu(library, *shape, dtype="bfloat16")
+        # PyTorch wants the mask, too, and does not read it.
+        mask = nn.Transformer.generate_square_subsequent_mask(length, device="cuda", dtype=library.bfloat16)
+
+        def run():
+            layer(x, mask, is_causal=True).backward(grad)
+            x.grad = None
+            layer.zero_grad()
+
+        return run
+
+    for name, options in (
+        ("norm first", dict(norm_first=True, dropout=0.0, batch_first=True)),
+        ("norm last", dict(dropout=0.0, batch_first=True)),
+        ("norm first, batch second", dict(norm_first=True, dropout=0.0)),
+        ("norm first, dropout 0.1", dict(norm_first=True, dropout=0.1, batch_first=True)),
+    ):
+        table.row(
+            f"TransformerEncoderLayer with backward, {name}, bfloat16", partial(step, **options), flops=flops, warm_up=60
+        )
+
+    def attend(library, need_weights):
+        nn = library.nn
+        layer = nn.MultiheadAttention(width, heads, batch_first=True).to("cuda", dtype=library.bfloat16)
+        x = on_gpu(library, batch, length, width, dtype="bfloat16").requires_grad_()
+
+        def run():
+            layer(x, x, x, need_weights=need_weights)[0].sum().backward()
+
+        return run
+
+    table.row("MultiheadAttention with backward, bfloat16", partial(attend, need_weights=False), warm_up=60)
+    table.row("MultiheadAttention with weights and backward, bfloat16", partial(attend, need_weights=True))
+
+
 def convolutions(table):
     """ResNet's, forward and backward, in bfloat16 with channels last; and what shapes cost that are new."""
 
@@ -385,6 +430,7 @@ def main():
     memory_bound(table)
     fused_pairs(table)
     products(table)
+    transformers(table)
     convolutions(table)
     optimizers(table)
     small_ops(table)

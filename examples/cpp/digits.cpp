@@ -92,7 +92,7 @@ struct Split {
 std::string find_digits() {
   for (const char* folder :
        {"examples/data", "../examples/data", "../../examples/data", "../../../examples/data"}) {
-    const std::string path = std::string(folder) + "/optdigits.csv.gz";
+    std::string path = std::string(folder) + "/optdigits.csv.gz";
     if (std::filesystem::exists(path)) return path;
   }
   return "examples/data/optdigits.csv.gz";
@@ -227,10 +227,10 @@ void draw(const std::string& path, const std::vector<double>& losses,
   if (picture.write(path)) std::printf("curves and worst mistakes: %s\n", path.c_str());
 }
 
-void print_progress(int64_t epoch, int64_t epochs, int64_t batches, int64_t all_batches,
+void print_progress(int64_t number, int64_t epochs, int64_t batches, int64_t all_batches,
                     double loss, double train_accuracy, double speed) {
   std::printf("\repoch %2lld/%lld [%s] loss %.4f  accuracy %5.2f %%  %6.0f samples/s",
-              static_cast<long long>(epoch + 1), static_cast<long long>(epochs),
+              static_cast<long long>(number), static_cast<long long>(epochs),
               bar(batches, all_batches).c_str(), loss, 100 * train_accuracy, speed);
   std::fflush(stdout);
 }
@@ -307,7 +307,7 @@ void run(const Options& options) {
       seen += labels.numel();
       if (batches % 10 == 0 || batches == loader.size()) {
         tally.read();
-        print_progress(epoch, options.epochs, batches, loader.size(),
+        print_progress(epoch + 1, options.epochs, batches, loader.size(),
                        tally.loss_sum / static_cast<double>(batches),
                        static_cast<double>(tally.right_sum) / static_cast<double>(seen),
                        static_cast<double>(seen) / epoch_watch.seconds());

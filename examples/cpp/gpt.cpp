@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,6 @@
 namespace nn = taut::nn;
 namespace F = taut::nn::functional;
 using taut::Tensor;
-using taut::Tensors;
 
 struct Options {
   std::string text;
@@ -38,65 +38,40 @@ struct Options {
   uint64_t seed = 1;
 };
 
-// Attention and a two-layer perceptron, each on top of a residual stream. Radford et al., 2019.
-struct Block : nn::Module {
-  Block(int64_t width, int64_t heads_in)
-      : heads(heads_in),
-        norm1(register_module<nn::LayerNorm>("norm1", width)),
-        qkv(register_module<nn::Linear>("qkv", width, 3 * width)),
-        out(register_module<nn::Linear>("out", width, width)),
-        norm2(register_module<nn::LayerNorm>("norm2", width)),
-        mlp(register_module<nn::Sequential>("mlp", nn::Linear(width, 4 * width), nn::GELU("tanh"),
-                                            nn::Linear(4 * width, width))) {}
-
-  Tensor forward(const Tensor& x) override {
-    const int64_t batch = x.size(0), length = x.size(1), width = x.size(2);
-    // (batch, length, 3 width) as three of (batch, heads, length, width / heads)
-    const Tensors parts = (*qkv)((*norm1)(x))
-                              .view({batch, length, 3, heads, width / heads})
-                              .permute({2, 0, 3, 1, 4})
-                              .unbind();
-    const Tensor mixed =
-        F::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0.0, /*is_causal=*/true);
-    const Tensor y = x + (*out)(mixed.transpose(1, 2).reshape({batch, length, width}));
-    return y + (*mlp)((*norm2)(y));
-  }
-
-  int64_t heads;
-  std::shared_ptr<nn::LayerNorm> norm1;
-  std::shared_ptr<nn::Linear> qkv, out;
-  std::shared_ptr<nn::LayerNorm> norm2;
-  std::shared_ptr<nn::Sequential> mlp;
-};
-
+// Blocks of attention and a two-layer perceptron, each on top of a residual stream. Radford et al.,
+// 2019.
 struct Gpt : nn::Module {
   Gpt(int64_t characters, const Options& o)
       : token(register_module<nn::Embedding>("token", characters, o.width)),
-        position(register_module<nn::Embedding>("position", o.context, o.width)),
-        blocks(register_module<nn::Sequential>("blocks")),
-        norm(register_module<nn::LayerNorm>("norm", o.width)),
-        head(register_module<nn::Linear>("head", o.width, characters, false)) {
-    for (int64_t i = 0; i < o.layers; ++i) blocks->push_back(Block(o.width, o.heads));
-    apply([](nn::Module& module) {
-      if (auto* linear = dynamic_cast<nn::Linear*>(&module)) {
-        nn::init::normal_(linear->weight, 0.0, 0.02);
-        if (linear->bias.defined()) nn::init::zeros_(linear->bias);
-      } else if (auto* embedding = dynamic_cast<nn::Embedding*>(&module)) {
-        nn::init::normal_(embedding->weight, 0.0, 0.02);
+        position(register_module<nn::Embedding>("position", o.context, o.width)) {
+    const nn::TransformerEncoderLayer block(o.width, o.heads,
+                                            {.dim_feedforward = 4 * o.width,
+                                             .dropout = 0.0,
+                                             .activation = "gelu_tanh",
+                                             .batch_first = true,
+                                             .norm_first = true});
+    blocks = register_module<nn::TransformerEncoder>("blocks", block, o.layers,
+                                                     std::make_shared<nn::LayerNorm>(o.width));
+    head = register_module<nn::Linear>("head", o.width, characters, false);
+    for (const auto& [name, parameter] : named_parameters()) {
+      if (parameter.dim() > 1) {
+        nn::init::normal_(parameter, 0.0, 0.02);
+      } else if (name.ends_with("bias")) {
+        nn::init::zeros_(parameter);
       }
-    });
+    }
   }
 
   // Characters (batch, length) to logits (batch, length, characters).
   Tensor forward(const Tensor& x) override {
     const Tensor places =
         taut::arange(x.size(1), taut::TensorOptions(taut::kInt64).device(x.device()));
-    return (*head)((*norm)((*blocks)((*token)(x) + (*position)(places))));
+    const Tensor embedded = (*token)(x) + (*position)(places);
+    return (*head)(blocks->forward(embedded, {}, {}, /*is_causal=*/true));
   }
 
   std::shared_ptr<nn::Embedding> token, position;
-  std::shared_ptr<nn::Sequential> blocks;
-  std::shared_ptr<nn::LayerNorm> norm;
+  std::shared_ptr<nn::TransformerEncoder> blocks;
   std::shared_ptr<nn::Linear> head;
 };
 

@@ -50,12 +50,13 @@ class Picture {
   void curve(const std::vector<double>& values, int x, int y, int width, int height,
              Colour colour) {
     if (values.size() < 2) return;
-    const auto [low, high] = std::minmax_element(values.begin(), values.end());
-    const double range = std::max(*high - *low, 1e-12);
+    const auto extremes = std::minmax_element(values.begin(), values.end());
+    const double low = *extremes.first, high = *extremes.second;
+    const double range = std::max(high - low, 1e-12);
     const auto place = [&](size_t i) {
       return x + static_cast<double>(i) * width / static_cast<double>(values.size() - 1);
     };
-    const auto level = [&](double value) { return y + height - (value - *low) / range * height; };
+    const auto level = [&](double value) { return y + height - (value - low) / range * height; };
     for (size_t i = 1; i < values.size(); ++i)
       line(place(i - 1), level(values[i - 1]), place(i), level(values[i]), colour);
   }

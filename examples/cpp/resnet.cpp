@@ -195,7 +195,7 @@ taut::optim::SGD make_optimizer(const ResNet& model, const Options& o) {
 class Progress {
  public:
   Progress(int64_t epoch, int64_t epochs, int64_t batches, Losses& losses)
-      : epoch_(epoch), epochs_(epochs), batches_(batches), losses_(losses) {}
+      : number_(epoch + 1), epochs_(epochs), batches_(batches), losses_(losses) {}
 
   void add(const Tensor& loss, int64_t pictures) {
     losses_.add(loss);
@@ -204,14 +204,14 @@ class Progress {
     if (losses_.unread() < 10 && done_ < batches_) return;
     losses_.read();
     std::printf("\repoch %3lld/%lld [%s] loss %.4f  %6.0f pictures/s",
-                static_cast<long long>(epoch_ + 1), static_cast<long long>(epochs_),
+                static_cast<long long>(number_), static_cast<long long>(epochs_),
                 bar(done_, batches_).c_str(), losses_.values().back(),
                 static_cast<double>(pictures_) / watch_.seconds());
     std::fflush(stdout);
   }
 
  private:
-  int64_t epoch_, epochs_, batches_;
+  int64_t number_, epochs_, batches_;
   Losses& losses_;
   int64_t done_ = 0, pictures_ = 0;
   Stopwatch watch_;

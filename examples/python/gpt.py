@@ -41,50 +41,29 @@ def parse():
     return parser.parse_args()
 
 
-class Block(nn.Module):
-    """Attention and a two-layer perceptron, each on top of a residual stream. Radford et al., 2019."""
-
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads = heads
-        self.norm1 = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
-
-    def forward(self, x):
-        batch, length, width = x.shape
-        # (batch, length, 3 width) as three of (batch, heads, length, width / heads)
-        parts = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, width // self.heads)
-        mixed = F.scaled_dot_product_attention(*parts.permute(2, 0, 3, 1, 4).unbind(), is_causal=True)
-        y = x + self.out(mixed.transpose(1, 2).reshape(batch, length, width))
-        return y + self.mlp(self.norm2(y))
-
-
 class Gpt(nn.Module):
+    """Blocks of attention and a two-layer perceptron, each on top of a residual stream. Radford et al., 2019."""
+
     def __init__(self, characters, options):
         super().__init__()
-        self.token = nn.Embedding(characters, options.width)
-        self.position = nn.Embedding(options.context, options.width)
-        self.blocks = nn.Sequential()
-        self.norm = nn.LayerNorm(options.width)
-        self.head = nn.Linear(options.width, characters, bias=False)
-        for _ in range(options.layers):
-            self.blocks.append(Block(options.width, options.heads))
-        self.apply(self.fill)
-
-    @staticmethod
-    def fill(module):
-        if isinstance(module, (nn.Linear, nn.Embedding)):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
+        width = options.width
+        self.token = nn.Embedding(characters, width)
+        self.position = nn.Embedding(options.context, width)
+        block = nn.TransformerEncoderLayer(
+            width, options.heads, 4 * width, dropout=0.0, activation="gelu_tanh", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(block, options.layers, nn.LayerNorm(width))
+        self.head = nn.Linear(width, characters, bias=False)
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                nn.init.normal_(parameter, 0.0, 0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
 
     def forward(self, x):
         """Characters (batch, length) to logits (batch, length, characters)."""
         places = taut.arange(x.shape[1], device=x.device)
-        return self.head(self.norm(self.blocks(self.token(x) + self.position(places))))
+        return self.head(self.blocks(self.token(x) + self.position(places), is_causal=True))
 
 
 def train(model, data, options):

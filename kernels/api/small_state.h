@@ -75,8 +75,9 @@ TAUT_HD inline int entry_below(const float* values, int last, bool is_signed, fl
   }
   const int count = (is_signed ? 1 : 2) << decade;
   const int first = is_signed ? count : count - 1;
-  const float part = (in_decade - 0.1f) * (static_cast<float>(count) * (1.0f / 0.9f));
-  const int entry = first - 1 + static_cast<int>(part + 0.5f);
+  // Entries are the middles of their parts.
+  const float parts = (in_decade - 0.1f) * (static_cast<float>(count) * (1.0f / 0.9f)) + 0.5f;
+  const int entry = first - 1 + static_cast<int>(parts);
   return entry - (values[entry] > value ? 1 : 0) + (values[entry + 1] <= value ? 1 : 0);
 }
 TAUT_HD inline int nearest_entry(const float* values, int last, bool is_signed, float value) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstdlib>
 #include <numeric>
 
 namespace taut::kernels {

@@ -12,8 +12,10 @@
 #include "taut/nn/modules/embedding.h"
 #include "taut/nn/modules/linear.h"
 #include "taut/nn/modules/loss.h"
+#include "taut/nn/modules/multihead_attention.h"
 #include "taut/nn/modules/norm.h"
 #include "taut/nn/modules/pool.h"
+#include "taut/nn/modules/transformer.h"
 
 namespace py = pybind11;
 
@@ -233,6 +235,30 @@ void add_loss_fields(py::module_& m) {
       });
 }
 
+void add_transformer_fields(py::module_& m) {
+  Fields<nn::MultiheadAttention>(m, "MultiheadAttention")
+      .TAUT_FIELD(MultiheadAttention, embed_dim)
+      .TAUT_FIELD(MultiheadAttention, num_heads)
+      .TAUT_FIELD(MultiheadAttention, head_dim)
+      .TAUT_FIELD(MultiheadAttention, kdim)
+      .TAUT_FIELD(MultiheadAttention, vdim)
+      .TAUT_FIELD(MultiheadAttention, dropout)
+      .TAUT_FIELD(MultiheadAttention, add_zero_attn)
+      .TAUT_FIELD(MultiheadAttention, batch_first);
+  Fields<nn::TransformerEncoderLayer>(m, "TransformerEncoderLayer")
+      .TAUT_FIELD(TransformerLayer, norm_first)
+      .TAUT_FIELD(TransformerLayer, recompute);
+  Fields<nn::TransformerDecoderLayer>(m, "TransformerDecoderLayer")
+      .TAUT_FIELD(TransformerLayer, norm_first)
+      .TAUT_FIELD(TransformerLayer, recompute);
+  Fields<nn::TransformerEncoder>(m, "TransformerEncoder").TAUT_FIELD(TransformerStack, num_layers);
+  Fields<nn::TransformerDecoder>(m, "TransformerDecoder").TAUT_FIELD(TransformerStack, num_layers);
+  Fields<nn::Transformer>(m, "Transformer")
+      .TAUT_FIELD(Transformer, d_model)
+      .TAUT_FIELD(Transformer, nhead)
+      .TAUT_FIELD(Transformer, batch_first);
+}
+
 }  // namespace
 
 void bind_layer_fields(py::module_& module) {
@@ -247,6 +273,7 @@ void bind_layer_fields(py::module_& module) {
   add_norm_fields(module);
   add_pool_fields(module);
   add_loss_fields(module);
+  add_transformer_fields(module);
 }
 
 }  // namespace taut::python

@@ -20,9 +20,6 @@ using namespace py::literals;
 namespace taut::python {
 namespace {
 
-template <class M>
-using Layer = py::class_<M, nn::Module, Hosted<M>, py::smart_holder>;
-
 /// A class whose constructor takes what the C++ one takes, in the same order.
 template <class M, class... A, class... Names>
 Layer<M> layer(py::module_& module, const char* name, const Names&... names) {

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <string>
+#include <typeinfo>
 #include <utility>
 
 #include "gil.h"
@@ -22,6 +23,11 @@ nn::Module& made(const pybind11::object& self);
 /// The tensors that a Python forward returned.
 Tensors module_outputs(const pybind11::object& result);
 
+/// The call of a module as Python makes it, with its hooks. @throws type_error unless it returns
+/// tensors or, among several, None.
+Tensors call_object(const pybind11::object& module, TensorList inputs,
+                    const nn::NamedArguments& named);
+
 /// Computes without the interpreter's lock.
 template <class Work>
 auto without_lock(Work work) {
@@ -33,6 +39,7 @@ auto without_lock(Work work) {
 template <class M>
 class Hosted final : public M, public pybind11::trampoline_self_life_support {
  public:
+  using M::call;
   using M::forward;
   using M::M;
 
@@ -43,6 +50,15 @@ class Hosted final : public M, public pybind11::trampoline_self_life_support {
   Tensors forward_many(TensorList inputs) override {
     if (auto outputs = python_forward(inputs)) return std::move(*outputs);
     return M::forward_many(inputs);
+  }
+  Tensors call(TensorList inputs, const nn::NamedArguments& named) override {
+    const Locked locked;
+    return call_object(pybind11::cast(static_cast<const M*>(this)), inputs, named);
+  }
+  const std::type_info& forward_class() const override {
+    const Locked locked;
+    return pybind11::get_override(static_cast<const M*>(this), "forward") ? typeid(*this)
+                                                                          : typeid(M);
   }
   void train(bool mode) override {
     {
@@ -82,7 +98,11 @@ class Hosted final : public M, public pybind11::trampoline_self_life_support {
   }
 };
 
+template <class M>
+using Layer = pybind11::class_<M, nn::Module, Hosted<M>, pybind11::smart_holder>;
+
 void bind_layers(pybind11::module_& module);
+void bind_transformers(pybind11::module_& module);
 void bind_layer_fields(pybind11::module_& module);
 
 }  // namespace taut::python

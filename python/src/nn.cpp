@@ -370,6 +370,24 @@ Tensors module_outputs(const py::object& result) {
                        Py_TYPE(result.ptr())->tp_name);
 }
 
+Tensors call_object(const py::object& module, TensorList inputs, const nn::NamedArguments& named) {
+  py::dict keywords;
+  for (const nn::NamedArgument& argument : named) {
+    keywords[argument.name] = argument.flag ? py::cast(*argument.flag) : py::cast(argument.tensor);
+  }
+  const py::object result = module(*as_tuple(inputs), **keywords);
+  if (!PyTuple_Check(result.ptr())) return module_outputs(result);
+  Tensors outputs;
+  for (py::handle item : result.cast<py::tuple>()) {
+    if (!item.is_none() && !is_tensor(item.ptr())) {
+      throw py::type_error(concat(class_name(module), ": expected tensors from forward; got a ",
+                                  Py_TYPE(item.ptr())->tp_name));
+    }
+    outputs.push_back(item.is_none() ? Tensor() : tensor_of(item.ptr()));
+  }
+  return outputs;
+}
+
 void bind_utils(py::module_& module) {
   using Parameters = Tensors;
   module.def("clip_grad_norm_", [](const Parameters& parameters, double max_norm, double norm_type,
@@ -397,6 +415,7 @@ void bind_nn(py::module_& module) {
   bind_module_class(nn_module);
   bind_containers(nn_module);
   bind_layers(nn_module);
+  bind_transformers(nn_module);
   bind_layer_fields(nn_module);
   py::module_ utils = module.def_submodule("_nn_utils");
   bind_utils(utils);

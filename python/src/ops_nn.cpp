@@ -262,12 +262,58 @@ void add_pool_rows(Rows& rows) {
 #undef TAUT_ADAPTIVE_MAX_POOL
 }
 
-void add_layer_rows(Rows& rows) {
+using TensorOpt = const std::optional<Tensor>&;
+
+void add_attention_rows(Rows& rows) {
   rows.function(
       "scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, "
       "is_causal=False, *, scale=None, enable_gqa=False)",
       fn<Tensor(T, T, T, T, double, bool, std::optional<double>, bool)>(
           F::scaled_dot_product_attention));
+  rows.function(
+      "multi_head_attention_forward(query, key, value, embed_dim_to_check, num_heads, "
+      "in_proj_weight, in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p, out_proj_weight, "
+      "out_proj_bias, training=True, key_padding_mask=None, need_weights=True, attn_mask=None, "
+      "use_separate_proj_weight=False, q_proj_weight=None, k_proj_weight=None, "
+      "v_proj_weight=None, static_k=None, static_v=None, average_attn_weights=True, "
+      "is_causal=False) -> (attn_output, attn_output_weights)",
+      [](T query, T key, T value, int64_t embed_dim_to_check, int64_t num_heads,
+         TensorOpt in_proj_weight, TensorOpt in_proj_bias, TensorOpt bias_k, TensorOpt bias_v,
+         bool add_zero_attn, double dropout_p, T out_proj_weight, TensorOpt out_proj_bias,
+         bool training, T key_padding_mask, bool need_weights, T attn_mask,
+         bool use_separate_proj_weight, T q_proj_weight, T k_proj_weight, T v_proj_weight,
+         T static_k, T static_v, bool average_attn_weights, bool is_causal) {
+        TAUT_CHECK(query.dim() < 2 || query.size(-1) == embed_dim_to_check, ShapeError,
+                   "multi_head_attention_forward: query has ", query.size(-1),
+                   " features; expected ", embed_dim_to_check);
+        F::MultiHeadParameters parameters;
+        if (use_separate_proj_weight) {
+          parameters.q_proj_weight = q_proj_weight;
+          parameters.k_proj_weight = k_proj_weight;
+          parameters.v_proj_weight = v_proj_weight;
+        } else {
+          parameters.in_proj_weight = in_proj_weight.value_or(Tensor());
+        }
+        parameters.in_proj_bias = in_proj_bias.value_or(Tensor());
+        parameters.bias_k = bias_k.value_or(Tensor());
+        parameters.bias_v = bias_v.value_or(Tensor());
+        parameters.out_proj_weight = out_proj_weight;
+        parameters.out_proj_bias = out_proj_bias.value_or(Tensor());
+        F::MultiHeadOptions options;
+        options.dropout_p = training ? dropout_p : 0.0;
+        options.add_zero_attn = add_zero_attn;
+        options.key_padding_mask = key_padding_mask;
+        options.attn_mask = attn_mask;
+        options.is_causal = is_causal;
+        options.need_weights = need_weights;
+        options.average_attn_weights = average_attn_weights;
+        options.static_k = static_k;
+        options.static_v = static_v;
+        return F::multi_head_attention_forward(query, key, value, num_heads, parameters, options);
+      });
+}
+
+void add_layer_rows(Rows& rows) {
   rows.function(
       "embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, "
       "scale_grad_by_freq=False, sparse=False)",
@@ -357,6 +403,7 @@ void add_functional_rows(Rows& rows) {
   add_normalization_rows(rows);
   add_conv_rows(rows);
   add_pool_rows(rows);
+  add_attention_rows(rows);
   add_layer_rows(rows);
 }
 

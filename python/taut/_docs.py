@@ -188,6 +188,8 @@ _FUNCTIONAL = {
     "scaled_dot_product_attention": "softmax(query key^T * scale + mask) value: query (..., L, E), key (..., S, E), value (..., S, V) "
     "to (..., L, V). attn_mask is bool (true: takes part) or is added; is_causal lets position i see positions up to i; scale is "
     "1 / sqrt(E) unless given; dropout_p acts whenever it is above 0; enable_gqa repeats the heads of key and value.",
+    "multi_head_attention_forward": "What nn.MultiheadAttention computes, with its parameters as arguments: (output, weights), sequences "
+    "(length, batch, features). Masks are True where nothing is seen, or are added.",
     "relu6": "min(max(0, x), 6).", "selu": "The self-normalising exponential unit (Klambauer et al., 2017).",
     "silu": "x * sigmoid(x).", "mish": "x * tanh(softplus(x)).", "hardsigmoid": "clamp(x / 6 + 1/2, 0, 1).",
     "hardswish": "x * hardsigmoid(x).", "logsigmoid": "log(sigmoid(x)).", "softsign": "x / (1 + |x|).",

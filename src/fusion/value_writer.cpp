@@ -373,7 +373,8 @@ std::string ValueWriter::scope_pack(Scope& scope, const std::string& key, const 
                                     const std::string& guard, const std::string& value) {
   const auto found = scope.packs.find(key);
   if (found != scope.packs.end()) return found->second;
-  const std::string result = scope.packs[key] = name("w");
+  std::string result = name("w");
+  scope.packs[key] = result;
   scope.loads += guard.empty() ? concat("const ", type, " ", result, " = ", value, ";\n")
                                : concat(type, " ", result, " = {};\nif (", guard, ") ", result,
                                         " = ", value, ";\n");

@@ -56,7 +56,7 @@ void check_mask(const Tensor& query, const Tensor& key, const Tensor& mask, bool
 
 }  // namespace
 
-Tensor composed_attention(const AttentionCall& call) {
+WeightedAttention composed_attention(const AttentionCall& call) {
   const Tensor& query = call.query;
   const Tensor& attn_mask = call.mask;
   Tensor keys = call.key, values = call.value;
@@ -87,7 +87,7 @@ Tensor composed_attention(const AttentionCall& call) {
     weights = softmax(scores, -1);
   }
   if (call.dropout_p > 0) weights = dropout(weights, call.dropout_p, /*training=*/true);
-  return matmul(weights, values);
+  return {matmul(weights, values), weights};
 }
 
 Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
@@ -115,7 +115,7 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
   const bool has_equal_heads =
       enable_gqa || query.dim() < 4 || (key.dim() == 4 && query.size(1) == key.size(1));
   return has_equal_heads && has_fused_attention(call) ? fused_attention(call)
-                                                      : composed_attention(call);
+                                                      : composed_attention(call).output;
 }
 
 }  // namespace taut::nn::functional

@@ -103,17 +103,20 @@ struct Gradients {
   Tensor query, key, value;  // (batch, heads, length, width)
 };
 
-// Whether query, key and value, one behind the other, are the rows of one tensor (batch, length,
-// row), as those of a joint projection are.
+// Whether query, key and value, one behind the other, are the rows of one tensor, as those of a
+// joint projection are: (batch, length, row), or (length, batch, row) with the batch inside.
 bool are_parts_of_rows(const Tensor& q, const Tensor& k, const Tensor& v, int64_t row) {
   const int64_t length = q.size(2);
+  const bool batch_inside = is_batch_inside(q);
+  const int64_t batch_stride = batch_inside ? row : length * row;
+  const int64_t length_stride = batch_inside ? q.size(0) * row : row;
   int64_t offset = q.layout().offset;
   for (const Tensor* part : {&q, &k, &v}) {
     const Dims& strides = part->strides();
     if (part->storage() != q.storage() || part->layout().offset != offset) return false;
-    if (part->size(2) != length || strides[3] != 1 || strides[2] != row) return false;
+    if (part->size(2) != length || strides[3] != 1 || strides[2] != length_stride) return false;
     if (strides[1] != part->size(3) && part->size(1) != 1) return false;
-    if (strides[0] != length * row && part->size(0) != 1) return false;
+    if (strides[0] != batch_stride && part->size(0) != 1) return false;
     offset += part->size(1) * part->size(3);
   }
   return true;
@@ -127,12 +130,16 @@ Gradients allocate_gradients(const Tensor& q, const Tensor& k, const Tensor& v) 
     return {allocate_heads(q.shape(), q), allocate_heads(k.shape(), k),
             allocate_heads(v.shape(), v)};
   }
-  const Tensor whole = ops::allocate({q.size(0), q.size(2), row}, q.dtype(), q.device());
+  const int64_t batch = q.size(0), length = q.size(2);
+  const bool batch_inside = is_batch_inside(q);
+  const Tensor whole = ops::allocate(
+      batch_inside ? Dims{length, batch, row} : Dims{batch, length, row}, q.dtype(), q.device());
   int64_t first = 0;
   const auto part_like = [&](const Tensor& part) {
     const Tensor rows = narrow(whole, 2, first, width_of(part));
     first += width_of(part);
-    return transpose(view(rows, {part.size(0), part.size(2), part.size(1), part.size(3)}), 1, 2);
+    const Tensor heads = view(rows, {rows.size(0), rows.size(1), part.size(1), part.size(3)});
+    return batch_inside ? permute(heads, {1, 2, 0, 3}) : transpose(heads, 1, 2);
   };
   Gradients result;
   result.query = part_like(q);
@@ -151,7 +158,7 @@ void composed_backward(BackwardContext& context, const FusedAttributes& at) {
   ops::composed_backward(context, 3, [&](TensorList in) {
     const AttentionCall call{in[0],        in[1],        in[2],    mask,
                              at.dropout_p, at.is_causal, at.scale, at.enable_gqa};
-    return drawing_from(at.random, [&] { return composed_attention(call); });
+    return drawing_from(at.random, [&] { return composed_attention(call).output; });
   });
 }
 

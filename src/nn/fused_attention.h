@@ -23,7 +23,13 @@ bool has_fused_attention(const AttentionCall& call);
 /// The call by that kernel, on the tape.
 Tensor fused_attention(const AttentionCall& call);
 
+/// The output and the weights it was made with: (..., queries, keys), after dropout.
+struct WeightedAttention {
+  Tensor output;
+  Tensor weights;
+};
+
 /// The call as products and a softmax.
-Tensor composed_attention(const AttentionCall& call);
+WeightedAttention composed_attention(const AttentionCall& call);
 
 }  // namespace taut::nn::functional

@@ -74,6 +74,7 @@ Module::Module(Module&& other) noexcept
       parameters_(std::move(other.parameters_)),
       buffers_(std::move(other.buffers_)),
       children_(std::move(other.children_)),
+      child_fields_(std::move(other.child_fields_)),
       hooks_(std::move(other.hooks_)),
       training_(other.training_) {
   if (!children_.empty()) note_changed_tree();
@@ -113,9 +114,7 @@ Module::Part& Module::place_part(std::vector<Part>& parts, const char* kind, std
     place = parts.end() - 1;
     place->name = std::move(part);
   }
-  if (field != nullptr) {
-    place->field_offset = reinterpret_cast<char*>(field) - reinterpret_cast<char*>(this);
-  }
+  if (field != nullptr) place->field_offset = offset_of(field);
   return *place;
 }
 
@@ -153,6 +152,7 @@ void Module::add_module(std::string part, std::shared_ptr<Module> module) {
              part, "\" holds this module; a module cannot be inside itself");
   TAUT_CHECK(module != nullptr, ValueError, name(), ": module \"", part, "\" is null");
   note_changed_tree();
+  assign_field(part, module);
   for (auto& [child_name, child] : children_) {
     if (child_name == part) {
       child = std::move(module);
@@ -160,6 +160,12 @@ void Module::add_module(std::string part, std::shared_ptr<Module> module) {
     }
   }
   children_.emplace_back(std::move(part), std::move(module));
+}
+
+void Module::assign_field(std::string_view part, const std::shared_ptr<Module>& child) {
+  for (const ChildField& field : child_fields_) {
+    if (field.name == part) field.assign(reinterpret_cast<char*>(this) + field.offset, child);
+  }
 }
 
 bool Module::unregister(std::string_view part) {
@@ -171,9 +177,11 @@ bool Module::unregister(std::string_view part) {
       return true;
     }
   }
-  if (find_child(part) == nullptr) return false;
+  if (std::erase_if(children_, [&](const auto& child) { return child.first == part; }) == 0) {
+    return false;
+  }
   note_changed_tree();
-  std::erase_if(children_, [&](const auto& child) { return child.first == part; });
+  assign_field(part, nullptr);
   return true;
 }
 
@@ -398,15 +406,29 @@ Tensors Module::forward_many(TensorList inputs) {
   return {forward(inputs[0])};
 }
 
+Tensors Module::forward_named(TensorList inputs, const NamedArguments& named) {
+  for (const NamedArgument& argument : named) {
+    TAUT_CHECK(!argument.tensor.defined() && !argument.flag.value_or(false), ValueError, name(),
+               ": forward takes no argument \"", argument.name, "\"");
+  }
+  return forward_many(inputs);
+}
+
 Tensor Module::operator()(const Tensor& input) {
   const ModuleScope scope(*this);
   if (TAUT_LIKELY(!hooks_)) return forward(input);
   return std::move(call({&input, 1}).front());
 }
 
-Tensors Module::call(TensorList inputs) {
+Tensors Module::call(TensorList inputs) { return run(inputs, {}); }
+Tensors Module::call(TensorList inputs, const NamedArguments& named) { return run(inputs, named); }
+
+Tensors Module::run(TensorList inputs, const NamedArguments& named) {
   const ModuleScope scope(*this);
-  if (TAUT_LIKELY(!hooks_)) return forward_many(inputs);
+  const auto proceed = [&](TensorList values) {
+    return named.empty() ? forward_many(values) : forward_named(values, named);
+  };
+  if (TAUT_LIKELY(!hooks_)) return proceed(inputs);
   Tensors replaced;
   // Over copies of the lists: a hook may take itself away.
   const auto before = hooks_->before;
@@ -417,8 +439,7 @@ Tensors Module::call(TensorList inputs) {
     }
   }
   const ForwardWrapper around = hooks_->around;
-  const auto proceed = [this](TensorList values) { return forward_many(values); };
-  Tensors outputs = around ? around(*this, inputs, proceed) : forward_many(inputs);
+  Tensors outputs = around ? around(*this, inputs, proceed) : proceed(inputs);
   const auto after = hooks_->after;
   for (const auto& [id, hook] : after) {
     if (std::optional<Tensors> result = hook(*this, inputs, outputs)) outputs = std::move(*result);

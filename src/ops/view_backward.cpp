@@ -1,5 +1,6 @@
 #include "src/ops/view_backward.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "taut/ops/ops.h"

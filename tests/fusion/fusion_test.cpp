@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdlib>
@@ -357,9 +358,9 @@ TEST(Fusion, NvrtcCompilesGeneratedKernels) {
   const std::vector<std::string> options = {"--device-as-default-execution-space"};
   const auto expect_compiles = [&](const std::vector<KernelCode>& kernels,
                                    const char* architecture) {
-    const kernels::jit::CompiledCode& code = kernels::jit::compiled(
-        {joined_source(kernels), "taut::kernels::fusion::k0::fused", options, architecture});
-    EXPECT_FALSE(code.image.empty()) << architecture;
+    const kernels::jit::CompileRequest request{
+        joined_source(kernels), "taut::kernels::fusion::k0::fused", options, architecture};
+    EXPECT_FALSE(kernels::jit::compiled(request).image.empty()) << architecture;
   };
   std::vector<Prepared> published = all_prepared(published_chains(kBFloat16));
   std::vector<Direction> directions = directions_of(published);

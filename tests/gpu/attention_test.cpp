@@ -45,6 +45,7 @@ class OnlyKernels {
 enum class Placing {
   contiguous,
   length_first,  // (batch, length, heads, width) seen as (batch, heads, length, width)
+  batch_inside,  // (length, batch, heads, width) seen so
   misaligned,    // rows of an odd length from an odd element on
 };
 
@@ -70,6 +71,9 @@ std::string text(const AttentionCase& row) {
 Tensor placed(const Tensor& tensor, Placing placing) {
   if (placing == Placing::length_first) {
     return tensor.transpose(1, 2).contiguous().transpose(1, 2);
+  }
+  if (placing == Placing::batch_inside) {
+    return tensor.permute({2, 0, 1, 3}).contiguous().permute({1, 2, 0, 3});
   }
   if (placing == Placing::misaligned) {
     const int64_t width = tensor.size(3);
@@ -210,7 +214,7 @@ TEST_F(CudaAttention, SharesKeysAmongHeads) {
 }
 
 TEST_F(CudaAttention, TakesAnyStrides) {
-  for (Placing placing : {Placing::length_first, Placing::misaligned}) {
+  for (Placing placing : {Placing::length_first, Placing::batch_inside, Placing::misaligned}) {
     compare({.queries = 70, .keys = 90, .placing = placing});
     compare({.queries = 70,
              .keys = 90,
@@ -319,23 +323,29 @@ TEST_F(CudaAttention, RepeatsBitForBit) {
 TEST_F(CudaAttention, GradientsOfAJointProjectionLieTogether) {
   constexpr int64_t kLength = 70, kHeads = 4, kShared = 2, kWidth = 64;
   const std::vector<int64_t> widths{kHeads * kWidth, kShared * kWidth, kShared * kWidth};
-  for (DType dtype : kAttentionDTypes) {
-    const Tensor values =
-        randn({kBatch, kLength, (kHeads + 2 * kShared) * kWidth}).to(dtype).cuda();
+  const auto compare_order = [&](DType dtype, bool batch_inside) {
+    const Dims shape = batch_inside ? Dims{kLength, kBatch, (kHeads + 2 * kShared) * kWidth}
+                                    : Dims{kBatch, kLength, (kHeads + 2 * kShared) * kWidth};
+    const Tensor values = randn(shape).to(dtype).cuda();
     const Tensor grad = randn({kBatch, kHeads, kLength, kWidth}).to(dtype).cuda();
     const auto run = [&](bool apart) {
       const Tensor x = values.clone().requires_grad_();
       Tensors parts = split_with_sizes(x, widths, 2);
       for (Tensor& part : parts) {
         if (apart) part = part.clone();
-        part = part.view({kBatch, kLength, part.size(2) / kWidth, kWidth}).transpose(1, 2);
+        const Tensor heads = part.view({shape[0], shape[1], part.size(2) / kWidth, kWidth});
+        part = batch_inside ? heads.permute({1, 2, 0, 3}) : heads.transpose(1, 2);
       }
       F::scaled_dot_product_attention(parts[0], parts[1], parts[2], Tensor(), 0.0, true, {},
                                       /*enable_gqa=*/true)
           .backward(grad);
       return x.grad();
     };
-    expect_close_by_norm(run(false), run(true).cpu(), room(dtype), concat(dtype));
+    expect_close_by_norm(run(false), run(true).cpu(), room(dtype), concat(dtype, batch_inside));
+  };
+  for (DType dtype : kAttentionDTypes) {
+    compare_order(dtype, false);
+    compare_order(dtype, true);
   }
 }
 

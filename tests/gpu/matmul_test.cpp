@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
 #include "taut/core/cuda.h"
 #include "taut/taut.h"
 

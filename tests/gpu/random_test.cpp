@@ -1,6 +1,8 @@
 // Random fills on CUDA: the same stream as on the CPU, bit for bit where no logarithm, sine or
 // tangent is involved.
 
+#include <functional>
+
 #include "tests/gpu/agreement.h"
 
 namespace taut::testing {

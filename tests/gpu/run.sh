@@ -50,7 +50,7 @@ build_all() {
 unfit='*NoStepWaits*:*Large*:*OutOfMemory*:*ThreadsAndStreams*:CudaProfiler.*'
 # Tests of the libraries' products. Their kernels write by the tensor memory accelerator, which initcheck does not see,
 # and racecheck does not run beside them.
-products='CudaMatmul.*:CudaMlp.*:CudaAmp.*:CudaGraph*:CudaCapture.*:CudaDevice.*:*SecondDerivatives*:*OfAnMlp*'
+products='CudaTransformer.*:CudaMatmul.*:CudaMlp.*:CudaAmp.*:CudaGraph*:CudaCapture.*:CudaDevice.*:*SecondDerivatives*:*OfAnMlp*'
 # Tests under one tool, as a shard of $shards or whole; the tool's words stand among the tests' in the log.
 #   sanitize_tests NAME TOOL GPU PROGRAM FILTER
 sanitize_tests() {
@@ -107,7 +107,8 @@ python_tests() {
   PYTHONPATH="$PWD/$build/python" TAUT_TEST_DEVICE=cuda PYTHONDONTWRITEBYTECODE=1 timeout 400 "$python" -m pytest -q --maxfail=60 \
     tests/python/ops/reference_test.py tests/python/ops/devices_test.py tests/python/cuda_test.py \
     tests/python/graphed_test.py tests/python/kernel_test.py tests/python/custom_op_test.py tests/python/custom_attention_test.py \
-    tests/python/memory_options_test.py tests/python/fuse_test.py tests/python/resnet_example_test.py::test_both_learn_the_same_on_a_gpu
+    tests/python/memory_options_test.py tests/python/fuse_test.py tests/python/resnet_example_test.py::test_both_learn_the_same_on_a_gpu \
+    tests/python/multihead_attention_test.py tests/python/transformer_test.py tests/python/transformer_peer_test.py
 }
 
 large_tests() {

@@ -1,5 +1,6 @@
 #include "kernels/api/conv.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "tests/kernels/kernel_test.h"

@@ -1,5 +1,6 @@
 #include "kernels/api/matmul.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 

@@ -1,5 +1,7 @@
 #include "kernels/api/pool.h"
 
+#include <algorithm>
+
 #include "tests/kernels/kernel_test.h"
 
 namespace taut::kernels::testing {

@@ -2,8 +2,10 @@
 // Test data of any dtype, read and written as double, at an address that no alignment can be
 // expected of.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <random>

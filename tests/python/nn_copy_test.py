@@ -117,7 +117,9 @@ def test_losses_with_weights_are_copied():
 def test_every_layer_can_be_copied(duplicate):
     arguments = {
         "Bilinear": (2, 3, 4), "Linear": (2, 3), "Embedding": (5, 3), "Unflatten": (1, (2, 3)), "GroupNorm": (2, 4), "Threshold": (0.1, 2.0),
-        "LayerNorm": ((2, 3),), "RMSNorm": (4,), "Softmax": (1,), "LogSoftmax": (1,), "Softmin": (1,),
+        "LayerNorm": ((2, 3),), "RMSNorm": (4,), "Softmax": (1,), "LogSoftmax": (1,), "Softmin": (1,), "MultiheadAttention": (8, 2), "TransformerEncoderLayer": (8, 2, 12), "TransformerDecoderLayer": (8, 2, 12),
+        "TransformerEncoder": (nn.TransformerEncoderLayer(8, 2, 12), 2), "TransformerDecoder": (nn.TransformerDecoderLayer(8, 2, 12), 2),
+        "Transformer": (8, 2, 1, 1, 12),
     }
     for name in nn.__all__:
         kind = getattr(nn, name)

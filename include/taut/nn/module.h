@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,18 @@ using ForwardHook =
 using Proceed = Callback<Tensors(TensorList inputs)>;
 using ForwardWrapper = Callback<Tensors(Module& module, TensorList inputs, const Proceed& proceed)>;
 
+/// An argument that a forward may take beside its inputs, such as a mask: a tensor, which may be
+/// undefined, or a flag.
+struct NamedArgument {
+  const char* name;
+  Tensor tensor;
+  std::optional<bool> flag;
+
+  NamedArgument(const char* name_in, const Tensor& tensor_in) : name(name_in), tensor(tensor_in) {}
+  NamedArgument(const char* name_in, bool flag_in) : name(name_in), flag(flag_in) {}
+};
+using NamedArguments = std::vector<NamedArgument>;
+
 /// What load_state_dict(strict = false) left out.
 struct LoadReport {
   std::vector<std::string> missing_keys;
@@ -63,6 +76,9 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   /// The computation for any number of inputs and outputs. Unless a subclass defines it, it takes
   /// one input and returns {forward(input)}.
   virtual Tensors forward_many(TensorList inputs);
+  /// The computation with named arguments. @throws ValueError for a flag that is set, or a tensor,
+  /// unless a subclass defines it.
+  virtual Tensors forward_named(TensorList inputs, const NamedArguments& named);
 
   /// Hooks, forward, hooks. Call a module this way, not by forward.
   Tensor operator()(const Tensor& input);
@@ -75,6 +91,12 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   }
   /// The same for lists.
   Tensors call(TensorList inputs);
+  /// The same with named arguments, which hooks do not see.
+  virtual Tensors call(TensorList inputs, const NamedArguments& named);
+  /// Whether hooks stand around forward, or once did.
+  bool has_hooks() const { return hooks_ != nullptr; }
+  /// The class whose forward a call runs: a Python class that defines none is not one of its own.
+  virtual const std::type_info& forward_class() const { return typeid(*this); }
 
   // Parts --------------------------------------------------------------------------------------
   /// All parameters, each once, those of this module first. recurse takes in the modules inside.
@@ -176,10 +198,26 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   void register_parameter(std::string name, Tensor& field, Tensor tensor,
                           bool requires_grad = true);
   void register_buffer(std::string name, Tensor& field, Tensor tensor, bool persistent = true);
+  /// For a field of the subclass, which is the module of this name as long as that is an M: null
+  /// once another class of module, or none, has taken its place. A null module leaves the place
+  /// free.
+  template <class M>
+  void register_module(std::string name, std::shared_ptr<M>& field, std::shared_ptr<M> module) {
+    const auto assign = [](void* target, const std::shared_ptr<Module>& child) {
+      *static_cast<std::shared_ptr<M>*>(target) = std::dynamic_pointer_cast<M>(child);
+    };
+    child_fields_.push_back({name, offset_of(&field), assign});
+    if (module != nullptr) add_module(std::move(name), std::move(module));
+  }
 
  private:
   struct Part;
   struct Hooks;
+  struct ChildField {
+    std::string name;
+    std::ptrdiff_t offset;  // from the module, which is the same after a move
+    void (*assign)(void* field, const std::shared_ptr<Module>& child);
+  };
 
   Tensor& tensor_of(Part& part);
   const Tensor& tensor_of(const Part& part) const;
@@ -189,10 +227,16 @@ class TAUT_API Module : public std::enable_shared_from_this<Module> {
   NamedTensors named_parts(std::vector<Part> Module::*parts, const std::string& prefix,
                            bool recurse, bool remove_duplicate) const;
   Hooks& ensure_hooks();
+  Tensors run(TensorList inputs, const NamedArguments& named);
+  std::ptrdiff_t offset_of(const void* field) const {
+    return static_cast<const char*>(field) - reinterpret_cast<const char*>(this);
+  }
+  void assign_field(std::string_view name, const std::shared_ptr<Module>& child);
 
   std::vector<Part> parameters_;
   std::vector<Part> buffers_;
   NamedModules children_;
+  std::vector<ChildField> child_fields_;
   std::shared_ptr<Hooks> hooks_;  // made at first need
   bool training_ = true;
 };

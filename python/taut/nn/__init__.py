@@ -1,7 +1,7 @@
 """Layers, losses and what they are made of."""
 
 from .._C import _nn
-from . import _docs, functional, init, module, utils
+from . import _docs, _transformer, functional, init, module, utils
 from ._copying import remember_arguments
 from .module import Module
 from .parameter import Parameter

@@ -20,11 +20,13 @@ def remember_arguments(layer):
     if layer in _CONTAINERS:  # their parts are all there is to them
         return
     construct = layer.__init__
+    shell = getattr(layer, "_shell", None)
 
     @wraps(construct)
     def __init__(self, *args, **kwargs):
         construct(self, *args, **kwargs)
-        self.__dict__["_made_by"] = (args, kwargs)
+        # One that is given modules is made again without: a copy gets copies of all parts.
+        self.__dict__["_made_by"] = (args, kwargs) if shell is None else (shell, {})
 
     layer.__init__ = __init__
 
@@ -74,6 +76,7 @@ def set_module_state(self, state):
     for name, buffer, persistent in state["buffers"]:
         self.register_buffer(name, buffer, persistent)
     for name, child in state["children"]:
+        self.__dict__.pop(name, None)  # the None of a module that the constructor did not get
         self.add_module(name, child)
     for name, kind in self.__dict__.get("_absent", {}).items():
         getattr(self, f"register_{kind}")(name, None)

@@ -43,6 +43,34 @@ _LAYERS = {
     "Flatten": "Dims start_dim to end_dim as one.", "Unflatten": "One dim as several.",
     "Dropout": "In training each element 0 with probability p, the others scaled by 1 / (1 - p). ValueError unless 0 <= p <= 1.",
     "Dropout2d": "Dropout of whole channels (dim 1).",
+    "MultiheadAttention": """Attention of num_heads heads between projections of query, key and value, and a projection of what they give.
+
+A call attention(query, key, value, key_padding_mask=None, need_weights=True, attn_mask=None, average_attn_weights=True,
+is_causal=False) returns (output, weights), weights being None unless needed: without them it is faster and needs less memory. query is
+(L, N, embed_dim), key (S, N, kdim), value (S, N, vdim), N first with batch_first, or all without N. Masks are bool, True where nothing is
+seen, or floating, which are added: key_padding_mask (N, S), attn_mask (L, S) or (N * num_heads, L, S). is_causal needs no mask. ValueError
+unless num_heads divides embed_dim.""",
+    "TransformerEncoderLayer": """Self-attention and a feed-forward block, each added to what it reads and normalised; norm_first puts the
+norms before them.
+
+A call layer(src, src_mask=None, src_key_padding_mask=None, is_causal=False) takes the masks of MultiheadAttention. activation is 'relu', 'gelu',
+'gelu_tanh', a function or a module. With recompute the outputs of norms and activation are made again in backward instead of being kept.""",
+    "TransformerDecoderLayer": """Self-attention, attention to the encoder's output and a feed-forward block.
+
+A call layer(tgt, memory, tgt_mask=None, memory_mask=None, tgt_key_padding_mask=None, memory_key_padding_mask=None, tgt_is_causal=False,
+memory_is_causal=False) takes the masks of MultiheadAttention. The arguments of the constructor are those of TransformerEncoderLayer.""",
+    "TransformerEncoder": """num_layers copies of a layer, one after the other, and a norm behind them if there is one.
+
+A call encoder(src, mask=None, src_key_padding_mask=None, is_causal=None) hands the masks to each layer. enable_nested_tensor and mask_check
+are taken as in PyTorch and change nothing.""",
+    "TransformerDecoder": """num_layers copies of a layer, one after the other, and a norm behind them if there is one.
+
+A call decoder(tgt, memory, ...) hands on the masks, which are those of TransformerDecoderLayer.""",
+    "Transformer": """An encoder and a decoder (Vaswani et al., Attention Is All You Need, 2017).
+
+A call model(src, tgt, src_mask=None, tgt_mask=None, memory_mask=None, src_key_padding_mask=None, tgt_key_padding_mask=None,
+memory_key_padding_mask=None, src_is_causal=None, tgt_is_causal=None, memory_is_causal=False) returns a tensor like tgt. src is (S, N, d_model)
+and tgt (T, N, d_model), N first with batch_first. The other arguments of the constructor are those of TransformerEncoderLayer.""",
     "Embedding": "Integers (*) to rows of a table (*, embedding_dim). Row padding_idx starts at 0 and is not trained.",
 }
 

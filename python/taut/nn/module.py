@@ -23,6 +23,7 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpect
 
 _register_parameter = Module.register_parameter
 _register_buffer = Module.register_buffer
+_forward = Module.forward
 
 
 class _ModuleMethods:
@@ -91,11 +92,11 @@ class _ModuleMethods:
     def __call__(self, *args, **kwargs):
         if "_hooks" in self.__dict__:
             return call_with_hooks(self, self.forward, args, kwargs)
-        # A forward of Python takes any arguments.
-        if isinstance(getattr(type(self), "forward"), FunctionType):
+        # A forward of one's own takes its own arguments; that of Module takes tensors.
+        if type(self).forward is not _forward:
             return self.forward(*args, **kwargs)
         if kwargs:
-            raise TypeError(f"{type(self).__name__}: a forward of C++ takes no named arguments; got {', '.join(kwargs)}")
+            raise TypeError(f"{type(self).__name__}: its forward takes no named arguments; got {', '.join(kwargs)}")
         return self._call(*args)
 
     def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False):

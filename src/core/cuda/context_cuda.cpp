@@ -1,5 +1,6 @@
 // Devices, streams and what is current on this thread.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>

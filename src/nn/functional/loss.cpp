@@ -1,5 +1,6 @@
 #include "taut/nn/functional/loss.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

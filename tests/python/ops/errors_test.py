@@ -11,6 +11,15 @@ import taut.nn.functional as F
 x = taut.arange(6.0).view(2, 3)
 v = taut.arange(3.0)
 i = taut.tensor([0, 1])
+
+
+def attend(query, key, value, embed_dim, heads, bias_k=None, **options):
+    weight = taut.zeros(9, 3)
+    return F.multi_head_attention_forward(
+        query, key, value, embed_dim, heads, weight, None, bias_k, None, False, 0.0, weight[:3], None, **options
+    )
+
+
 attention = taut.nn.functional.scaled_dot_product_attention
 image = taut.zeros(1, 3, 5, 5)
 NAN = float("nan")
@@ -206,6 +215,13 @@ ROWS = [
     (lambda: F.rotary_qkv(x, x, x, 1), RuntimeError, ["rotary_qkv", "(2, 3)"]),
     (lambda: F.rotary_qkv(taut.zeros(1, 2, 8), x, x, 3), RuntimeError, ["rotary_qkv", "8", "3 + 2 x 3"]),
     (lambda: F.rotary_qkv(taut.zeros(1, 2, 8), x, x, 0), ValueError, ["rotary_qkv", "num_heads", "0"]),
+    (lambda: attend(x, x, x, 4, 1), RuntimeError, ["multi_head_attention_forward", "3", "4"]),
+    (lambda: attend(x, x, x, 3, 2), ValueError, ["multi_head_attention_forward", "3 and 2"]),
+    (lambda: attend(v, v, v, 3, 1), RuntimeError, ["multi_head_attention_forward", "query", "dims"]),
+    (lambda: attend(x, x, x, 3, 1, use_separate_proj_weight=True), ValueError, ["multi_head_attention_forward", "q_proj_weight"]),
+    (lambda: attend(x, x, x, 3, 1, attn_mask=taut.zeros(2, 3)), RuntimeError, ["attn_mask", "(2, 3)", "(2, 2)"]),
+    (lambda: attend(x, x, x, 3, 1, key_padding_mask=taut.zeros(3)), RuntimeError, ["key_padding_mask", "(3,)", "(2,)"]),
+    (lambda: attend(x, x, x, 3, 1, bias_k=taut.zeros(1, 1, 3)), ValueError, ["bias_k", "bias_v"]),
     (lambda: F.dropout_add(x, x, 1.5), ValueError, ["dropout_add", "1.5"]),
     (lambda: F.dropout_add(i, i), TypeError, ["dropout_add", "int64"]),
     (lambda: F.dropout_add(x, taut.zeros(4)), RuntimeError, ["dropout_add", "(2, 3)", "(4,)"]),

@@ -33,6 +33,72 @@ row(
 )  # fmt: skip
 
 
+def multi_head(
+    query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p, out_proj_weight,
+    out_proj_bias, training=True, key_padding_mask=None, need_weights=True, attn_mask=None, use_separate_proj_weight=False, q_proj_weight=None,
+    k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None, average_attn_weights=True, is_causal=False,
+):  # fmt: skip
+    """Vaswani et al., 2017, section 3.2.2, one sample and one head after the other; sequences (length, batch, features)."""
+    weights = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else np.split(in_proj_weight, 3)
+    biases = (0, 0, 0) if in_proj_bias is None else np.split(in_proj_bias, 3)
+    width = query.shape[-1] // num_heads
+    batch = [slice(None)] if query.ndim == 2 else [(slice(None), n) for n in range(query.shape[1])]
+    outputs, all_weights = [], []
+    for number, sample in enumerate(batch):
+        q, k, v = (x[sample] @ w.T + b for x, w, b in zip((query, key, value), weights, biases))
+        if bias_k is not None:
+            k, v = np.concatenate([k, bias_k[0]]), np.concatenate([v, bias_v[0]])
+        if add_zero_attn:
+            k, v = (np.concatenate([x, np.zeros_like(x[:1])]) for x in (k, v))
+        hidden = np.zeros((num_heads, len(q), len(k)))
+        keys = len(key)
+        if attn_mask is not None:
+            own = attn_mask if attn_mask.ndim == 2 else attn_mask[number * num_heads : (number + 1) * num_heads]
+            hidden[..., :keys] += np.where(own, -np.inf, 0) if own.dtype == bool else own
+        elif is_causal:
+            hidden[..., :keys] += np.where(np.tri(len(q), keys, dtype=bool), 0, -np.inf)
+        if key_padding_mask is not None:
+            own = key_padding_mask if query.ndim == 2 else key_padding_mask[number]
+            hidden[..., :keys] += np.where(own, -np.inf, 0) if own.dtype == bool else own
+        mixed = []
+        for head in range(num_heads):
+            part = slice(head * width, (head + 1) * width)
+            scores = q[:, part] @ k[:, part].T / math.sqrt(width) + hidden[head]
+            shares = np.exp(scores - scores.max(-1, keepdims=True))
+            shares /= shares.sum(-1, keepdims=True)
+            all_weights.append(shares)
+            mixed.append(shares @ v[:, part])
+        outputs.append(np.concatenate(mixed, -1) @ out_proj_weight.T + (0 if out_proj_bias is None else out_proj_bias))
+    by_head = np.stack(all_weights).reshape(len(batch), num_heads, len(outputs[0]), -1)
+    if average_attn_weights:
+        by_head = by_head.mean(1)
+    if query.ndim == 2:
+        return outputs[0], by_head[0]
+    return np.stack(outputs, 1), by_head
+
+
+_random = np.random.default_rng(21)
+
+
+def small(*shape):
+    return np.round(_random.uniform(-0.75, 0.75, shape) * 64) / 64
+
+
+PACKED = (4, 2, small(12, 4), small(12), None, None, False, 0.0, small(4, 4), small(4))
+MORE_KEYS = (4, 1, small(12, 4), None, small(1, 1, 4), small(1, 1, 4), True, 0.5, small(4, 4), None, False)
+APART = dict(use_separate_proj_weight=True, q_proj_weight=small(4, 4), k_proj_weight=small(4, 3), v_proj_weight=small(4, 5))
+QUERY, KEY, VALUE = small(3, 2, 4), small(5, 2, 4), small(5, 2, 4)
+LATE = np.arange(5) >= np.array([[5], [2]])
+row(
+    F + "multi_head_attention_forward", multi_head, call(QUERY, KEY, VALUE, *PACKED), call(QUERY, KEY, VALUE, *MORE_KEYS),
+    call(QUERY, KEY, VALUE, *PACKED, attn_mask=~SEEN[:3, :5], key_padding_mask=LATE & ~np.eye(2, 5, dtype=bool)),
+    call(QUERY, KEY, VALUE, *PACKED, attn_mask=small(4, 3, 5), average_attn_weights=False), call(QUERY, KEY, VALUE, *PACKED, is_causal=True),
+    call(QUERY[:, 0], KEY[:, 0], VALUE[:, 0], *PACKED, key_padding_mask=LATE[1]),
+    call(QUERY, small(5, 2, 3), small(5, 2, 5), 4, 2, None, small(12), None, None, False, 0.0, small(4, 4), small(4), key_padding_mask=small(2, 5), **APART),
+    gives=(SAME, SAME), loose=32,  # four products and a softmax are rounded
+)  # fmt: skip
+
+
 def pad(x, widths, mode="constant", value=None):
     """`widths` speak of the last dim first; negative ones cut."""
     pairs = [(0, 0)] * (x.ndim - len(widths) // 2) + list(zip(widths[::2], widths[1::2]))[::-1]
