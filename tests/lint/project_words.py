@@ -3,6 +3,7 @@ a credential, the people and tools behind a change.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,12 +31,13 @@ SUFFIXES = {
 
 def tracked(root):
     """The files that belong to the project: what git knows, or everything where there is no git."""
-    run = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=root, capture_output=True, text=True, check=False,
-    )
-    if run.returncode == 0:
-        return [Path(name) for name in run.stdout.splitlines()]
+    if shutil.which("git"):
+        run = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=root, capture_output=True, text=True, check=False,
+        )
+        if run.returncode == 0:
+            return [Path(name) for name in run.stdout.splitlines()]
     return tree.files(root, (*tree.CODE_FOLDERS, "docs"), SUFFIXES - {""})
 
 
