@@ -1,5 +1,7 @@
 // taut._C: the C++ half of the package.
 
+#include "taut/nn/module.h"
+
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 #include <time.h>
@@ -8,10 +10,12 @@
 #include <exception>
 #include <new>
 
+#include "attribute_cycles.h"
 #include "bindings.h"
 #include "errors.h"
 #include "gil.h"
 #include "op.h"
+#include "taut/amp/grad_scaler.h"
 #include "taut/base/config.h"
 #include "taut/base/interrupt.h"
 #include "taut/base/parallel.h"
@@ -20,6 +24,7 @@
 #include "taut/core/show_config.h"
 #include "taut/core/storage.h"
 #include "taut/ops/print.h"
+#include "taut/optim/lr_scheduler.h"
 #include "tensor_object.h"
 #include "values.h"
 
@@ -205,6 +210,14 @@ void bind_settings(py::module_& module) {
   });
 }
 
+/// The classes whose objects have attributes.
+void bind_collection() {
+  collect_attribute_cycles(py::type::of<nn::Module>());
+  collect_attribute_cycles(py::type::of<optim::Optimizer>());
+  collect_attribute_cycles(py::type::of<optim::LRScheduler>());
+  collect_attribute_cycles(py::type::of<amp::GradScaler>());
+}
+
 }  // namespace
 }  // namespace taut::python
 
@@ -226,6 +239,7 @@ PYBIND11_MODULE(taut_bindings, module) {
   bind_extension(module);
   bind_fusion(module);
   bind_settings(module);
+  bind_collection();
   taut::set_interrupt_check(run_signal_handlers);
 }
 
