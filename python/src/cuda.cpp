@@ -79,6 +79,7 @@ void bind_streams(py::module_& module) {
   module.def(
       "external_stream",
       [](uintptr_t handle, const py::object& device) {
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): libraries pass each other streams as numbers.
         return Stream::from_handle(gpu_of(device), reinterpret_cast<void*>(handle));
       },
       "stream_ptr"_a, "device"_a = py::none());

@@ -129,14 +129,16 @@ struct CallHandle {
 /// Python's handle of a call for a scope; a ctx that outlives it finds nothing.
 class ScopedHandle {
  public:
-  explicit ScopedHandle(CustomCall& call) : object_(py::cast(CallHandle{&call})) {}
+  explicit ScopedHandle(CustomCall& call)
+      : object_(py::cast(CallHandle{&call})), handle_(object_.cast<CallHandle&>()) {}
   ScopedHandle(const ScopedHandle&) = delete;
   ScopedHandle& operator=(const ScopedHandle&) = delete;
-  ~ScopedHandle() { object_.cast<CallHandle&>().call = nullptr; }
+  ~ScopedHandle() { handle_.call = nullptr; }
   const py::object& object() const { return object_; }
 
  private:
   py::object object_;
+  CallHandle& handle_;  // in the object
 };
 
 // A function of python/taut/_custom_op.py: (handle, tensors, values) -> tuple of tensors and None.

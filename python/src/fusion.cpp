@@ -37,7 +37,7 @@ class PythonFunction {
   ~PythonFunction() {
     if (!callable_ || Py_IsInitialized() == 0) return;
     const Locked locked;
-    callable_.dec_ref();
+    Py_DECREF(callable_.ptr());
   }
   Tensors operator()(TensorList inputs) const {
     const Locked locked;
