@@ -26,7 +26,7 @@ bool is_kept(const AutocastState& state, const Tensor& tensor) {
 
 // A cast of what is made again in backward is made again, too: a product saves the cast.
 Tensor cast_to(const Tensor& tensor, DType dtype) {
-  const Tensor cast = to(tensor, dtype);
+  Tensor cast = to(tensor, dtype);
   if (!autograd::has_remade_tensors.load(std::memory_order_relaxed)) return cast;
   if (const Callback<Tensor()> remake = autograd::way_to_remake(tensor)) {
     autograd::remake_when_saved(cast, [remake, dtype] { return to(remake(), dtype); });
