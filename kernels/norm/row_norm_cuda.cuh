@@ -5,6 +5,7 @@
 #include "kernels/api/fast_index.cuh"
 #include "kernels/api/norm.h"
 #include "kernels/api/row_team.cuh"
+#include "kernels/norm/moments_cuda.cuh"
 #include "kernels/norm/parameter_cuda.cuh"
 
 namespace taut::kernels::cuda {
@@ -87,6 +88,58 @@ __device__ inline void load_parameters(const NormRows<T>& of, int64_t row, int a
   }
 }
 
+// How many of a row's n elements `lanes` threads hold, from `lane` on.
+template <int kPack, int kItems>
+__device__ inline int elements_of(const RowTeam& team, int lane, int lanes, int n) {
+  int count = 0;
+#pragma unroll
+  for (int j = 0; j < kItems / kPack; ++j) {
+    const int left = n - (j * team.lanes + lane) * kPack;
+    count += max(0, min(left, lanes * kPack));
+  }
+  return count;
+}
+
+// The moments of a row, in every thread of its team. Each warp finds those of its own elements
+// about their own mean, so that one barrier does; they are merged as MergeMoments merges two.
+template <int kPack, int kItems, class A>
+__device__ inline Moments<A> moments_of(const RowTeam& team, int n, const A (&values)[kItems]) {
+  const int lanes = min(team.lanes, kWarp);
+  const A count =
+      static_cast<A>(elements_of<kPack, kItems>(team, team.lane / lanes * lanes, lanes, n));
+  A sum = 0;
+#pragma unroll
+  for (int e = 0; e < kItems; ++e) sum += values[e];
+  sum = fold_lanes(sum, Sum{}, lanes);
+  const A mean = count > A(0) ? sum / count : A(0);
+  A m2 = 0;
+#pragma unroll
+  for (int j = 0; j < kItems / kPack; ++j) {
+    if ((j * team.lanes + team.lane) * kPack >= n) continue;
+#pragma unroll
+    for (int e = 0; e < kPack; ++e) {
+      const A delta = values[j * kPack + e] - mean;
+      m2 += delta * delta;
+    }
+  }
+  const Moments<A> mine{count, mean, fold_lanes(m2, Sum{}, lanes)};
+  if (team.lanes <= kWarp) return mine;
+  const Moments<A> of_warp = team.value_of_warp(mine, Moments<A>::none());
+  const int span = team.warp_span();
+  const A all = static_cast<A>(n);
+  const A center = fold_lanes(of_warp.count * of_warp.mean, Sum{}, span) / all;
+  const A delta = of_warp.mean - center;
+  return {all, center, fold_lanes(of_warp.m2 + of_warp.count * delta * delta, Sum{}, span)};
+}
+
+template <int kItems, class A>
+__device__ inline A sum_of_squares(const RowTeam& team, const A (&values)[kItems]) {
+  A square = 0;
+#pragma unroll
+  for (int e = 0; e < kItems; ++e) square += values[e] * values[e];
+  return team.fold(square, Sum{});
+}
+
 template <class T, NormKind kKind, bool kAdds, int kItems, int kPack>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     row_norm_kernel(const __grid_constant__ NormRows<T> of, int lanes) {
@@ -100,25 +153,15 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
   load_row<kPack>(team, row, n, A(0), values);
   if constexpr (kAdds) add_branch<kPack>(of, team, n, values);
 
-  const A count = static_cast<A>(of.n);
-  A mean = 0;
-  if constexpr (kKind != NormKind::rms) {
-#pragma unroll
-    for (int e = 0; e < kItems; ++e) mean += values[e];
-    mean = team.fold(mean, Sum{}) / count;
+  A mean = 0, square = 0;
+  if constexpr (kKind == NormKind::rms) {
+    square = sum_of_squares(team, values);
+  } else {
+    const Moments<A> moments = moments_of<kPack>(team, n, values);
+    mean = moments.mean;
+    square = moments.m2;
   }
-  A square = 0;
-#pragma unroll
-  for (int j = 0; j < kItems / kPack; ++j) {
-    if ((j * team.lanes + team.lane) * kPack >= n) continue;
-#pragma unroll
-    for (int e = 0; e < kPack; ++e) {
-      values[j * kPack + e] -= mean;
-      square += values[j * kPack + e] * values[j * kPack + e];
-    }
-  }
-  square = team.fold(square, Sum{});
-  const A rstd = A(1) / sqrt(square / count + of.eps);
+  const A rstd = A(1) / sqrt(square / static_cast<A>(of.n) + of.eps);
   if (exists && team.lane == 0) {
     if (of.mean != nullptr) of.mean[team.row] = mean;
     if (of.rstd != nullptr) of.rstd[team.row] = rstd;
@@ -133,7 +176,7 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
     load_parameters<kKind>(of, team.row, at, weight, bias);
 #pragma unroll
     for (int e = 0; e < kPack; ++e) {
-      const A normal = values[j * kPack + e] * rstd * weight[e];
+      const A normal = (values[j * kPack + e] - mean) * rstd * weight[e];
       weight[e] = kKind == NormKind::rms ? normal : normal + bias[e];
     }
     store_narrowed<kPack>(output + at, weight);

@@ -145,7 +145,8 @@ class Reduction {
   }
 
   void run_columns() {
-    constexpr int kWide = kPackOf<R> < 4 ? kPackOf<R> : 4;
+    constexpr int kMostStates = sizeof(State) <= 4 ? 8 : 4;  // of a thread
+    constexpr int kWide = kPackOf<R> < kMostStates ? kPackOf<R> : kMostStates;
     const bool wide = kWide > 1 && has_column_packs(layout_, input_, kWide, sizeof(In));
     const int64_t width = wide ? kWide : 1;
     const int64_t cols = layout_.kept_shape[layout_.kept_rank - 1];
