@@ -1,0 +1,121 @@
+#pragma once
+// The client of all providers: one thread that speaks to the network for hundreds of calls.
+//   taut::ai::Client client;
+//   taut::ai::Provider openai = client.provider(taut::ai::ProviderConfig::openai());
+//   auto response = openai.chat({.model = "gpt-5-mini", .messages = {Message::user("Hello")}}).get();
+//   for (auto stream = openai.stream(request); auto event = stream.next();) std::cout << event->text;
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taut/ai/backend.h"
+#include "taut/ai/capability.h"
+#include "taut/ai/event.h"
+#include "taut/ai/pending.h"
+#include "taut/ai/provider_config.h"
+#include "taut/ai/request.h"
+#include "taut/ai/response.h"
+
+namespace taut::ai {
+
+/// Seconds.
+struct Timeouts {
+  double connect = 5;
+  double first_byte = 60;             // to the first header of an answer
+  double idle = 60;                   // between events of a stream that carry something
+  double keep_alive_only = 300;       // while a stream sends only signs of life
+  std::optional<double> total;        // of a whole call, where the request has no deadline
+};
+
+/// Bytes of decoded answers, beyond which they are refused.
+struct SizeLimits {
+  int64_t json = int64_t{64} << 20;
+  int64_t error_body = int64_t{1} << 20;
+  int64_t embeddings = int64_t{256} << 20;
+  int64_t stream = int64_t{1} << 30;
+  int64_t headers = int64_t{256} << 10;
+  int64_t line = int64_t{8} << 20;    // of a stream
+  int64_t event = int64_t{16} << 20;  // of a stream
+  int64_t events = 1'000'000;         // of a stream
+  int depth = 128;                    // of nested JSON
+  int64_t request = int64_t{32} << 20;
+};
+
+struct ClientOptions {
+  int max_retries = 2;
+  double max_retry_after = 60;  // longer pauses are not waited for, in seconds
+  Timeouts timeouts;
+  SizeLimits limits;
+  int max_connections = 64;
+  int max_connections_per_host = 16;
+  int callback_threads = 1;        // which run the callbacks of users
+  int64_t buffered_events = 256;   // of a stream that its reader has not taken, before the server waits
+  std::string proxy;               // instead of what the environment says
+  std::string ca_file;             // trusted roots, instead of the system's
+  uint64_t seed = 0;               // of pauses and draws; 0: another one each time
+};
+
+/// Counters of a client's life.
+struct ClientStatistics {
+  int64_t calls = 0, completed = 0, failed = 0, cancelled = 0;
+  int64_t attempts = 0, retries = 0, connections = 0;
+  int64_t bytes_sent = 0, bytes_received = 0;
+  int64_t active = 0;
+};
+
+class Provider;
+
+/// Owns the connections and the thread that serves them. Destroying it cancels every call and waits
+/// until all have ended. Safe from many threads.
+class TAUT_API Client {
+ public:
+  explicit Client(ClientOptions options = {});
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client();
+
+  /// Throws ValueError for a config that makes no sense: a base URL with user or fragment, plain http
+  /// where it is not allowed, a header with control characters ...
+  Provider provider(ProviderConfig config);
+
+  ClientStatistics statistics() const;
+
+  class Implementation;
+
+ private:
+  std::shared_ptr<Implementation> implementation_;
+};
+
+/// One provider of a client. Copies are the same provider, and may outlive the client: calls then end
+/// with ErrorKind::cancelled.
+class TAUT_API Provider : public Backend {
+ public:
+  const std::string& name() const override;
+  const ProviderConfig& config() const;
+
+  Pending<ChatResponse> chat(const ChatRequest& request) const override;
+  ChatStream stream(const ChatRequest& request) const override;
+  Pending<EmbeddingResponse> embed(const EmbeddingRequest& request) const override;
+
+  /// All models, where the provider lists them.
+  Pending<std::vector<ModelInfo>> models() const;
+  /// What is known of a model: what Taut knows, what the user said, what refusals taught.
+  Capabilities capabilities(const std::string& model) const override;
+
+  Pending<BatchStatus> create_batch(const BatchRequest& request) const;
+  Pending<BatchStatus> batch(const std::string& id) const;
+  Pending<BatchStatus> cancel_batch(const std::string& id) const;
+  /// Of a batch that is done; in any order.
+  Pending<std::vector<BatchResult>> batch_results(const BatchStatus& status) const;
+
+ private:
+  friend class Client;
+  struct State;
+  explicit Provider(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace taut::ai
