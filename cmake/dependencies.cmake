@@ -113,3 +113,15 @@ if(NOT TAUT_WITH_ONEDNN STREQUAL "OFF")
   find_package(dnnl QUIET CONFIG)
 endif()
 taut_settle(ONEDNN dnnl_FOUND "Install it (apt install libdnnl-dev), or pass -Ddnnl_DIR=.../lib/cmake/dnnl.")
+
+# ---- The clients of AI providers ----------------------------------------------------------------
+# 7.85 is the first whose protocols can be limited by name.
+if(NOT TAUT_WITH_AI STREQUAL "OFF")
+  find_package(CURL 7.85 QUIET)
+  find_package(SQLite3 QUIET)
+endif()
+set(taut_ai_found FALSE)
+if(CURL_FOUND AND SQLite3_FOUND)
+  set(taut_ai_found TRUE)
+endif()
+taut_settle(AI taut_ai_found "It needs libcurl 7.85 or newer and SQLite: apt install libcurl4-openssl-dev libsqlite3-dev.")

@@ -31,6 +31,7 @@ taut_auto_option(TAUT_WITH_CUDNN AUTO "cuDNN convolutions and RNNs")
 taut_auto_option(TAUT_WITH_CUPTI AUTO "The profiler's view of GPUs")
 taut_auto_option(TAUT_WITH_NCCL AUTO "NCCL collectives")
 taut_auto_option(TAUT_WITH_ONEDNN AUTO "oneDNN on the CPU")
+taut_auto_option(TAUT_WITH_AI AUTO "The clients of AI providers (libtaut_ai)")
 taut_auto_option(TAUT_WITH_PYTHON ${taut_python_default} "The Python module")
 
 if(PROJECT_IS_TOP_LEVEL AND NOT SKBUILD)

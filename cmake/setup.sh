@@ -27,6 +27,9 @@ requirements=(
   '/usr/include/png.h|libpng-dev|helpful'
   '/usr/include/jpeglib.h|libjpeg-dev|helpful'
   '/usr/include/zlib.h|zlib1g-dev|needed'
+  # The clients of AI providers.
+  '/usr/include/*/curl/curl.h|libcurl4-openssl-dev|helpful'
+  '/usr/include/sqlite3.h|libsqlite3-dev|helpful'
   '/usr/include/gtest/gtest.h|libgtest-dev|needed'
   '/usr/include/benchmark/benchmark.h|libbenchmark-dev|helpful'
 )
