@@ -56,8 +56,9 @@ struct ChatRequest {
   std::optional<double> frequency_penalty;
   std::optional<int64_t> seed;
   std::vector<std::string> stop;
-  std::optional<std::string> reasoning_effort;  // none, minimal, low, medium, high ... as the model has it
-  std::optional<int64_t> candidates;            // answers to draw; 1 where it is not set
+  std::optional<std::string>
+      reasoning_effort;               // none, minimal, low, medium, high ... as the model has it
+  std::optional<int64_t> candidates;  // answers to draw; 1 where it is not set
 
   std::optional<ResponseFormat> format;
   std::vector<Tool> tools;
@@ -88,7 +89,8 @@ struct EmbeddingRequest {
   std::string task;
 };
 
-/// Requests that the provider answers within a day, for less money.
+/// Requests that the provider answers within a day, for less money. What a model lacks is always an
+/// error here: there is no response yet to carry a warning.
 struct BatchRequest {
   struct Item {
     std::string id;  // which answer belongs to it: they come in any order
