@@ -29,7 +29,7 @@ class TAUT_API ChatStream::Source {
   virtual void cancel() = 0;
 };
 
-class TAUT_API StreamQueue {
+class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
  public:
   /// `capacity`: events that wait in it before is_full().
   explicit StreamQueue(int64_t capacity);
@@ -59,11 +59,13 @@ class TAUT_API StreamQueue {
   Pending<std::optional<StreamEvent>> next_event();
   ChatResponse response() const;
   /// Ends it with ErrorKind::cancelled, unless it has been closed; what waits in it is dropped.
+  /// When it returns, nothing begins any more that waited for an event.
   void cancel();
 
  private:
   using Event = std::optional<StreamEvent>;
 
+  std::optional<Promise<Event>> take_waiting();
   std::optional<Outcome<Event>> take(bool& has_room);
   Outcome<Event> end() const;
 
@@ -72,6 +74,7 @@ class TAUT_API StreamQueue {
   const int64_t capacity_;
   std::deque<StreamEvent> events_;
   std::optional<Promise<Event>> waiting_;  // next_event()'s
+  std::optional<Promise<Event>> told_;     // the last that was given its event
   int sleepers_ = 0;
   bool was_full_ = false;
   bool is_closed_ = false;
