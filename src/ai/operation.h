@@ -102,10 +102,13 @@ class Operation final : public OperationBase, public std::enable_shared_from_thi
 
  private:
   void set(Outcome<T> outcome, const std::exception_ptr& error) {
-    if (promise_.set(std::move(outcome))) provider().client()->count_end(error);
+    if (is_set_.exchange(true)) return;
+    provider().client()->count_end(error);  // before anybody can see the end and look at the counts
+    promise_.set(std::move(outcome));
   }
 
   Promise<T> promise_;
+  std::atomic<bool> is_set_{false};
 };
 
 }  // namespace taut::ai

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "src/ai/features.h"
+#include "src/ai/overlay.h"
+#include "src/ai/request_features.h"
 #include "taut/base/check.h"
 #include "taut/base/config.h"
 

@@ -20,6 +20,9 @@ class StreamOperation final : public OperationBase,
     Client::Implementation& client = *provider().client();
     queue_ = std::make_shared<StreamQueue>(client.options().buffered_events);
     queue_->set_runner(client.runner());
+    queue_->set_on_close([client = provider().client()](const std::exception_ptr& error) {
+      client->count_end(error);
+    });
     client.count_call();
     ChatStream stream = StreamQueue::stream(queue_);
     try {
@@ -45,7 +48,6 @@ class StreamOperation final : public OperationBase,
         .model = model(),
         .warnings = [builder] { return builder->warnings(); },
         .excerpt = [client](std::string_view body) { return client->keys().excerpt(body); },
-        .on_close = [client](const std::exception_ptr& error) { client->count_end(error); },
     };
     return std::make_unique<StreamReader>(std::move(settings), queue_);
   }
@@ -54,10 +56,7 @@ class StreamOperation final : public OperationBase,
   void set_hooks(const std::shared_ptr<StreamReader::SoFar>& so_far) {
     queue_->set_snapshot([so_far] { return so_far->response(); });
     queue_->set_on_room([self = shared_from_this()] { self->resume_call(); });
-    queue_->set_on_cancel([self = shared_from_this()] {
-      self->provider().client()->count_end(std::make_exception_ptr(self->cancelled()));
-      self->stop_call();
-    });
+    queue_->set_on_cancel([self = shared_from_this()] { self->stop_call(); });
   }
 
   void fail(const std::exception_ptr& error) {
@@ -65,7 +64,7 @@ class StreamOperation final : public OperationBase,
     response.provider = provider().config().name;
     response.model = model();
     response.usage.partial = true;
-    if (queue_->close(std::move(response), error)) provider().client()->count_end(error);
+    queue_->close(std::move(response), error);
   }
 
   std::shared_ptr<StreamQueue> queue_;

@@ -75,14 +75,17 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error) {
   std::optional<Outcome<Event>> last;
   Callback<ChatResponse()> snapshot;  // the hooks hold the writer, which holds the queue
   Callback<void()> on_room, on_cancel;
+  Callback<void(const std::exception_ptr&)> on_close;
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(is_closed_, true)) return false;
+    if (on_close_) on_close_(error);
     response_ = std::move(response);
     error_ = std::move(error);
     std::swap(snapshot, snapshot_);
     std::swap(on_room, on_room_);
     std::swap(on_cancel, on_cancel_);
+    std::swap(on_close, on_close_);
     if (waiting_) {
       waiting = take_waiting();
       last = end();

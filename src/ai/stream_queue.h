@@ -43,6 +43,11 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
   void set_on_room(Callback<void()> on_room) { on_room_ = std::move(on_room); }
   /// Told once, when the reader gives up before the end, on the reader's thread.
   void set_on_cancel(Callback<void()> on_cancel) { on_cancel_ = std::move(on_cancel); }
+  /// Told once of the end, with its error or null, before anybody sees it. It may not look at the
+  /// queue.
+  void set_on_close(Callback<void(const std::exception_ptr&)> on_close) {
+    on_close_ = std::move(on_close);
+  }
   /// Who runs what waits for an event; where it is not set, the thread that puts it in.
   void set_runner(Callback<void(Callback<void()>)> runner) { runner_ = std::move(runner); }
 
@@ -83,6 +88,7 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
   Callback<ChatResponse()> snapshot_;
   Callback<void()> on_room_;
   Callback<void()> on_cancel_;
+  Callback<void(const std::exception_ptr&)> on_close_;
   Callback<void(Callback<void()>)> runner_;
 };
 

@@ -178,13 +178,13 @@ void StreamReader::deliver(CallReport report) {
   if (!report.request_id.empty()) response.request_id = std::move(report.request_id);
   response.headers = std::move(report.headers);
   for (std::string& warning : settings_.warnings()) response.warnings.push_back(std::move(warning));
-  if (queue_->close(std::move(response), nullptr)) settings_.on_close(nullptr);
+  queue_->close(std::move(response), nullptr);
 }
 
 void StreamReader::fail(std::exception_ptr error) {
   ChatResponse response = so_far_->response();
   response.usage.partial = true;
-  if (queue_->close(std::move(response), error)) settings_.on_close(error);
+  queue_->close(std::move(response), std::move(error));
 }
 
 }  // namespace taut::ai

@@ -39,9 +39,8 @@ class StreamReader final : public AnswerReader {
     const ProviderConfig& config;
     SizeLimits limits;
     std::string model;
-    Callback<std::vector<std::string>()> warnings;       // of the request
-    Callback<std::string(std::string_view)> excerpt;     // of a body, without keys
-    Callback<void(const std::exception_ptr&)> on_close;  // with the error, or null
+    Callback<std::vector<std::string>()> warnings;    // of the request
+    Callback<std::string(std::string_view)> excerpt;  // of a body, without keys
   };
 
   StreamReader(Settings settings, std::shared_ptr<StreamQueue> queue);
