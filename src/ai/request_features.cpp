@@ -99,6 +99,39 @@ const FeatureUse kUses[] = {
      }},
 };
 
+struct Parameter {
+  std::string_view name;
+  Feature feature;
+};
+
+constexpr Parameter kParameters[] = {
+    {"temperature", Feature::temperature},
+    {"top_p", Feature::top_p},
+    {"topP", Feature::top_p},
+    {"top_k", Feature::top_k},
+    {"topK", Feature::top_k},
+    {"presence_penalty", Feature::penalties},
+    {"frequency_penalty", Feature::penalties},
+    {"presencePenalty", Feature::penalties},
+    {"frequencyPenalty", Feature::penalties},
+    {"seed", Feature::seed},
+    {"stop", Feature::stop},
+    {"stop_sequences", Feature::stop},
+    {"stopSequences", Feature::stop},
+    {"n", Feature::candidates},
+    {"candidateCount", Feature::candidates},
+    {"response_format", Feature::json_schema},
+    {"text.format", Feature::json_schema},
+    {"output_config.format", Feature::json_schema},
+    {"tools", Feature::tools},
+    {"parallel_tool_calls", Feature::parallel_tool_calls},
+    {"logprobs", Feature::logprobs},
+    {"top_logprobs", Feature::logprobs},
+    {"reasoning_effort", Feature::reasoning_effort},
+    {"reasoning.effort", Feature::reasoning_effort},
+    {"output_config.effort", Feature::reasoning_effort},
+};
+
 void check_finite(const ProviderConfig& config, const ChatRequest& request) {
   const std::pair<std::string_view, const std::optional<double>*> numbers[] = {
       {"temperature", &request.temperature},
@@ -233,6 +266,13 @@ void CheckedRequest::limit_top_logprobs(int most) {
 ChatRequest& CheckedRequest::copy() {
   if (!copy_) copy_ = original_;
   return *copy_;
+}
+
+std::optional<Feature> feature_of_parameter(std::string_view param) {
+  for (const Parameter& known : kParameters) {
+    if (known.name == param) return known.feature;
+  }
+  return std::nullopt;
 }
 
 }  // namespace taut::ai

@@ -45,4 +45,7 @@ class CheckedRequest {
   std::vector<std::string> warnings_;
 };
 
+/// The feature that a parameter of a provider's own body stands for, by which a refusal teaches.
+TAUT_API std::optional<Feature> feature_of_parameter(std::string_view param);
+
 }  // namespace taut::ai
