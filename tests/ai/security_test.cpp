@@ -323,7 +323,7 @@ TEST(Keys, StandInNoErrorWhateverFails) {
   for (const Script& fault : faults) {
     FakeServer server;
     server.answer(fault);
-    Client client({.max_retries = 0}, plain_parts());
+    Client client({.max_retries = 0, .timeouts = {.idle = 0.2}}, plain_parts());
     const Provider plain = client.provider(plain_config(server.url(), kKey));
     EXPECT_FALSE(shows_key(everything(error_of([&] { plain.chat(plain_request()).get(); }))));
     const Heard heard = listen_to(plain.stream(plain_request()));
