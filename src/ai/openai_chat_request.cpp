@@ -59,25 +59,33 @@ RequestJson tool_choice(const ToolChoice& choice) {
   }
 }
 
+/// Ollama leaves the choice to the model, and Perplexity has no names in it.
+void put_tool_choice(const ProviderConfig& config, CheckedRequest& request, RequestJson& body) {
+  if (!request->tool_choice) return;
+  const ToolChoice& choice = *request->tool_choice;
+  const bool is_named = choice.kind == ToolChoice::Kind::named;
+  if (config.vendor == Vendor::ollama && choice.kind == ToolChoice::Kind::automatic) return;
+  if (config.vendor == Vendor::ollama || (config.vendor == Vendor::perplexity && is_named)) {
+    request.lacks("tool_choice", "the provider does not know this choice of tools");
+    return;
+  }
+  body["tool_choice"] = tool_choice(choice);
+}
+
 void put_tools(const ProviderConfig& config, CheckedRequest& request, RequestJson& body) {
   if (request->tools.empty()) return;
   RequestJson tools = RequestJson::array();
   for (const Tool& tool : request->tools) {
     RequestJson function = {{"name", tool.name}};
-    if (!tool.description.empty()) function["description"] = tool.description;
+    // Perplexity wants one, be it empty.
+    const bool is_wanted = config.vendor == Vendor::perplexity;
+    if (is_wanted || !tool.description.empty()) function["description"] = tool.description;
     function["parameters"] = tool_parameters(config, request->model, tool);
     if (tool.strict) function["strict"] = true;
     tools.push_back({{"type", "function"}, {"function", std::move(function)}});
   }
   body["tools"] = std::move(tools);
-  if (request->tool_choice) {
-    const bool is_default = request->tool_choice->kind == ToolChoice::Kind::automatic;
-    if (config.vendor != Vendor::ollama) {
-      body["tool_choice"] = tool_choice(*request->tool_choice);
-    } else if (!is_default) {
-      request.lacks("tool_choice", "Ollama has no choice of tools");
-    }
-  }
+  put_tool_choice(config, request, body);
   put(body, "parallel_tool_calls", request->parallel_tool_calls);
 }
 
