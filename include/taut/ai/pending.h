@@ -56,15 +56,22 @@ class TAUT_API Completion {
   /// `next` runs once: when it is done, on the thread that does it, or at once where it is. What it
   /// throws ends the program, as what a thread throws.
   void on_done(Callback<void()> next);
+  /// True for the first who asks, and for nobody after: who may make it done.
+  bool claim();
   void set_done();
 
+  /// Who runs what waits, instead of the thread that makes it done. Set before anybody else sees
+  /// it.
+  void set_runner(Callback<void(Callback<void()>)> runner);
   /// What cancel() calls, once at most; nothing after it is done.
   void set_canceller(Callback<void()> cancel);
+  /// When it returns, no callback begins that has not begun: one that another thread is running is
+  /// waited for. May be called from inside a callback.
   void cancel();
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 template <class T>
@@ -90,7 +97,7 @@ class Pending {
     return state_->outcome->value();
   }
   /// The call ends with ErrorKind::cancelled, unless it is done by then. When this returns, no
-  /// callback begins that has not begun.
+  /// callback begins that has not begun; one that runs on another thread has ended.
   void cancel() const { state_->completion.cancel(); }
   /// Told once, on a thread of the client, or on this one where the call is done.
   void then(Callback<void(Outcome<T>)> next) const {
@@ -113,17 +120,26 @@ class Pending {
   std::shared_ptr<detail::PendingState<T>> state_;
 };
 
-/// The other end of a Pending: set once.
+/// The other end of a Pending: the first outcome that is set is the one that counts.
 template <class T>
 class Promise {
  public:
   Promise() : state_(std::make_shared<detail::PendingState<T>>()) {}
   Pending<T> pending() const { return Pending<T>(state_); }
-  void set(Outcome<T> outcome) const {
+  /// Whether this outcome was the first.
+  bool set(Outcome<T> outcome) const {
+    if (!state_->completion.claim()) return false;
     state_->outcome.emplace(std::move(outcome));
     state_->completion.set_done();
+    return true;
   }
-  void on_cancel(Callback<void()> cancel) const { state_->completion.set_canceller(std::move(cancel)); }
+  bool is_done() const { return state_->completion.is_done(); }
+  void on_thread_of(Callback<void(Callback<void()>)> runner) const {
+    state_->completion.set_runner(std::move(runner));
+  }
+  void on_cancel(Callback<void()> cancel) const {
+    state_->completion.set_canceller(std::move(cancel));
+  }
 
  private:
   std::shared_ptr<detail::PendingState<T>> state_;

@@ -79,21 +79,21 @@ struct Candidate {
 using Header = std::pair<std::string, std::string>;
 
 struct ChatResponse {
-  std::string id;
-  std::string model;     // that answered, as the provider calls it
-  std::string provider;
-  std::vector<Candidate> candidates;  // at least one, unless the call failed
-  Usage usage;
-  std::vector<Citation> citations;
-  std::optional<double> cost;  // US dollars: the provider's word, or by the price table; unset: not known
-  std::string request_id;
-  std::vector<std::string> warnings;  // what was dropped, learned or repaired on the way
+  std::string id = {};
+  std::string model = {};     // that answered, as the provider calls it
+  std::string provider = {};
+  std::vector<Candidate> candidates = {};  // at least one, unless the call failed
+  Usage usage = {};
+  std::vector<Citation> citations = {};
+  std::optional<double> cost = {};  // US dollars: the provider's word, or by the price table; unset: not known
+  std::string request_id = {};
+  std::vector<std::string> warnings = {};  // what was dropped, learned or repaired on the way
   int attempts = 1;
   double seconds = 0;              // from the first attempt to the end
   double seconds_to_first = 0;     // to the first event of a stream, or to the answer
   bool from_cache = false;
-  std::vector<Header> headers;
-  std::string raw;  // the body as it came; empty for a stream
+  std::vector<Header> headers = {};
+  std::string raw = {};  // the body as it came; empty for a stream
 
   const Candidate& first() const { return candidates.front(); }
   std::string text() const { return candidates.empty() ? std::string() : first().text(); }
@@ -110,15 +110,15 @@ struct ChatResponse {
 };
 
 struct EmbeddingResponse {
-  std::string model;
-  std::string provider;
-  std::vector<std::vector<float>> embeddings;  // in the order of the inputs
-  Usage usage;
-  std::optional<double> cost;
-  std::string request_id;
+  std::string model = {};
+  std::string provider = {};
+  std::vector<std::vector<float>> embeddings = {};  // in the order of the inputs
+  Usage usage = {};
+  std::optional<double> cost = {};
+  std::string request_id = {};
   int attempts = 1;
   double seconds = 0;
-  std::vector<Header> headers;
+  std::vector<Header> headers = {};
 };
 
 struct ModelInfo {
@@ -132,11 +132,11 @@ struct ModelInfo {
 
 struct BatchStatus {
   enum class State : uint8_t { waiting, running, done, failed, cancelled, expired };
-  std::string id;
+  std::string id = {};
   State state = State::waiting;
-  std::string raw_state;
-  std::optional<int64_t> total, completed, failed;
-  std::string output;  // where the provider keeps the results, for Provider::batch_results
+  std::string raw_state = {};
+  std::optional<int64_t> total, completed, failed = {};
+  std::string output = {};  // where the provider keeps the results, for Provider::batch_results
 };
 
 /// The answer to one item of a batch: a response or an error.

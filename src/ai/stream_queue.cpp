@@ -1,0 +1,217 @@
+#include "src/ai/stream_queue.h"
+
+#include <utility>
+
+#include "taut/ai/error.h"
+
+namespace taut::ai {
+
+namespace {
+
+/// Cancels when the reader has dropped its last copy: nobody will ever take what comes.
+class QueueSource final : public ChatStream::Source {
+ public:
+  explicit QueueSource(std::shared_ptr<StreamQueue> queue) : queue_(std::move(queue)) {}
+  ~QueueSource() override { queue_->cancel(); }
+
+  std::optional<StreamEvent> next() override { return queue_->next(); }
+  Pending<std::optional<StreamEvent>> next_event() override { return queue_->next_event(); }
+  ChatResponse response() const override { return queue_->response(); }
+  void cancel() override { queue_->cancel(); }
+
+ private:
+  std::shared_ptr<StreamQueue> queue_;
+};
+
+std::exception_ptr cancelled_stream(const ChatResponse& response) {
+  return std::make_exception_ptr(ProviderError({
+      .kind = ErrorKind::cancelled,
+      .provider = response.provider,
+      .model = response.model,
+      .message = "the stream was cancelled",
+      .request_id = response.request_id,
+      .partial_output = !response.candidates.empty(),
+  }));
+}
+
+}  // namespace
+
+std::optional<StreamEvent> ChatStream::next() const { return source_->next(); }
+Pending<std::optional<StreamEvent>> ChatStream::next_event() const { return source_->next_event(); }
+ChatResponse ChatStream::response() const { return source_->response(); }
+void ChatStream::cancel() const { source_->cancel(); }
+
+StreamQueue::StreamQueue(int64_t capacity) : capacity_(capacity < 1 ? 1 : capacity) {}
+
+ChatStream StreamQueue::stream(std::shared_ptr<StreamQueue> queue) {
+  return ChatStream(std::make_shared<QueueSource>(std::move(queue)));
+}
+
+void StreamQueue::push(std::vector<StreamEvent> events) {
+  std::optional<Promise<Event>> waiting;
+  std::optional<Outcome<Event>> first;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_closed_ || events.empty()) return;
+    for (StreamEvent& event : events) events_.push_back(std::move(event));
+    if (waiting_) {
+      waiting = std::exchange(waiting_, std::nullopt);
+      bool has_room = false;
+      first = take(has_room);
+    }
+    if (sleepers_ > 0) changed_.notify_all();
+  }
+  if (waiting) waiting->set(std::move(*first));
+}
+
+bool StreamQueue::is_full() {
+  const std::lock_guard lock(mutex_);
+  was_full_ = !is_closed_ && static_cast<int64_t>(events_.size()) >= capacity_;
+  return was_full_;
+}
+
+bool StreamQueue::close(ChatResponse response, std::exception_ptr error) {
+  std::optional<Promise<Event>> waiting;
+  std::optional<Outcome<Event>> last;
+  Callback<ChatResponse()> snapshot;  // the hooks hold the writer, which holds the queue
+  Callback<void()> on_room, on_cancel;
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(is_closed_, true)) return false;
+    response_ = std::move(response);
+    error_ = std::move(error);
+    std::swap(snapshot, snapshot_);
+    std::swap(on_room, on_room_);
+    std::swap(on_cancel, on_cancel_);
+    if (waiting_) {
+      waiting = std::exchange(waiting_, std::nullopt);
+      last = end();
+    }
+    changed_.notify_all();
+  }
+  if (waiting) waiting->set(std::move(*last));
+  return true;
+}
+
+Outcome<StreamQueue::Event> StreamQueue::end() const {
+  return error_ ? Outcome<Event>(error_) : Outcome<Event>(Event());
+}
+
+/// What a reader gets now, if anything. Called with the lock held.
+std::optional<Outcome<StreamQueue::Event>> StreamQueue::take(bool& has_room) {
+  if (events_.empty()) {
+    if (is_closed_) return end();
+    return std::nullopt;
+  }
+  Outcome<Event> outcome = Event(std::move(events_.front()));
+  events_.pop_front();
+  if (was_full_ && static_cast<int64_t>(events_.size()) <= capacity_ / 2) {
+    was_full_ = false;
+    has_room = true;
+  }
+  return outcome;
+}
+
+std::optional<StreamEvent> StreamQueue::next() {
+  std::optional<Outcome<Event>> outcome;
+  Callback<void()> on_room;
+  {
+    std::unique_lock lock(mutex_);
+    bool has_room = false;
+    ++sleepers_;
+    changed_.wait(lock, [&] { return (outcome = take(has_room)).has_value(); });
+    --sleepers_;
+    if (has_room) on_room = on_room_;
+  }
+  if (on_room) on_room();
+  return std::move(*outcome).value();
+}
+
+Pending<std::optional<StreamEvent>> StreamQueue::next_event() {
+  const Promise<Event> promise;
+  if (runner_) promise.on_thread_of(runner_);
+  std::optional<Outcome<Event>> outcome;
+  Callback<void()> on_room;
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_) {
+      throw ValueError(
+          "next_event: an event is waited for already; got a second wait; expected one at a time");
+    }
+    bool has_room = false;
+    outcome = take(has_room);
+    if (has_room) on_room = on_room_;
+    if (!outcome) waiting_ = promise;
+  }
+  if (on_room) on_room();
+  if (outcome) promise.set(std::move(*outcome));
+  return promise.pending();
+}
+
+ChatResponse StreamQueue::response() const {
+  Callback<ChatResponse()> snapshot;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_closed_ || !snapshot_) return response_;
+    snapshot = snapshot_;
+  }
+  return snapshot();
+}
+
+void StreamQueue::cancel() {
+  Callback<void()> on_cancel;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_closed_) return;
+    events_.clear();
+    on_cancel = on_cancel_;
+  }
+  ChatResponse so_far = response();
+  std::exception_ptr error = cancelled_stream(so_far);
+  if (!close(std::move(so_far), std::move(error))) return;
+  if (on_cancel) on_cancel();
+}
+
+std::vector<StreamEvent> events_of(const ChatResponse& response) {
+  std::vector<StreamEvent> events;
+  const auto add = [&events](StreamEvent::Kind kind, int candidate) -> StreamEvent& {
+    StreamEvent& event = events.emplace_back();
+    event.kind = kind;
+    event.candidate = candidate;
+    return event;
+  };
+  int number = 0;
+  for (const Candidate& candidate : response.candidates) {
+    int calls = 0;
+    bool has_logprobs = !candidate.logprobs.empty();
+    for (const Part& part : candidate.parts) {
+      if (const auto* text = std::get_if<TextPart>(&part)) {
+        StreamEvent& event = add(StreamEvent::Kind::text, number);
+        event.text = text->text;
+        // They belong to all of the text: the first piece carries them.
+        if (std::exchange(has_logprobs, false)) event.logprobs = candidate.logprobs;
+      } else if (const auto* thought = std::get_if<ReasoningPart>(&part)) {
+        add(StreamEvent::Kind::reasoning, number).text = thought->text;
+      } else if (const auto* call = std::get_if<ToolCall>(&part)) {
+        StreamEvent& event = add(StreamEvent::Kind::tool_call, number);
+        event.call_index = calls++;
+        event.call = *call;
+      }
+    }
+    if (!candidate.refusal.empty()) {
+      add(StreamEvent::Kind::refusal, number).text = candidate.refusal;
+    }
+    ++number;
+  }
+  for (const Citation& citation : response.citations) {
+    add(StreamEvent::Kind::citation, 0).citation = citation;
+  }
+  add(StreamEvent::Kind::usage, 0).usage = response.usage;
+  for (int i = 0; i < static_cast<int>(response.candidates.size()); ++i) {
+    add(StreamEvent::Kind::finish, i).finish_reason =
+        response.candidates[static_cast<size_t>(i)].finish_reason;
+  }
+  return events;
+}
+
+}  // namespace taut::ai

@@ -1,0 +1,89 @@
+#pragma once
+// The channel behind a ChatStream: one side puts events in, the other takes them out. Safe from
+// many threads on either side.
+//   auto queue = std::make_shared<StreamQueue>(256);
+//   ChatStream stream = StreamQueue::stream(queue);
+//   queue->push(std::move(events));
+//   queue->close(response, nullptr);
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "taut/ai/backend.h"
+
+namespace taut::ai {
+
+/// What a ChatStream takes its events from. Destroying it cancels.
+class TAUT_API ChatStream::Source {
+ public:
+  virtual ~Source() = default;
+  virtual std::optional<StreamEvent> next() { return next_event().get(); }
+  virtual Pending<std::optional<StreamEvent>> next_event() = 0;
+  virtual ChatResponse response() const = 0;
+  virtual void cancel() = 0;
+};
+
+class TAUT_API StreamQueue {
+ public:
+  /// `capacity`: events that wait in it before is_full().
+  explicit StreamQueue(int64_t capacity);
+  /// The reader's end. When the last copy of it is dropped, the queue is cancelled.
+  static ChatStream stream(std::shared_ptr<StreamQueue> queue);
+
+  // ---- Hooks, set before anybody else sees the queue
+  /// What is known before the end, for response().
+  void set_snapshot(Callback<ChatResponse()> snapshot) { snapshot_ = std::move(snapshot); }
+  /// Told when a queue that was full has room again, on the reader's thread.
+  void set_on_room(Callback<void()> on_room) { on_room_ = std::move(on_room); }
+  /// Told once, when the reader gives up before the end, on the reader's thread.
+  void set_on_cancel(Callback<void()> on_cancel) { on_cancel_ = std::move(on_cancel); }
+  /// Who runs what waits for an event; where it is not set, the thread that puts it in.
+  void set_runner(Callback<void(Callback<void()>)> runner) { runner_ = std::move(runner); }
+
+  // ---- The writer's side
+  /// Nothing after close() or cancel().
+  void push(std::vector<StreamEvent> events);
+  bool is_full();  // whether the writer should wait for on_room
+  /// The end: what is in the queue is still read, and then nothing, or `error` where it is set.
+  /// Whether it was not closed before.
+  bool close(ChatResponse response, std::exception_ptr error);
+
+  // ---- The reader's side
+  std::optional<StreamEvent> next();
+  Pending<std::optional<StreamEvent>> next_event();
+  ChatResponse response() const;
+  /// Ends it with ErrorKind::cancelled, unless it has been closed; what waits in it is dropped.
+  void cancel();
+
+ private:
+  using Event = std::optional<StreamEvent>;
+
+  std::optional<Outcome<Event>> take(bool& has_room);
+  Outcome<Event> end() const;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  const int64_t capacity_;
+  std::deque<StreamEvent> events_;
+  std::optional<Promise<Event>> waiting_;  // next_event()'s
+  int sleepers_ = 0;
+  bool was_full_ = false;
+  bool is_closed_ = false;
+  ChatResponse response_;
+  std::exception_ptr error_;
+  Callback<ChatResponse()> snapshot_;
+  Callback<void()> on_room_;
+  Callback<void()> on_cancel_;
+  Callback<void(Callback<void()>)> runner_;
+};
+
+/// A complete answer as the events that a stream of it would have sent.
+TAUT_API std::vector<StreamEvent> events_of(const ChatResponse& response);
+
+}  // namespace taut::ai
