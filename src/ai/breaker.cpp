@@ -29,15 +29,19 @@ double CircuitBreaker::seconds_until_probe(double now) const {
   return is_open_ ? std::max(open_until_ - now, 0.0) : 0.0;
 }
 
-std::optional<CircuitBreaker::Ticket> CircuitBreaker::acquire(double now) {
+bool CircuitBreaker::would_admit(double now) const {
   switch (state(now)) {
-    case State::closed: return Ticket{generation_, false};
-    case State::open: return std::nullopt;
+    case State::closed: return true;
+    case State::open: return false;
     case State::half_open: break;
   }
-  if (has_probe_) return std::nullopt;
-  has_probe_ = true;
-  return Ticket{generation_, true};
+  return !has_probe_;
+}
+
+std::optional<CircuitBreaker::Ticket> CircuitBreaker::acquire(double now) {
+  if (!would_admit(now)) return std::nullopt;
+  has_probe_ = is_open_;
+  return Ticket{generation_, is_open_};
 }
 
 CircuitBreaker::Ticket CircuitBreaker::acquire_anyway(double now) {
@@ -67,7 +71,9 @@ void CircuitBreaker::failed(Ticket ticket, double now, ErrorKind kind,
     case ErrorKind::quota_exhausted:
     case ErrorKind::auth:
     case ErrorKind::permission:
-    case ErrorKind::not_found: open(now, std::max(options_.long_pause, retry_after.value_or(0))); return;
+    case ErrorKind::not_found:
+      open(now, std::max(options_.long_pause, retry_after.value_or(0)));
+      return;
     case ErrorKind::rate_limited:
     case ErrorKind::tls_verify: open_with_backoff(now, retry_after); return;
     default: break;

@@ -12,10 +12,10 @@
 namespace taut::ai {
 
 struct BreakerOptions {
-  double first_pause = 5;      // how long it stays open, doubled each time in a row
+  double first_pause = 5;  // how long it stays open, doubled each time in a row
   double max_pause = 300;
-  double long_pause = 3600;    // where waiting alone does not help: keys, quotas, models
-  double window = 60;          // of what failures are a share
+  double long_pause = 3600;  // where waiting alone does not help: keys, quotas, models
+  double window = 60;        // of what failures are a share
   int min_samples = 5;
   double failure_ratio = 0.5;  // more than that opens it
   int consecutive_failures = 5;
@@ -37,6 +37,8 @@ class TAUT_API CircuitBreaker {
   /// Seconds until a probe is let through; 0 where calls are.
   double seconds_until_probe(double now) const;
 
+  /// Whether acquire() would give a ticket.
+  bool would_admit(double now) const;
   /// Nothing where the call must not be made.
   std::optional<Ticket> acquire(double now);
   /// Leave although the circuit is open: a probe out of turn.

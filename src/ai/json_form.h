@@ -1,5 +1,6 @@
 #pragma once
-// Values as JSON and back, member by member: what json_text.h is made of. Included by .cpp files alone.
+// Values as JSON and back, member by member: what json_text.h is made of. Included by .cpp files
+// alone.
 
 #include <cmath>
 #include <concepts>

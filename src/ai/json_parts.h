@@ -1,9 +1,10 @@
 #pragma once
-// The JSON forms of what messages are made of. Included by .cpp files alone.
+// The JSON forms of what requests and answers are made of. Included by .cpp files alone.
 
 #include "src/ai/json_form.h"
 #include "taut/ai/message.h"
 #include "taut/ai/request.h"
+#include "taut/ai/response.h"
 
 namespace taut::ai::form {
 
@@ -11,6 +12,11 @@ Json form_of(const Part& part);
 Json form_of(const ToolCall& call);
 Json form_of(const Message& message);
 Json form_of(const ChatRequest& request);
+Json form_of(const Usage& usage);
+Json form_of(const TokenLogprob& token);
+Json form_of(const Citation& citation);
+Json form_of(const ChatResponse& response);
+Json form_of(const ErrorDetails& details);
 
 Part part_of(const Json& value);
 ToolCall tool_call_of(const Json& value);

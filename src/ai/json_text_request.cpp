@@ -59,9 +59,9 @@ ImagePart image_of(Reader& reader) {
       .get("bytes", bytes)
       .get("detail", part.detail)
       .finish();
-  std::optional<std::string> decoded = base64_decode(bytes);
+  const std::optional<std::vector<uint8_t>> decoded = base64_decode(bytes);
   TAUT_CHECK(decoded.has_value(), ValueError, "image: bytes: not base64");
-  part.bytes = std::move(*decoded);
+  part.bytes.assign(decoded->begin(), decoded->end());
   return part;
 }
 
@@ -177,9 +177,8 @@ Json form_of(const ChatRequest& request) {
       .set("top_logprobs", request.top_logprobs)
       .set("user", request.user)
       .set("extra", request.extra)
-      .list("headers", request.headers, [](const auto& header) {
-        return Json::array({header.first, header.second});
-      });
+      .list("headers", request.headers,
+            [](const auto& header) { return Json::array({header.first, header.second}); });
   if (request.tool_choice) {
     writer.put("tool_choice", Writer()
                                   .put("kind", word(kChoices, request.tool_choice->kind))

@@ -19,6 +19,8 @@ std::string word(const std::string_view (&names)[N], E value) {
   return std::string(names[static_cast<size_t>(value)]);
 }
 
+}  // namespace
+
 Json form_of(const Usage& usage) {
   return Writer()
       .set("input_total", usage.input_total)
@@ -31,6 +33,8 @@ Json form_of(const Usage& usage) {
       .set("partial", usage.partial)
       .take();
 }
+
+namespace {
 
 Usage usage_of(const Json& value) {
   Usage usage;
@@ -57,12 +61,16 @@ Writer token_form(const Token& token) {
   return writer;
 }
 
+}  // namespace
+
 Json form_of(const TokenLogprob& token) {
   return token_form(token)
       .list("top", token.top,
             [](const TokenLogprob::Other& other) { return token_form(other).take(); })
       .take();
 }
+
+namespace {
 
 uint8_t byte_of(const Json& value) {
   TAUT_CHECK(value.is_number_unsigned() && value.get<uint64_t>() <= 255, ValueError,
@@ -97,6 +105,8 @@ TokenLogprob token_of(const Json& value) {
   return token;
 }
 
+}  // namespace
+
 Json form_of(const Citation& citation) {
   return Writer()
       .set("url", citation.url)
@@ -105,6 +115,8 @@ Json form_of(const Citation& citation) {
       .set("text", citation.text)
       .take();
 }
+
+namespace {
 
 Citation citation_of(const Json& value) {
   Citation citation;
@@ -117,9 +129,9 @@ Citation citation_of(const Json& value) {
   return citation;
 }
 
-Json form_of(const Candidate& candidate) {
+Json candidate_form(const Candidate& candidate) {
   return Writer()
-      .list("parts", candidate.parts, [](const Part& part) { return form::form_of(part); })
+      .list("parts", candidate.parts, [](const Part& part) { return form_of(part); })
       .set("refusal", candidate.refusal)
       .put("finish_reason", std::string(name(candidate.finish_reason)))
       .set("raw_finish_reason", candidate.raw_finish_reason)
@@ -147,13 +159,15 @@ Header header_of(const Json& value) {
   return {value[0].get<std::string>(), value[1].get<std::string>()};
 }
 
+}  // namespace
+
 Json form_of(const ChatResponse& response) {
   return Writer()
       .set("id", response.id)
       .put("model", response.model)
       .put("provider", response.provider)
       .list("candidates", response.candidates,
-            [](const Candidate& candidate) { return form_of(candidate); })
+            [](const Candidate& candidate) { return candidate_form(candidate); })
       .put("usage", form_of(response.usage))
       .list("citations", response.citations,
             [](const Citation& citation) { return form_of(citation); })
@@ -168,6 +182,8 @@ Json form_of(const ChatResponse& response) {
       .set("raw", response.raw)
       .take();
 }
+
+namespace {
 
 ChatResponse chat_response_of(const Json& value) {
   ChatResponse response;
@@ -191,6 +207,8 @@ ChatResponse chat_response_of(const Json& value) {
   return response;
 }
 
+}  // namespace
+
 Json form_of(const ErrorDetails& details) {
   return Writer()
       .put("kind", std::string(name(details.kind)))
@@ -209,7 +227,6 @@ Json form_of(const ErrorDetails& details) {
       .take();
 }
 
-}  // namespace
 }  // namespace form
 
 std::string to_json(const Usage& usage) { return form::dump(form::form_of(usage)); }

@@ -12,8 +12,8 @@
 namespace taut::ai {
 namespace {
 
-// What surrounds a message in the templates of chat models, and the order of what vendors count for a
-// picture of medium size.
+// What surrounds a message in the templates of chat models, and the order of what vendors count for
+// a picture of medium size.
 constexpr int64_t kTokensAroundMessage = 4;
 constexpr int64_t kTokensOfImage = 1100;
 constexpr int64_t kCharactersInToken = 4;
@@ -160,7 +160,8 @@ std::optional<double> PriceTable::cost(std::string_view provider, std::string_vi
   if (!price || !usage.input_total) return std::nullopt;
   const int64_t input = std::max<int64_t>(*usage.input_total, 0);
   const int64_t cached = std::clamp<int64_t>(usage.input_cached.value_or(0), 0, input);
-  const int64_t written = std::clamp<int64_t>(usage.input_cache_write.value_or(0), 0, input - cached);
+  const int64_t written =
+      std::clamp<int64_t>(usage.input_cache_write.value_or(0), 0, input - cached);
   // Embeddings have no output.
   const int64_t output = std::max<int64_t>(usage.output_total.value_or(0), 0);
   const int64_t reasoning = std::clamp<int64_t>(usage.output_reasoning.value_or(0), 0, output);
@@ -175,8 +176,9 @@ CostEstimate PriceTable::estimate(std::string_view provider, std::string_view mo
                                   const ChatRequest& request, int64_t usual_output_tokens) const {
   CostEstimate estimate;
   estimate.input_tokens = estimated_input_tokens(request);
-  estimate.output_tokens = std::max<int64_t>(request.max_output_tokens.value_or(usual_output_tokens), 0) *
-                           std::max<int64_t>(request.candidates.value_or(1), 1);
+  estimate.output_tokens =
+      std::max<int64_t>(request.max_output_tokens.value_or(usual_output_tokens), 0) *
+      std::max<int64_t>(request.candidates.value_or(1), 1);
   if (const std::optional<Price> price = find(provider, model)) {
     // A cache write may cost more than plain input; whether there is one is not known before.
     const double input = std::max(price->input, price->cache_write.value_or(0));

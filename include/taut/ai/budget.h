@@ -4,8 +4,8 @@
 //   Budget::Reservation reservation = budget->reserve("openai", "labels", estimate);
 //   ... the call ...
 //   reservation.settle(usage_tokens, dollars);
-// What a call may come to is reserved before it is made, so that calls at the same time cannot pass the
-// limit together. A reservation that nobody settles counts in full.
+// What a call may come to is reserved before it is made, so that calls at the same time cannot pass
+// the limit together. A reservation that nobody settles counts in full.
 
 #include <cstdint>
 #include <memory>
@@ -24,7 +24,7 @@ struct BudgetLimit {
 };
 
 struct BudgetLimits {
-  BudgetLimit run;                                            // of everything
+  BudgetLimit run;                                             // of everything
   std::vector<std::pair<std::string, BudgetLimit>> providers;  // by name
   std::vector<std::pair<std::string, BudgetLimit>> tasks;      // by ChatRequest::task
 };
@@ -35,13 +35,14 @@ struct Spending {
   int64_t tokens = 0;
   double reserved_dollars = 0;
   int64_t reserved_tokens = 0;
-  int64_t calls = 0;            // that were settled
+  int64_t calls = 0;                  // that were settled
   int64_t calls_of_unknown_cost = 0;  // among them: their tokens count, and no money
 };
 
 class TAUT_API Budget {
  public:
-  /// Throws ValueError for limits that are negative or not finite, and for a name that is there twice.
+  /// Throws ValueError for limits that are negative or not finite, and for a name that is there
+  /// twice.
   static std::shared_ptr<Budget> create(BudgetLimits limits);
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
@@ -69,11 +70,12 @@ class TAUT_API Budget {
     CostEstimate estimate_;
   };
 
-  /// Throws ProviderError, budget_exceeded, where what is spent, held and asked for is more than a limit.
-  /// A call whose price is not known is held against the limits of tokens alone.
+  /// Throws ProviderError, budget_exceeded, where what is spent, held and asked for is more than a
+  /// limit. A call whose price is not known is held against the limits of tokens alone.
   Reservation reserve(const std::string& provider, const std::string& task,
                       const CostEstimate& estimate);
-  /// Why reserve() would refuse, or an empty text. For choosing among providers: only reserve() is sure.
+  /// Why reserve() would refuse, or an empty text. For choosing among providers: only reserve() is
+  /// sure.
   std::string refusal(const std::string& provider, const std::string& task,
                       const CostEstimate& estimate) const;
 

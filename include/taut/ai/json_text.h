@@ -3,8 +3,8 @@
 //   std::string text = to_json(request);
 //   ChatRequest same = chat_request_from_json(text);
 // A field that is not set is left out, a number that is not finite is null, bytes are base64. Equal
-// values give equal text, so it may be hashed. Reading throws ValueError for what is not of this form,
-// unknown members included.
+// values give equal text, so it may be hashed. Reading throws ValueError for what is not of this
+// form, unknown members included.
 
 #include <string>
 #include <string_view>

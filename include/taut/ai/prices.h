@@ -4,7 +4,8 @@
 //   std::optional<double> dollars = prices.cost("openai", "gpt-5-mini", response.usage);
 // The file:
 //   {"date": "2026-11-01", "unit": "per_million_tokens", "prices": [
-//     {"provider": "openai", "model": "gpt-5-mini*", "input": 0.25, "output": 2, "cached_input": 0.025}]}
+//     {"provider": "openai", "model": "gpt-5-mini*", "input": 0.25, "output": 2, "cached_input":
+//     0.025}]}
 // A model that ends in * stands for all that begin so; the longest match wins.
 
 #include <cstdint>
@@ -18,8 +19,8 @@
 
 namespace taut::ai {
 
-/// US dollars for a token. What is not set costs what its kind costs: cached input and cache writes as
-/// input, reasoning as output.
+/// US dollars for a token. What is not set costs what its kind costs: cached input and cache writes
+/// as input, reasoning as output.
 struct Price {
   double input = 0;
   double output = 0;
@@ -52,8 +53,8 @@ class TAUT_API PriceTable {
 
   std::optional<Price> find(std::string_view provider, std::string_view model) const;
 
-  /// US dollars. What the provider itself reported wins. Nothing where neither it nor the table knows,
-  /// or where the usage is not told.
+  /// US dollars. What the provider itself reported wins. Nothing where neither it nor the table
+  /// knows, or where the usage is not told.
   std::optional<double> cost(std::string_view provider, std::string_view model,
                              const Usage& usage) const;
   /// For a request that sets no limit of output, `usual_output_tokens` are assumed.
@@ -73,8 +74,8 @@ class TAUT_API PriceTable {
   std::vector<Entry> entries_;
 };
 
-/// A guess at the tokens of a request, from its length: four ASCII characters are a token, any other
-/// character is one. Meant to be rather too high than too low for European languages.
+/// A guess at the tokens of a request, from its length: four ASCII characters are a token, any
+/// other character is one. Meant to be rather too high than too low for European languages.
 TAUT_API int64_t estimated_input_tokens(const ChatRequest& request);
 TAUT_API int64_t estimated_input_tokens(const EmbeddingRequest& request);
 
