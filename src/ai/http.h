@@ -1,6 +1,6 @@
 #pragma once
-// Requests and answers as the protocols make and read them and the transport carries them. No libcurl
-// here.
+// Requests and answers as the protocols make and read them and the transport carries them. No
+// libcurl here.
 
 #include <cstdint>
 #include <string>

@@ -17,6 +17,7 @@ enum class Role : uint8_t { system, user, assistant, tool };
 
 struct TextPart {
   std::string text;
+  std::string signature = {};  // what the provider wants back unchanged; opaque, and mostly empty
 };
 
 /// A picture: at an address, or as bytes.

@@ -88,7 +88,8 @@ struct EmbeddingRequest {
   std::string task = {};
 };
 
-/// Requests that the provider answers within a day, for less money.
+/// Requests that the provider answers within a day, for less money. What a model lacks is always an
+/// error here: there is no response yet to carry a warning.
 struct BatchRequest {
   struct Item {
     std::string id;  // which answer belongs to it: they come in any order

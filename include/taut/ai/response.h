@@ -139,7 +139,7 @@ struct BatchStatus {
   std::string id = {};
   State state = State::waiting;
   std::string raw_state = {};
-  std::optional<int64_t> total, completed, failed = {};
+  std::optional<int64_t> total = {}, completed = {}, failed = {};
   std::string output = {};  // where the provider keeps the results, for Provider::batch_results
 };
 

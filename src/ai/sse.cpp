@@ -1,0 +1,166 @@
+#include "src/ai/sse.h"
+
+#include <utility>
+
+#include "taut/ai/error.h"
+#include "taut/base/check.h"
+
+namespace taut::ai {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+[[noreturn]] void refuse(std::string message) {
+  ErrorDetails details;
+  details.kind = ErrorKind::malformed_response;
+  details.message = std::move(message);
+  throw ProviderError(std::move(details));
+}
+
+}  // namespace
+
+SseParser::SseParser(const SizeLimits& limits)
+    : line_limit_(limits.line), event_limit_(limits.event), events_limit_(limits.events) {}
+
+void SseParser::add(std::string_view bytes, std::vector<SseEvent>& events) {
+  bytes = skip_byte_order_mark(bytes);
+  while (!bytes.empty()) {
+    if (skips_line_feed_) {
+      skips_line_feed_ = false;
+      if (bytes.front() == '\n') {
+        bytes.remove_prefix(1);
+        continue;
+      }
+    }
+    const size_t end = bytes.find_first_of("\r\n");
+    if (end == std::string_view::npos) {
+      add_to_line(bytes);
+      return;
+    }
+    add_to_line(bytes.substr(0, end));
+    skips_line_feed_ = bytes[end] == '\r';
+    bytes.remove_prefix(end + 1);
+    end_line(events);
+  }
+}
+
+void SseParser::finish(std::vector<SseEvent>& events) {
+  const size_t complete = events.size();
+  if (!is_started_ && mark_seen_ > 0) line_ = kByteOrderMark.substr(0, mark_seen_);
+  if (!line_.empty()) end_line(events);
+  if (bare_depth_ > 0) {
+    bare_depth_ = 0;
+    emit({"message", std::exchange(bare_, {}), true}, events);
+  }
+  dispatch(events);
+  for (size_t i = complete; i < events.size(); ++i) events[i].is_cut = true;
+}
+
+bool SseParser::has_pending() const {
+  return !line_.empty() || has_fields_ || bare_depth_ > 0 || (!is_started_ && mark_seen_ > 0);
+}
+
+/// One byte order mark at the very start is not a part of the stream. It may come in pieces.
+std::string_view SseParser::skip_byte_order_mark(std::string_view bytes) {
+  if (is_started_) return bytes;
+  while (!bytes.empty() && mark_seen_ < kByteOrderMark.size() &&
+         bytes.front() == kByteOrderMark[mark_seen_]) {
+    bytes.remove_prefix(1);
+    ++mark_seen_;
+  }
+  if (bytes.empty() && mark_seen_ < kByteOrderMark.size()) return bytes;
+  is_started_ = true;
+  // What began like a mark and is none belongs to the first line.
+  if (mark_seen_ < kByteOrderMark.size()) line_ = kByteOrderMark.substr(0, mark_seen_);
+  return bytes;
+}
+
+void SseParser::add_to_line(std::string_view piece) {
+  if (static_cast<int64_t>(line_.size() + piece.size()) > line_limit_) {
+    refuse(concat("stream: a line is too long; expected at most ", line_limit_, " bytes"));
+  }
+  line_.append(piece);
+}
+
+void SseParser::end_line(std::vector<SseEvent>& events) {
+  read_line(line_, events);
+  line_.clear();
+}
+
+void SseParser::read_line(std::string_view line, std::vector<SseEvent>& events) {
+  if (bare_depth_ > 0) {
+    collect_bare_json(line, events);
+  } else if (line.empty()) {
+    dispatch(events);
+  } else if (line.front() == ':') {
+    ++keep_alives_;
+  } else if (line.front() == '{' || line.front() == '[') {
+    collect_bare_json(line, events);
+  } else {
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos) {
+      read_field(line, {});
+      return;
+    }
+    std::string_view value = line.substr(colon + 1);
+    if (!value.empty() && value.front() == ' ') value.remove_prefix(1);
+    read_field(line.substr(0, colon), value);
+  }
+}
+
+/// The fields id and retry are for readers that connect again, which nobody here does.
+void SseParser::read_field(std::string_view name, std::string_view value) {
+  has_fields_ = true;
+  if (name == "event") {
+    type_ = value;
+  } else if (name == "data") {
+    if (static_cast<int64_t>(data_.size() + value.size()) + 1 > event_limit_) {
+      refuse(concat("stream: an event is too long; expected at most ", event_limit_, " bytes"));
+    }
+    if (has_data_) data_.push_back('\n');
+    data_.append(value);
+    has_data_ = true;
+  }
+}
+
+void SseParser::dispatch(std::vector<SseEvent>& events) {
+  const bool has_data = std::exchange(has_data_, false);
+  const bool has_fields = std::exchange(has_fields_, false);
+  std::string type = std::exchange(type_, {});
+  std::string data = std::exchange(data_, {});
+  if (has_fields && data.empty()) ++keep_alives_;
+  if (!has_data) return;
+  emit({type.empty() ? "message" : std::move(type), std::move(data)}, events);
+}
+
+void SseParser::collect_bare_json(std::string_view line, std::vector<SseEvent>& events) {
+  for (const char c : line) {
+    if (bare_depth_ == 0 && c != '{' && c != '[') continue;
+    bare_.push_back(c);
+    if (bare_escapes_) {
+      bare_escapes_ = false;
+    } else if (bare_in_string_) {
+      bare_escapes_ = c == '\\';
+      bare_in_string_ = c != '"';
+    } else if (c == '"') {
+      bare_in_string_ = true;
+    } else if (c == '{' || c == '[') {
+      ++bare_depth_;
+    } else if ((c == '}' || c == ']') && --bare_depth_ == 0) {
+      emit({"message", std::exchange(bare_, {}), true}, events);
+    }
+  }
+  if (bare_depth_ > 0) bare_.push_back('\n');
+  if (static_cast<int64_t>(bare_.size()) > event_limit_) {
+    refuse(concat("stream: bare JSON is too long; expected at most ", event_limit_, " bytes"));
+  }
+}
+
+void SseParser::emit(SseEvent event, std::vector<SseEvent>& events) {
+  if (++events_ > events_limit_) {
+    refuse(concat("stream: there are too many events; expected at most ", events_limit_));
+  }
+  events.push_back(std::move(event));
+}
+
+}  // namespace taut::ai
