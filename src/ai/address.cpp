@@ -75,8 +75,8 @@ BaseUrl parse_base_url(std::string_view provider, const std::string& url, bool a
   // What stands in a wrong URL may be a password: it is not repeated where it may hold one.
   if (has_control(url)) refuse(provider, "not a URL", "a space or control character", kExpected);
   const Url parsed(curl_url());
-  if (parsed == nullptr ||
-      curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
+  if (parsed == nullptr || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(),
+                                        CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
     refuse(provider, "not a URL", url.find('@') == std::string::npos ? url : "one with a user",
            kExpected);
   }
@@ -133,9 +133,8 @@ bool is_header_value(std::string_view value) {
 }
 
 void check_header(std::string_view provider, std::string_view name, std::string_view value) {
-  TAUT_CHECK(is_header_name(name), ValueError, provider,
-             ": header: its name is not a token; got ", name.size(),
-             " bytes; expected letters, digits and !#$%&'*+-.^_`|~");
+  TAUT_CHECK(is_header_name(name), ValueError, provider, ": header: its name is not a token; got ",
+             name.size(), " bytes; expected letters, digits and !#$%&'*+-.^_`|~");
   TAUT_CHECK(is_header_value(value), ValueError, provider, ": header ", name,
              ": its value holds a control character; got ", value.size(),
              " bytes; expected none below 0x20 but the tab");
@@ -154,8 +153,9 @@ void check_config(const ProviderConfig& config) {
   for (const std::string& flag : config.beta) check_header(config.name, "beta", flag);
   check_positive(config, "requests_per_minute", config.requests_per_minute);
   check_positive(config, "tokens_per_minute", config.tokens_per_minute);
-  TAUT_CHECK(config.max_concurrent > 0, ValueError, config.name, ": max_concurrent: nothing could run; got ",
-             config.max_concurrent, "; expected at least 1");
+  TAUT_CHECK(config.max_concurrent > 0, ValueError, config.name,
+             ": max_concurrent: nothing could run; got ", config.max_concurrent,
+             "; expected at least 1");
 }
 
 }  // namespace taut::ai

@@ -20,12 +20,13 @@ struct BaseUrl {
   std::string origin() const { return scheme + "://" + host + ":" + port; }
 };
 
-/// Throws ValueError for a URL with a user, a query or a fragment, for another scheme than https, and
-/// for plain http where it leaves this machine and `allows_http` does not say so.
-TAUT_API BaseUrl parse_base_url(std::string_view provider, const std::string& url, bool allows_http);
+/// Throws ValueError for a URL with a user, a query or a fragment, for another scheme than https,
+/// and for plain http where it leaves this machine and `allows_http` does not say so.
+TAUT_API BaseUrl parse_base_url(std::string_view provider, const std::string& url,
+                                bool allows_http);
 
-/// The base and a path that begins with "/". A version such as /v1 that stands at the end of one and
-/// at the beginning of the other stands once in the result.
+/// The base and a path that begins with "/". A version such as /v1 that stands at the end of one
+/// and at the beginning of the other stands once in the result.
 TAUT_API std::string join_url(const BaseUrl& base, std::string_view path);
 
 /// A token of RFC 9110, section 5.6.2.
@@ -33,7 +34,8 @@ TAUT_API bool is_header_name(std::string_view name);
 /// No control character but the tab (RFC 9110, section 5.5).
 TAUT_API bool is_header_value(std::string_view value);
 /// Throws ValueError; the message holds the name but never the value.
-TAUT_API void check_header(std::string_view provider, std::string_view name, std::string_view value);
+TAUT_API void check_header(std::string_view provider, std::string_view name,
+                           std::string_view value);
 
 /// Throws ValueError for a config that makes no sense.
 TAUT_API void check_config(const ProviderConfig& config);

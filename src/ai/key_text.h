@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
-#include "taut/base/macros.h"
 #include "taut/ai/secret.h"
+#include "taut/base/macros.h"
 
 namespace taut::ai {
 

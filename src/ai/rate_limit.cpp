@@ -11,8 +11,8 @@ namespace {
 
 std::optional<double> leading_number(std::string_view& text) {
   double value = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), value,
-                                      std::chars_format::fixed);
+  const auto result =
+      std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (result.ec != std::errc() || !std::isfinite(value) || value < 0) return std::nullopt;
   text.remove_prefix(static_cast<size_t>(result.ptr - text.data()));
   return value;
@@ -23,7 +23,8 @@ std::optional<double> count(std::string_view text) {
   return text.empty() ? value : std::nullopt;
 }
 
-/// A bucket of the caller's own: a second's worth at once, so that no minute sees much more than allowed.
+/// A bucket of the caller's own: a second's worth at once, so that no minute sees much more than
+/// allowed.
 TokenBucket bucket_of(double per_minute, double now) {
   const double per_second = per_minute / 60;
   const double capacity = std::fmax(per_second, 1);

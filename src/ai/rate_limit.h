@@ -1,6 +1,6 @@
 #pragma once
-// Requests and tokens a minute: what the caller allows, and what the provider says is left. Used by one
-// thread.
+// Requests and tokens a minute: what the caller allows, and what the provider says is left. Used by
+// one thread.
 
 #include <map>
 #include <optional>
@@ -53,8 +53,8 @@ class TAUT_API RateLimits {
   std::map<std::string, Learned> learned_;  // by model: providers count each for itself
 };
 
-/// Seconds in a duration as Go writes it (6m0s, 12ms, 1h2m3.5s) or in bare seconds; nothing for what is
-/// none.
+/// Seconds in a duration as Go writes it (6m0s, 12ms, 1h2m3.5s) or in bare seconds; nothing for
+/// what is none.
 TAUT_API std::optional<double> parse_duration(std::string_view text);
 
 }  // namespace taut::ai

@@ -1,5 +1,6 @@
 #pragma once
-// Takes keys out of everything that leaves the library: messages of errors, excerpts of bodies, headers.
+// Takes keys out of everything that leaves the library: messages of errors, excerpts of bodies,
+// headers.
 
 #include <memory>
 #include <string>
@@ -21,8 +22,8 @@ class TAUT_API KeyRing {
   ~KeyRing();
   void add(std::string_view key);
 
-  /// Without any piece of a known key that is eight bytes or longer, without what looks like a key of
-  /// some vendor, and without the values of headers that hold one.
+  /// Without any piece of a known key that is eight bytes or longer, without what looks like a key
+  /// of some vendor, and without the values of headers that hold one.
   std::string redact(std::string_view text) const;
   /// The same, cut to 4 KiB.
   std::string excerpt(std::string_view text, size_t most = 4096) const;

@@ -18,7 +18,8 @@ std::optional<double> number(std::string_view text) {
 }  // namespace
 
 std::optional<double> retry_after_of(const HttpAnswer& answer, double wall_time) {
-  if (const auto milliseconds = number(answer.header("retry-after-ms"))) return *milliseconds / 1000;
+  if (const auto milliseconds = number(answer.header("retry-after-ms")))
+    return *milliseconds / 1000;
   const std::string_view text = answer.header("retry-after");
   if (const auto seconds = number(text)) return seconds;
   const double pause = parse_date(text) - wall_time;

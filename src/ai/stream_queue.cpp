@@ -55,7 +55,7 @@ void StreamQueue::push(std::vector<StreamEvent> events) {
     if (is_closed_ || events.empty()) return;
     for (StreamEvent& event : events) events_.push_back(std::move(event));
     if (waiting_) {
-      waiting = std::exchange(waiting_, std::nullopt);
+      waiting = take_waiting();
       bool has_room = false;
       first = take(has_room);
     }
@@ -75,22 +75,31 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error) {
   std::optional<Outcome<Event>> last;
   Callback<ChatResponse()> snapshot;  // the hooks hold the writer, which holds the queue
   Callback<void()> on_room, on_cancel;
+  Callback<void(const std::exception_ptr&)> on_close;
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(is_closed_, true)) return false;
+    if (on_close_) on_close_(error);
     response_ = std::move(response);
     error_ = std::move(error);
     std::swap(snapshot, snapshot_);
     std::swap(on_room, on_room_);
     std::swap(on_cancel, on_cancel_);
+    std::swap(on_close, on_close_);
     if (waiting_) {
-      waiting = std::exchange(waiting_, std::nullopt);
+      waiting = take_waiting();
       last = end();
     }
     changed_.notify_all();
   }
   if (waiting) waiting->set(std::move(*last));
   return true;
+}
+
+/// Called with the lock held.
+std::optional<Promise<StreamQueue::Event>> StreamQueue::take_waiting() {
+  told_ = waiting_;
+  return std::exchange(waiting_, std::nullopt);
 }
 
 Outcome<StreamQueue::Event> StreamQueue::end() const {
@@ -130,6 +139,9 @@ std::optional<StreamEvent> StreamQueue::next() {
 Pending<std::optional<StreamEvent>> StreamQueue::next_event() {
   const Promise<Event> promise;
   if (runner_) promise.on_thread_of(runner_);
+  promise.on_cancel([queue = weak_from_this()] {
+    if (const auto alive = queue.lock()) alive->cancel();
+  });
   std::optional<Outcome<Event>> outcome;
   Callback<void()> on_room;
   {
@@ -160,16 +172,20 @@ ChatResponse StreamQueue::response() const {
 
 void StreamQueue::cancel() {
   Callback<void()> on_cancel;
+  std::optional<Promise<Event>> told;
   {
     const std::lock_guard lock(mutex_);
-    if (is_closed_) return;
-    events_.clear();
+    if (!is_closed_) events_.clear();
     on_cancel = on_cancel_;
   }
   ChatResponse so_far = response();
   std::exception_ptr error = cancelled_stream(so_far);
-  if (!close(std::move(so_far), std::move(error))) return;
-  if (on_cancel) on_cancel();
+  if (close(std::move(so_far), std::move(error)) && on_cancel) on_cancel();
+  {
+    const std::lock_guard lock(mutex_);
+    told = told_;
+  }
+  if (told) told->pending().cancel();
 }
 
 std::vector<StreamEvent> events_of(const ChatResponse& response) {

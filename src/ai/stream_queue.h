@@ -29,7 +29,7 @@ class TAUT_API ChatStream::Source {
   virtual void cancel() = 0;
 };
 
-class TAUT_API StreamQueue {
+class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
  public:
   /// `capacity`: events that wait in it before is_full().
   explicit StreamQueue(int64_t capacity);
@@ -43,6 +43,11 @@ class TAUT_API StreamQueue {
   void set_on_room(Callback<void()> on_room) { on_room_ = std::move(on_room); }
   /// Told once, when the reader gives up before the end, on the reader's thread.
   void set_on_cancel(Callback<void()> on_cancel) { on_cancel_ = std::move(on_cancel); }
+  /// Told once of the end, with its error or null, before anybody sees it. It may not look at the
+  /// queue.
+  void set_on_close(Callback<void(const std::exception_ptr&)> on_close) {
+    on_close_ = std::move(on_close);
+  }
   /// Who runs what waits for an event; where it is not set, the thread that puts it in.
   void set_runner(Callback<void(Callback<void()>)> runner) { runner_ = std::move(runner); }
 
@@ -59,11 +64,13 @@ class TAUT_API StreamQueue {
   Pending<std::optional<StreamEvent>> next_event();
   ChatResponse response() const;
   /// Ends it with ErrorKind::cancelled, unless it has been closed; what waits in it is dropped.
+  /// When it returns, nothing begins any more that waited for an event.
   void cancel();
 
  private:
   using Event = std::optional<StreamEvent>;
 
+  std::optional<Promise<Event>> take_waiting();
   std::optional<Outcome<Event>> take(bool& has_room);
   Outcome<Event> end() const;
 
@@ -72,6 +79,7 @@ class TAUT_API StreamQueue {
   const int64_t capacity_;
   std::deque<StreamEvent> events_;
   std::optional<Promise<Event>> waiting_;  // next_event()'s
+  std::optional<Promise<Event>> told_;     // the last that was given its event
   int sleepers_ = 0;
   bool was_full_ = false;
   bool is_closed_ = false;
@@ -80,6 +88,7 @@ class TAUT_API StreamQueue {
   Callback<ChatResponse()> snapshot_;
   Callback<void()> on_room_;
   Callback<void()> on_cancel_;
+  Callback<void(const std::exception_ptr&)> on_close_;
   Callback<void(Callback<void()>)> runner_;
 };
 

@@ -15,8 +15,8 @@ namespace taut::ai {
 
 /// An answer that arrives piece by piece.
 ///   while (std::optional<StreamEvent> event = stream.next()) ...
-/// The server waits while nobody takes what it sent. Copies are the same stream; when the last one is
-/// dropped, it is cancelled.
+/// The server waits while nobody takes what it sent. Copies are the same stream; when the last one
+/// is dropped, it is cancelled.
 class TAUT_API ChatStream {
  public:
   /// The next event, or nothing after the last. Waits for it. Throws what ended the stream instead.

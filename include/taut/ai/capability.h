@@ -40,7 +40,7 @@ TAUT_API std::string_view name(Feature feature);
 /// What one model of one provider can do.
 struct Capabilities {
   Answer answers[kFeatures];
-  std::optional<int64_t> context_length;     // tokens
+  std::optional<int64_t> context_length;  // tokens
   std::optional<int64_t> max_output_tokens;
   int max_top_logprobs = 20;
   int max_stops = 4;

@@ -2,8 +2,9 @@
 // The client of all providers: one thread that speaks to the network for hundreds of calls.
 //   taut::ai::Client client;
 //   taut::ai::Provider openai = client.provider(taut::ai::ProviderConfig::openai());
-//   auto response = openai.chat({.model = "gpt-5-mini", .messages = {Message::user("Hello")}}).get();
-//   for (auto stream = openai.stream(request); auto event = stream.next();) std::cout << event->text;
+//   auto response = openai.chat({.model = "gpt-5-mini", .messages =
+//   {Message::user("Hello")}}).get(); for (auto stream = openai.stream(request); auto event =
+//   stream.next();) std::cout << event->text;
 
 #include <cstdint>
 #include <memory>
@@ -24,10 +25,12 @@ namespace taut::ai {
 /// Seconds.
 struct Timeouts {
   double connect = 5;
-  double first_byte = 60;             // to the first header of an answer
-  double idle = 60;                   // between events of a stream that carry something
-  double keep_alive_only = 300;       // while a stream sends only signs of life
-  std::optional<double> total;        // of a whole call, where the request has no deadline
+  double first_byte = 60;     // to the first header of a stream
+  double whole_answer = 600;  // to that of an answer which comes when it is complete, and of a
+                              // model that thinks first
+  double idle = 60;                  // of silence within an answer
+  double keep_alive_only = 300;      // while an answer sends signs of life that carry nothing
+  std::optional<double> total = {};  // of a whole call, where the request has no deadline
 };
 
 /// Bytes of decoded answers, beyond which they are refused.
@@ -47,15 +50,16 @@ struct SizeLimits {
 struct ClientOptions {
   int max_retries = 2;
   double max_retry_after = 60;  // longer pauses are not waited for, in seconds
-  Timeouts timeouts;
-  SizeLimits limits;
+  Timeouts timeouts = {};
+  SizeLimits limits = {};
   int max_connections = 64;
   int max_connections_per_host = 16;
-  int callback_threads = 1;        // which run the callbacks of users
-  int64_t buffered_events = 256;   // of a stream that its reader has not taken, before the server waits
-  std::string proxy;               // instead of what the environment says
-  std::string ca_file;             // trusted roots, instead of the system's
-  uint64_t seed = 0;               // of pauses and draws; 0: another one each time
+  int callback_threads = 1;  // which run the callbacks of users
+  int64_t buffered_events =
+      256;                   // of a stream that its reader has not taken, before the server waits
+  std::string proxy = {};    // instead of what the environment says
+  std::string ca_file = {};  // trusted roots, instead of the system's
+  uint64_t seed = 0;         // of pauses and draws; 0: another one each time
 };
 
 /// Counters of a client's life.
@@ -77,20 +81,22 @@ class TAUT_API Client {
   Client& operator=(const Client&) = delete;
   ~Client();
 
-  /// Throws ValueError for a config that makes no sense: a base URL with user or fragment, plain http
-  /// where it is not allowed, a header with control characters ...
+  /// Throws ValueError for a config that makes no sense: a base URL with user or fragment, plain
+  /// http where it is not allowed, a header with control characters ...
   Provider provider(ProviderConfig config);
 
   ClientStatistics statistics() const;
 
   class Implementation;
+  struct Parts;  // what tests put in the place of the clock and the protocols
+  Client(ClientOptions options, const Parts& parts);
 
  private:
   std::shared_ptr<Implementation> implementation_;
 };
 
-/// One provider of a client. Copies are the same provider, and may outlive the client: calls then end
-/// with ErrorKind::cancelled.
+/// One provider of a client. Copies are the same provider, and may outlive the client: calls then
+/// end with ErrorKind::cancelled.
 class TAUT_API Provider : public Backend {
  public:
   const std::string& name() const override;
@@ -111,9 +117,10 @@ class TAUT_API Provider : public Backend {
   /// Of a batch that is done; in any order.
   Pending<std::vector<BatchResult>> batch_results(const BatchStatus& status) const;
 
+  class State;  // what lies behind it: for the library alone
+
  private:
   friend class Client;
-  struct State;
   explicit Provider(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };

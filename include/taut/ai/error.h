@@ -50,14 +50,14 @@ struct ErrorDetails {
   ErrorKind kind = ErrorKind::server_error;
   std::string provider = {};
   std::string model = {};
-  int http_status = 0;        // 0: there was no answer
-  std::string vendor_type = {};    // the provider's own words, as far as it gave any
+  int http_status = 0;           // 0: there was no answer
+  std::string vendor_type = {};  // the provider's own words, as far as it gave any
   std::string vendor_code = {};
-  std::string message = {};        // without keys, at most 4 KiB
-  std::string param = {};          // the parameter at fault
+  std::string message = {};  // without keys, at most 4 KiB
+  std::string param = {};    // the parameter at fault
   std::string request_id = {};
   std::optional<double> retry_after = {};  // seconds, where the provider asked for a pause
-  int attempts = 1;           // requests that were sent for this call
+  int attempts = 1;                        // requests that were sent for this call
   int64_t bytes_received = 0;
   bool partial_output = false;  // whether the caller has seen a part of an answer
 };

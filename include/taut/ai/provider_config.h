@@ -23,25 +23,35 @@ enum class Protocol : uint8_t {
 };
 
 /// Whose servers they are, for what differs among those that speak one language.
-enum class Vendor : uint8_t { openai, anthropic, gemini, xai, perplexity, vllm, ollama, llama_cpp, other };
+enum class Vendor : uint8_t {
+  openai,
+  anthropic,
+  gemini,
+  xai,
+  perplexity,
+  vllm,
+  ollama,
+  llama_cpp,
+  other
+};
 
 struct ProviderConfig {
-  std::string name;      // how errors, reports and budgets call it
+  std::string name;  // how errors, reports and budgets call it
   Protocol protocol = Protocol::openai_chat;
   Vendor vendor = Vendor::other;
   std::string base_url;  // with /v1 where the server's paths have it
   Secret key;
-  std::string api_version;  // Anthropic's and Gemini's
-  std::string organization, project;  // OpenAI's
-  std::vector<std::string> beta;      // Anthropic's
+  std::string api_version;                                   // Anthropic's and Gemini's
+  std::string organization, project;                         // OpenAI's
+  std::vector<std::string> beta;                             // Anthropic's
   std::vector<std::pair<std::string, std::string>> headers;  // sent with every request
-  std::string extra_body;             // fields of every request, as the JSON text of an object
-  bool allows_http = false;           // plain http to other hosts than this one
+  std::string extra_body;    // fields of every request, as the JSON text of an object
+  bool allows_http = false;  // plain http to other hosts than this one
   /// What the user knows of its models, over what Taut knows: by model, or "" for all of them.
   std::vector<std::pair<std::string, Capabilities>> capabilities;
 
-  /// Requests and tokens a minute and requests at once that are allowed; unset: no limit but what the
-  /// provider's answers tell.
+  /// Requests and tokens a minute and requests at once that are allowed; unset: no limit but what
+  /// the provider's answers tell.
   std::optional<double> requests_per_minute, tokens_per_minute;
   int max_concurrent = 64;
 

@@ -20,7 +20,7 @@ struct Tool {
   std::string name = {};  // letters, digits, _ and -
   std::string description = {};
   std::string parameters = {};  // a JSON Schema of an object, as JSON text; empty: no parameters
-  bool strict = false;     // arguments must follow the schema
+  bool strict = false;          // arguments must follow the schema
 };
 
 struct ToolChoice {
@@ -56,8 +56,9 @@ struct ChatRequest {
   std::optional<double> frequency_penalty = {};
   std::optional<int64_t> seed = {};
   std::vector<std::string> stop = {};
-  std::optional<std::string> reasoning_effort = {};  // none, minimal, low, medium, high ... as the model has it
-  std::optional<int64_t> candidates = {};            // answers to draw; 1 where it is not set
+  std::optional<std::string> reasoning_effort =
+      {};  // none, minimal, low, medium, high ... as the model has it
+  std::optional<int64_t> candidates = {};  // answers to draw; 1 where it is not set
 
   std::optional<ResponseFormat> format = {};
   std::vector<Tool> tools = {};
@@ -67,7 +68,8 @@ struct ChatRequest {
   bool logprobs = false;  // log-probabilities of the answer's tokens
   int top_logprobs = 0;   // and of so many others at each place; -1: all that the server gives
 
-  std::optional<std::string> user = {};  // who is asking, for the provider's own records: a pseudonym
+  std::optional<std::string> user =
+      {};  // who is asking, for the provider's own records: a pseudonym
   /// More fields of the provider's own body, as the JSON text of an object. They win over what the
   /// fields above make.
   std::string extra = {};

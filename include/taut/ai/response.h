@@ -71,7 +71,7 @@ struct Candidate {
   std::string raw_finish_reason;  // the provider's word
   std::vector<TokenLogprob> logprobs;
 
-  TAUT_API std::string text() const;       // without the reasoning
+  TAUT_API std::string text() const;  // without the reasoning
   TAUT_API std::string reasoning() const;
   TAUT_API std::vector<ToolCall> tool_calls() const;
 };
@@ -83,17 +83,18 @@ struct RouteReport;
 
 struct ChatResponse {
   std::string id = {};
-  std::string model = {};     // that answered, as the provider calls it
+  std::string model = {};  // that answered, as the provider calls it
   std::string provider = {};
   std::vector<Candidate> candidates = {};  // at least one, unless the call failed
   Usage usage = {};
   std::vector<Citation> citations = {};
-  std::optional<double> cost = {};  // US dollars: the provider's word, or by the price table; unset: not known
+  std::optional<double> cost =
+      {};  // US dollars: the provider's word, or by the price table; unset: not known
   std::string request_id = {};
   std::vector<std::string> warnings = {};  // what was dropped, learned or repaired on the way
   int attempts = 1;
-  double seconds = 0;              // from the first attempt to the end
-  double seconds_to_first = 0;     // to the first event of a stream, or to the answer
+  double seconds = 0;           // from the first attempt to the end
+  double seconds_to_first = 0;  // to the first event of a stream, or to the answer
   bool from_cache = false;
   std::vector<Header> headers = {};
   std::string raw = {};  // the body as it came; empty for a stream

@@ -1,0 +1,83 @@
+#include "src/ai/json_assembler.h"
+
+#include <utility>
+
+#include "src/ai/refusal.h"
+#include "taut/base/check.h"
+
+namespace taut::ai {
+namespace {
+
+constexpr size_t kExcerpt = 200;
+
+/// Without the spaces around it.
+std::string_view trim(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+}  // namespace
+
+bool is_done_mark(std::string_view data) { return trim(data) == "[DONE]"; }
+
+JsonAssembler::JsonAssembler(const ProviderConfig& config) : config_(config), builder_(config) {
+  builder_.response().usage.partial = true;
+}
+
+void JsonAssembler::add(const SseEvent& event, std::vector<StreamEvent>& events) {
+  if (is_complete_ || trim(event.data).empty()) return;
+  if (is_done_mark(event.data)) {
+    add_done(events);
+    return;
+  }
+  const std::optional<Json> json = parse_json(event.data);
+  // A report of an error may come as an array of one.
+  const bool is_list = json && json->is_array() && json->size() == 1 && json->front().is_object();
+  if (json && (json->is_object() || is_list)) {
+    add_parsed(is_list ? json->front() : *json, events);
+  } else if (event.is_cut) {
+    is_cut_ = true;
+  } else {
+    refuse_answer(config_, concat("stream: an event is not a JSON object; got ",
+                                  std::string_view(event.data).substr(0, kExcerpt)));
+  }
+}
+
+void JsonAssembler::add_parsed(const Json& json, std::vector<StreamEvent>& events) {
+  if (!is_error(json)) {
+    add_json(json, events);
+    return;
+  }
+  ErrorDetails details = error_of(json);
+  if (builder_.has_output()) {
+    details.kind = ErrorKind::stream_error;
+    details.partial_output = true;
+  }
+  throw ProviderError(std::move(details));
+}
+
+bool JsonAssembler::ends_here() {
+  if (is_complete_) return true;
+  if (is_cut_ || !may_end()) return false;
+  complete();
+  return true;
+}
+
+void JsonAssembler::add_done(std::vector<StreamEvent>&) {}
+
+void JsonAssembler::complete() {
+  is_complete_ = true;
+  builder_.response().usage.partial = false;
+}
+
+void JsonAssembler::refuse_truncated(std::string message) const {
+  ErrorDetails details;
+  details.kind = ErrorKind::truncated_stream;
+  details.provider = config_.name;
+  details.message = std::move(message);
+  details.partial_output = builder_.has_output();
+  throw ProviderError(std::move(details));
+}
+
+}  // namespace taut::ai

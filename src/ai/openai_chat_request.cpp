@@ -1,0 +1,147 @@
+#include "src/ai/openai_chat_request.h"
+
+#include <utility>
+
+#include "src/ai/known_models.h"
+#include "src/ai/openai_messages.h"
+#include "src/ai/refusal.h"
+#include "src/ai/request_features.h"
+#include "src/ai/request_parts.h"
+#include "taut/base/check.h"
+
+namespace taut::ai {
+namespace {
+
+// OpenAI's limit on the name of who is asking.
+constexpr size_t kMostSafetyIdentifier = 64;
+
+std::string_view max_tokens_field(Vendor vendor) {
+  return vendor == Vendor::openai || vendor == Vendor::xai ? "max_completion_tokens" : "max_tokens";
+}
+
+template <class T>
+void put(RequestJson& body, const char* field, const std::optional<T>& value) {
+  if (value) body[field] = *value;
+}
+
+void put_sampling(const ProviderConfig& config, const ChatRequest& request, RequestJson& body) {
+  put(body, std::string(max_tokens_field(config.vendor)).c_str(), request.max_output_tokens);
+  put(body, "temperature", request.temperature);
+  put(body, "top_p", request.top_p);
+  put(body, "top_k", request.top_k);
+  put(body, "presence_penalty", request.presence_penalty);
+  put(body, "frequency_penalty", request.frequency_penalty);
+  put(body, "seed", request.seed);
+  if (!request.stop.empty()) body["stop"] = request.stop;
+  if (request.candidates.value_or(1) != 1) body["n"] = *request.candidates;
+  put(body, "reasoning_effort", request.reasoning_effort);
+  if (!request.logprobs && request.top_logprobs == 0) return;
+  body["logprobs"] = true;
+  if (request.top_logprobs != 0) body["top_logprobs"] = request.top_logprobs;
+}
+
+RequestJson response_format(const ProviderConfig& config, const std::string& model,
+                            const ResponseFormat& format) {
+  switch (format.kind) {
+    case ResponseFormat::Kind::json_object: return {{"type", "json_object"}};
+    case ResponseFormat::Kind::json_schema:
+      return {{"type", "json_schema"},
+              {"json_schema",
+               {{"name", format.name},
+                {"schema", answer_schema(config, model, format)},
+                {"strict", format.strict}}}};
+    default: return {{"type", "text"}};
+  }
+}
+
+RequestJson tool_choice(const ToolChoice& choice) {
+  switch (choice.kind) {
+    case ToolChoice::Kind::none: return "none";
+    case ToolChoice::Kind::required: return "required";
+    case ToolChoice::Kind::named:
+      return {{"type", "function"}, {"function", {{"name", choice.name}}}};
+    default: return "auto";
+  }
+}
+
+void put_tools(const ProviderConfig& config, CheckedRequest& request, RequestJson& body) {
+  if (request->tools.empty()) return;
+  RequestJson tools = RequestJson::array();
+  for (const Tool& tool : request->tools) {
+    RequestJson function = {{"name", tool.name}};
+    if (!tool.description.empty()) function["description"] = tool.description;
+    function["parameters"] = tool_parameters(config, request->model, tool);
+    if (tool.strict) function["strict"] = true;
+    tools.push_back({{"type", "function"}, {"function", std::move(function)}});
+  }
+  body["tools"] = std::move(tools);
+  if (request->tool_choice) {
+    const bool is_default = request->tool_choice->kind == ToolChoice::Kind::automatic;
+    if (config.vendor != Vendor::ollama) {
+      body["tool_choice"] = tool_choice(*request->tool_choice);
+    } else if (!is_default) {
+      request.lacks("tool_choice", "Ollama has no choice of tools");
+    }
+  }
+  put(body, "parallel_tool_calls", request->parallel_tool_calls);
+}
+
+void put_user(const ProviderConfig& config, CheckedRequest& request, RequestJson& body) {
+  if (!request->user) return;
+  switch (config.vendor) {
+    case Vendor::openai:
+      if (request->user->size() > kMostSafetyIdentifier) {
+        refuse_request(config, request->model, "user",
+                       concat("user: it is too long; got ", request->user->size(),
+                              " bytes; expected at most ", kMostSafetyIdentifier));
+      }
+      body["safety_identifier"] = *request->user;
+      return;
+    case Vendor::perplexity:
+    case Vendor::ollama:
+      return request.lacks("user", "the provider has no field for who is asking");
+    default: body["user"] = *request->user;
+  }
+}
+
+void put_stream(const ProviderConfig& config, RequestJson& body) {
+  body["stream"] = true;
+  // Perplexity tells the usage unasked.
+  if (config.vendor == Vendor::perplexity) return;
+  body["stream_options"] = {{"include_usage", true}};
+  if (config.vendor == Vendor::openai) body["stream_options"]["include_obfuscation"] = false;
+}
+
+/// What this model takes with this request: some sample only where they do not reason.
+Capabilities for_request(const ProviderConfig& config, const ChatRequest& request,
+                         Capabilities capabilities) {
+  const bool reasons = request.reasoning_effort && *request.reasoning_effort != "none";
+  if (config.vendor != Vendor::openai || !reasons || !may_sample_without_reasoning(request.model)) {
+    return capabilities;
+  }
+  for (const Feature feature : {Feature::temperature, Feature::top_p, Feature::logprobs}) {
+    if (capabilities[feature] == Answer::unknown) capabilities[feature] = Answer::no;
+  }
+  return capabilities;
+}
+
+}  // namespace
+
+RequestJson openai_chat_body(const ProviderConfig& config, const ChatRequest& original,
+                             const Capabilities& capabilities, bool is_stream,
+                             std::vector<std::string>& warnings) {
+  CheckedRequest request(config, original, for_request(config, original, capabilities), is_stream);
+  RequestJson body = {{"model", request->model}, {"messages", openai_messages(config, *request)}};
+  put_sampling(config, *request, body);
+  if (request->format && request->format->kind != ResponseFormat::Kind::text) {
+    body["response_format"] = response_format(config, request->model, *request->format);
+  }
+  put_tools(config, request, body);
+  put_user(config, request, body);
+  if (is_stream) put_stream(config, body);
+  add_extra(config, request->model, request->extra, body);
+  warnings = request.take_warnings();
+  return body;
+}
+
+}  // namespace taut::ai

@@ -1,0 +1,117 @@
+#include "src/ai/openai_handler.h"
+
+#include "src/ai/batches.h"
+#include "src/ai/embeddings.h"
+#include "src/ai/known_models.h"
+#include "src/ai/openai_batches.h"
+#include "src/ai/openai_embeddings.h"
+#include "src/ai/openai_errors.h"
+#include "src/ai/openai_models.h"
+#include "src/ai/path_segment.h"
+#include "src/ai/refusal.h"
+#include "src/ai/request_parts.h"
+#include "taut/base/check.h"
+
+namespace taut::ai {
+namespace {
+
+/// Servers that are like OpenAI in all may have its batches, too; these are known not to, or to
+/// have others.
+void check_batches(const ProviderConfig& config) {
+  const bool has_them = config.vendor == Vendor::openai || config.vendor == Vendor::other;
+  if (!has_them) refuse_batches(config);
+}
+
+}  // namespace
+
+KeyHeader OpenAiHandler::key_header(const ProviderConfig&) const {
+  return {"authorization", "Bearer "};
+}
+
+std::vector<Header> OpenAiHandler::headers(const ProviderConfig& config) const {
+  std::vector<Header> headers;
+  if (!config.organization.empty())
+    headers.emplace_back("openai-organization", config.organization);
+  if (!config.project.empty()) headers.emplace_back("openai-project", config.project);
+  return headers;
+}
+
+Capabilities OpenAiHandler::known_capabilities(const ProviderConfig& config,
+                                               const std::string& model) const {
+  return known_capabilities_of(config, model);
+}
+
+BuiltRequest OpenAiHandler::embed(const ProviderConfig& config, const EmbeddingRequest& request,
+                                  const Capabilities& capabilities) const {
+  check_embeddings(config, request.model, capabilities);
+  return openai_embedding_request(config, request);
+}
+
+EmbeddingResponse OpenAiHandler::parse_embeddings(const ProviderConfig& config,
+                                                  const EmbeddingRequest& request,
+                                                  const HttpAnswer& answer) const {
+  return parse_openai_embeddings(config, request, answer);
+}
+
+HttpRequest OpenAiHandler::models(const ProviderConfig& config) const {
+  if (config.vendor == Vendor::perplexity) {
+    refuse_request(config, {}, "models",
+                   concat("models: ", config.name, " does not list its models"),
+                   ErrorKind::unsupported_parameter);
+  }
+  return get_request("/models");
+}
+
+ModelPage OpenAiHandler::parse_models(const ProviderConfig& config,
+                                      const HttpAnswer& answer) const {
+  return parse_openai_models(config, answer);
+}
+
+std::optional<HttpRequest> OpenAiHandler::batch_upload(const ProviderConfig& config,
+                                                       const BatchRequest& request) const {
+  check_batches(config);
+  return openai_batch_upload(*this, config, request, batch_endpoint());
+}
+
+HttpRequest OpenAiHandler::create_batch(const ProviderConfig& config, const BatchRequest&,
+                                        const HttpAnswer* upload) const {
+  check_batches(config);
+  return openai_create_batch(config, upload, batch_endpoint());
+}
+
+HttpRequest OpenAiHandler::batch(const ProviderConfig& config, const std::string& id) const {
+  check_batches(config);
+  return get_request(concat("/batches/", path_segment(config, "batch", id)));
+}
+
+HttpRequest OpenAiHandler::cancel_batch(const ProviderConfig& config, const std::string& id) const {
+  check_batches(config);
+  HttpRequest request;
+  request.path = concat("/batches/", path_segment(config, "batch", id), "/cancel");
+  return request;
+}
+
+BatchStatus OpenAiHandler::parse_batch(const ProviderConfig& config,
+                                       const HttpAnswer& answer) const {
+  return parse_openai_batch(config, answer);
+}
+
+std::vector<HttpRequest> OpenAiHandler::batch_results(const ProviderConfig& config,
+                                                      const BatchStatus& status) const {
+  check_batches(config);
+  return openai_batch_results(config, status);
+}
+
+std::vector<BatchResult> OpenAiHandler::parse_batch_results(const ProviderConfig& config,
+                                                            const HttpAnswer& answer) const {
+  return parse_openai_batch_results(*this, config, answer);
+}
+
+ErrorDetails OpenAiHandler::parse_error(const ProviderConfig& config,
+                                        const HttpAnswer& answer) const {
+  return parse_openai_error(config, answer);
+}
+
+std::optional<double> OpenAiHandler::retry_after(const HttpAnswer&) const { return std::nullopt; }
+
+}  // namespace taut::ai

@@ -1,0 +1,326 @@
+#include "src/ai/transport.h"
+
+#include <curl/curl.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "src/ai/host_limits.h"
+#include "taut/base/check.h"
+
+namespace taut::ai {
+
+namespace {
+
+struct MultiDeleter {
+  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+};
+
+struct EasyDeleter {
+  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+using Easy = std::unique_ptr<CURL, EasyDeleter>;
+
+/// Once in a program, before any thread of ours.
+void initialise_libcurl() {
+  static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (code != CURLE_OK)
+    throw IoError(concat("client: libcurl does not start; got ", curl_easy_strerror(code)));
+}
+
+CURLM* make_multi(const ClientOptions& options) {
+  initialise_libcurl();
+  CURLM* multi = curl_multi_init();
+  if (multi == nullptr) throw IoError("client: libcurl does not start; got no multi handle");
+  constexpr long kStreamsPerConnection = 100;
+  curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                    static_cast<long>(options.max_connections_per_host));
+  curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                    static_cast<long>(options.max_connections));
+  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, static_cast<long>(options.max_connections));
+  curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, kStreamsPerConnection);
+  return multi;
+}
+
+/// The roots that OpenSSL's own programs take, where the caller names none.
+std::string roots(const ClientOptions& options) {
+  if (!options.ca_file.empty()) return options.ca_file;
+  const char* file = std::getenv("SSL_CERT_FILE");
+  return file == nullptr ? std::string() : std::string(file);
+}
+
+constexpr size_t kIdleHandles = 64;
+
+}  // namespace
+
+struct Transport::State {
+  State(const ClientOptions& client_options, std::shared_ptr<TimeSource> time_source)
+      : options(client_options),
+        time(std::move(time_source)),
+        ca_file(roots(client_options)),
+        multi(make_multi(client_options)),
+        limits(client_options.max_connections_per_host, client_options.max_connections) {}
+
+  struct Entry {
+    std::unique_ptr<Transfer> transfer;
+    bool is_admitted = false;  // it counts among those of its host
+    Easy easy;                 // empty until it begins
+  };
+
+  void serve();
+  void run_tasks();
+  void read_finished();
+  void sweep();
+  void begin_waiting();
+  void begin(TransferId id, Entry& entry);
+  void fail(TransferId id, ErrorKind kind, std::string message);
+  void end(TransferId id, const TransferResult& result);
+  void remove(TransferId id);
+  int poll_time() const;
+  void count(CURL* easy, const Transfer& transfer);
+
+  const ClientOptions options;
+  const std::shared_ptr<TimeSource> time;
+  const std::string ca_file;
+  const std::unique_ptr<CURLM, MultiDeleter> multi;
+
+  std::mutex mutex;  // of these
+  std::deque<Callback<void()>> tasks;
+  bool is_closed = false;
+
+  // The thread's own. The timers are there as long as any transfer.
+  Timers timers;
+  HostLimits limits;
+  std::vector<Easy> idle;
+  std::unordered_map<TransferId, Entry> transfers;
+  // What must not be done while libcurl calls: handles to add and to take away.
+  std::vector<TransferId> to_begin, doomed;
+  std::vector<std::shared_ptr<TransferListener>> released;
+  TransferId last_id = 0;
+  bool is_over = false;
+
+  std::atomic<int64_t> connections{0}, bytes_sent{0}, bytes_received{0};
+  std::thread thread;
+};
+
+Transport::Transport(const ClientOptions& options, std::shared_ptr<TimeSource> time)
+    : state_(std::make_unique<State>(options, std::move(time))) {
+  state_->thread = std::thread([state = state_.get()] { state->serve(); });
+}
+
+Transport::~Transport() { close(nullptr); }
+
+bool Transport::post(Callback<void()> task) {
+  bool is_first = false;
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->is_closed) return false;
+    is_first = state_->tasks.empty();
+    state_->tasks.push_back(std::move(task));
+  }
+  if (is_first) curl_multi_wakeup(state_->multi.get());
+  return true;
+}
+
+void Transport::close(Callback<void()> last) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (!std::exchange(state_->is_closed, true)) {
+      state_->tasks.push_back([state = state_.get(), last = std::move(last)] {
+        if (last) last();
+        state->is_over = true;
+      });
+    }
+  }
+  curl_multi_wakeup(state_->multi.get());
+  if (state_->thread.joinable()) state_->thread.join();
+}
+
+Transport::Counters Transport::counters() const {
+  return {state_->connections.load(), state_->bytes_sent.load(), state_->bytes_received.load()};
+}
+
+const TimeSource& Transport::time() const { return *state_->time; }
+Timers& Transport::timers() { return state_->timers; }
+
+TransferId Transport::start(TransferRequest request, std::shared_ptr<TransferListener> listener) {
+  State& state = *state_;
+  const TransferId id = ++state.last_id;
+  const std::string origin = request.base.origin();
+  auto fail = [state_pointer = &state, id](ErrorKind kind, std::string message) {
+    state_pointer->fail(id, kind, std::move(message));
+  };
+  State::Entry entry;
+  entry.transfer = std::make_unique<Transfer>(
+      Transfer::Settings{state.options, *state.time, state.timers, state.ca_file}, id,
+      std::move(request), std::move(listener), std::move(fail));
+  entry.is_admitted = state.limits.admit(origin, id);
+  if (entry.is_admitted) state.to_begin.push_back(id);
+  state.transfers.emplace(id, std::move(entry));
+  return id;
+}
+
+void Transport::stop(TransferId id) {
+  const auto found = state_->transfers.find(id);
+  if (found == state_->transfers.end()) return;
+  auto listener = found->second.transfer->take_listener();
+  if (listener == nullptr) return;  // it has ended for its listener: the rest is on its way
+  state_->released.push_back(std::move(listener));
+  state_->doomed.push_back(id);
+}
+
+void Transport::resume(TransferId id) {
+  const auto found = state_->transfers.find(id);
+  if (found != state_->transfers.end() && found->second.easy) found->second.transfer->resume();
+}
+
+// ---- The thread ---------------------------------------------------------------------------------
+
+void Transport::State::serve() {
+  while (!is_over) {
+    run_tasks();
+    timers.run_due(time->now());
+    sweep();
+    int running = 0;
+    curl_multi_perform(multi.get(), &running);
+    read_finished();
+    sweep();
+    if (is_over) break;
+    curl_multi_poll(multi.get(), nullptr, 0, poll_time(), nullptr);
+  }
+  std::vector<TransferId> left;
+  for (const auto& [id, entry] : transfers) left.push_back(id);
+  for (const TransferId id : left) remove(id);
+  released.clear();
+  timers.clear();
+}
+
+void Transport::State::run_tasks() {
+  std::deque<Callback<void()>> batch;
+  {
+    const std::lock_guard lock(mutex);
+    batch.swap(tasks);
+  }
+  for (Callback<void()>& task : batch) {
+    task();
+    task = nullptr;
+  }
+}
+
+int Transport::State::poll_time() const {
+  constexpr double kLongest = 60;  // seconds
+  double seconds = kLongest;
+  if (!timers.empty()) seconds = std::fmin(timers.next() - time->now(), kLongest);
+  return seconds <= 0 ? 0 : static_cast<int>(std::ceil(seconds * 1000));
+}
+
+void Transport::State::sweep() {
+  while (!doomed.empty() || !to_begin.empty()) {
+    const std::vector<TransferId> ended = std::exchange(doomed, {});
+    for (const TransferId id : ended) remove(id);
+    const std::vector<TransferId> fresh = std::exchange(to_begin, {});
+    for (const TransferId id : fresh) {
+      const auto found = transfers.find(id);
+      if (found != transfers.end()) begin(id, found->second);
+    }
+    begin_waiting();
+  }
+  released.clear();
+}
+
+void Transport::State::begin_waiting() {
+  while (const TransferId id = limits.next()) {
+    transfers.at(id).is_admitted = true;
+    to_begin.push_back(id);
+  }
+}
+
+void Transport::State::begin(TransferId id, Entry& entry) {
+  TransferResult result;
+  try {
+    if (idle.empty()) {
+      entry.easy.reset(curl_easy_init());
+    } else {
+      entry.easy = std::move(idle.back());
+      idle.pop_back();
+    }
+    if (!entry.easy) throw std::bad_alloc();
+    entry.transfer->attach(entry.easy.get());
+    const CURLMcode code = curl_multi_add_handle(multi.get(), entry.easy.get());
+    if (code == CURLM_OK) return;
+    throw IoError(concat("client: libcurl does not begin; got ", curl_multi_strerror(code)));
+  } catch (...) {
+    result.error = std::current_exception();
+  }
+  end(id, result);
+}
+
+void Transport::State::read_finished() {
+  int left = 0;
+  while (CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    const CURLcode code = message->data.result;
+    void* self = nullptr;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &self);
+    const auto& transfer = *static_cast<const Transfer*>(self);
+    end(transfer.id(), transfer.result(code));
+  }
+}
+
+/// What the transport's own timers say of a transfer.
+void Transport::State::fail(TransferId id, ErrorKind kind, std::string message) {
+  const auto found = transfers.find(id);
+  if (found == transfers.end()) return;
+  TransferResult result;
+  result.kind = kind;
+  result.message = std::move(message);
+  result.bytes_received = found->second.transfer->bytes_received();
+  end(id, result);
+}
+
+void Transport::State::end(TransferId id, const TransferResult& result) {
+  const auto found = transfers.find(id);
+  if (found == transfers.end()) return;
+  const auto listener = found->second.transfer->take_listener();
+  doomed.push_back(id);
+  if (listener != nullptr) listener->on_end(result);
+}
+
+void Transport::State::remove(TransferId id) {
+  const auto found = transfers.find(id);
+  if (found == transfers.end()) return;
+  Entry entry = std::move(found->second);
+  transfers.erase(found);
+  const std::string origin = entry.transfer->request().base.origin();
+  if (!entry.is_admitted) limits.forget(id);
+  if (!entry.easy) {
+    if (entry.is_admitted) limits.leave(origin);
+    return;
+  }
+  curl_multi_remove_handle(multi.get(), entry.easy.get());
+  count(entry.easy.get(), *entry.transfer);
+  if (entry.transfer->is_multiplexed()) limits.set_multiplexed(origin);
+  limits.leave(origin);
+  curl_easy_reset(entry.easy.get());  // nothing of this provider stays in it, its key least of all
+  if (idle.size() < kIdleHandles) idle.push_back(std::move(entry.easy));
+}
+
+void Transport::State::count(CURL* easy, const Transfer& transfer) {
+  long new_connections = 0, request_bytes = 0;
+  curl_off_t uploaded = 0;
+  curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &new_connections);
+  curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+  curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+  connections += new_connections;
+  bytes_sent += request_bytes + uploaded;
+  bytes_received += transfer.bytes_received();
+}
+
+}  // namespace taut::ai
