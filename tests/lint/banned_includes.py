@@ -34,7 +34,7 @@ DOORS = [
     (r"curl/", r"src/ai/.*\.cpp", "libcurl"),
     (r"sqlite3\.h", r"src/ai/.*\.cpp|tests/", "SQLite"),
     (r"google/protobuf/|.*\.pb\.h", r"src/onnx/.*\.cpp|tests/", "protobuf"),
-    (r"pybind11/|Python\.h", r"python/src/", "pybind11"),
+    (r"pybind11/|Python\.h", r"python/(ai_)?src/", "pybind11"),
     (r"png\.h|jpeglib\.h|zlib\.h", r"src/(data|io)/.*\.cpp|examples/|tests/", "image codecs and zlib"),
     (r"(oneapi/)?dnnl\w*\.hp?p?", r"kernels/.*_cpu\.cpp", "oneDNN"),
     (r"gtest/|gmock/", r"tests/", "GoogleTest"),
