@@ -124,6 +124,10 @@ class RoutedStream : public std::enable_shared_from_this<RoutedStream> {
   }
 
   void opened(Outcome<Routed<OpenedStream>> outcome) {
+    {
+      const std::lock_guard lock(mutex_);
+      call_ = nullptr;  // it holds this stream
+    }
     if (!outcome.has_value()) {
       close(so_far(), outcome.error());
       return;
@@ -132,7 +136,6 @@ class RoutedStream : public std::enable_shared_from_this<RoutedStream> {
     bool is_restart = false;
     {
       const std::lock_guard lock(mutex_);
-      call_ = nullptr;
       attempt_ = std::move(routed.attempt);
       inner_ = routed.result.stream;
       is_restart = std::exchange(has_begun_, true);
