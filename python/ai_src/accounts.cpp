@@ -63,6 +63,11 @@ void bind_prices(py::module_& module) {
                   })
       .def_property_readonly("date", &ai::PriceTable::date)
       .def("__len__", &ai::PriceTable::size)
+      .def("cost",
+           [](const ai::PriceTable& prices, const std::string& provider, const std::string& model,
+              const std::string& usage) {
+             return prices.cost(provider, model, ai::usage_from_json(usage));
+           })
       .def("estimate", [](const ai::PriceTable& prices, const std::string& provider,
                           const std::string& request) {
         const ai::ChatRequest wanted = ai::chat_request_from_json(request);

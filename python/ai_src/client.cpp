@@ -165,7 +165,7 @@ void bind_config(py::module_& module) {
       .def_readwrite("tokens_per_minute", &Config::tokens_per_minute)
       .def_readwrite("max_concurrent", &Config::max_concurrent)
       .def_property_readonly("has_key",
-                             [](const Config& config) { return static_cast<bool>(config.key); })
+                             [](const Config& config) { return config.key.is_there(); })
       .def("set_key", set_key)
       .def("set_key_file",
            [](Config& config, const std::string& path) {

@@ -29,6 +29,7 @@ class OpenAiChatHandler final : public OpenAiHandler {
     const RequestJson body =
         openai_chat_body(config, request, capabilities, is_stream, built.warnings);
     built.http = json_request("/chat/completions", body, is_stream);
+    built.http.headers = request.headers;
     return built;
   }
 

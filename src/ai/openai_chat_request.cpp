@@ -2,18 +2,13 @@
 
 #include <utility>
 
-#include "src/ai/known_models.h"
+#include "src/ai/openai_dialect.h"
 #include "src/ai/openai_messages.h"
-#include "src/ai/refusal.h"
 #include "src/ai/request_features.h"
 #include "src/ai/request_parts.h"
-#include "taut/base/check.h"
 
 namespace taut::ai {
 namespace {
-
-// OpenAI's limit on the name of who is asking.
-constexpr size_t kMostSafetyIdentifier = 64;
 
 std::string_view max_tokens_field(Vendor vendor) {
   return vendor == Vendor::openai || vendor == Vendor::xai ? "max_completion_tokens" : "max_tokens";
@@ -86,24 +81,6 @@ void put_tools(const ProviderConfig& config, CheckedRequest& request, RequestJso
   put(body, "parallel_tool_calls", request->parallel_tool_calls);
 }
 
-void put_user(const ProviderConfig& config, CheckedRequest& request, RequestJson& body) {
-  if (!request->user) return;
-  switch (config.vendor) {
-    case Vendor::openai:
-      if (request->user->size() > kMostSafetyIdentifier) {
-        refuse_request(config, request->model, "user",
-                       concat("user: it is too long; got ", request->user->size(),
-                              " bytes; expected at most ", kMostSafetyIdentifier));
-      }
-      body["safety_identifier"] = *request->user;
-      return;
-    case Vendor::perplexity:
-    case Vendor::ollama:
-      return request.lacks("user", "the provider has no field for who is asking");
-    default: body["user"] = *request->user;
-  }
-}
-
 void put_stream(const ProviderConfig& config, RequestJson& body) {
   body["stream"] = true;
   // Perplexity tells the usage unasked.
@@ -112,32 +89,20 @@ void put_stream(const ProviderConfig& config, RequestJson& body) {
   if (config.vendor == Vendor::openai) body["stream_options"]["include_obfuscation"] = false;
 }
 
-/// What this model takes with this request: some sample only where they do not reason.
-Capabilities for_request(const ProviderConfig& config, const ChatRequest& request,
-                         Capabilities capabilities) {
-  const bool reasons = request.reasoning_effort && *request.reasoning_effort != "none";
-  if (config.vendor != Vendor::openai || !reasons || !may_sample_without_reasoning(request.model)) {
-    return capabilities;
-  }
-  for (const Feature feature : {Feature::temperature, Feature::top_p, Feature::logprobs}) {
-    if (capabilities[feature] == Answer::unknown) capabilities[feature] = Answer::no;
-  }
-  return capabilities;
-}
-
 }  // namespace
 
 RequestJson openai_chat_body(const ProviderConfig& config, const ChatRequest& original,
                              const Capabilities& capabilities, bool is_stream,
                              std::vector<std::string>& warnings) {
-  CheckedRequest request(config, original, for_request(config, original, capabilities), is_stream);
+  CheckedRequest request(config, original, capabilities_for_request(config, original, capabilities),
+                         is_stream);
   RequestJson body = {{"model", request->model}, {"messages", openai_messages(config, *request)}};
   put_sampling(config, *request, body);
   if (request->format && request->format->kind != ResponseFormat::Kind::text) {
     body["response_format"] = response_format(config, request->model, *request->format);
   }
   put_tools(config, request, body);
-  put_user(config, request, body);
+  put_openai_user(config, request, body);
   if (is_stream) put_stream(config, body);
   add_extra(config, request->model, request->extra, body);
   warnings = request.take_warnings();

@@ -113,6 +113,22 @@ void ResponseBuilder::add_reasoning_part(int candidate, ReasoningPart part,
   }
 }
 
+size_t ResponseBuilder::begin_reasoning(int candidate) {
+  at(candidate).parts.emplace_back(ReasoningPart{});
+  return at(candidate).parts.size() - 1;
+}
+
+ReasoningPart& ResponseBuilder::reasoning(int candidate, size_t place) {
+  return std::get<ReasoningPart>(at(candidate).parts[place]);
+}
+
+void ResponseBuilder::add_to_reasoning(int candidate, size_t place, std::string text,
+                                       std::vector<StreamEvent>& events) {
+  if (text.empty()) return;
+  reasoning(candidate, place).text += text;
+  emit(event_of(StreamEvent::Kind::reasoning, candidate, std::move(text)), events);
+}
+
 int ResponseBuilder::begin_call(int candidate, ToolCall call, std::vector<StreamEvent>& events) {
   Progress& progress = progress_[static_cast<size_t>(candidate)];
   const size_t number = progress.calls.size();

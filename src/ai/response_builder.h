@@ -35,6 +35,12 @@ class ResponseBuilder {
   /// Of a part that goes back unchanged.
   void add_reasoning_part(int candidate, ReasoningPart part, std::vector<StreamEvent>& events);
 
+  /// A part of reasoning that goes on in pieces, by its place among the parts.
+  size_t begin_reasoning(int candidate);
+  ReasoningPart& reasoning(int candidate, size_t place);
+  void add_to_reasoning(int candidate, size_t place, std::string text,
+                        std::vector<StreamEvent>& events);
+
   /// The number of the new call. An id that is missing is made up.
   int begin_call(int candidate, ToolCall call, std::vector<StreamEvent>& events);
   void add_arguments(int candidate, int call, std::string_view arguments,

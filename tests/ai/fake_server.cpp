@@ -68,6 +68,7 @@ Step repeat(std::string text, double seconds, int64_t times) {
 Step close() { return {.kind = Step::Kind::close}; }
 Step reset() { return {.kind = Step::Kind::reset}; }
 Step hold() { return {.kind = Step::Kind::hold}; }
+Step relay(int port) { return {.kind = Step::Kind::relay, .port = port}; }
 
 std::string http(int status, const std::string& body, const std::string& headers,
                  const std::string& type) {
@@ -276,9 +277,32 @@ bool FakeServer::play(int socket, const Script& script) const {
         return false;
       }
       case Step::Kind::hold: pause(-1); return false;
+      case Step::Kind::relay: relay_to(step.port, socket); return false;
     }
   }
   return true;
+}
+
+void FakeServer::relay_to(int port, int socket) const {
+  const int other = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  bool is_open = ::connect(other, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  while (is_open) {
+    pollfd waits[3] = {{socket, POLLIN, 0}, {other, POLLIN, 0}, {stop_[0], POLLIN, 0}};
+    ::poll(waits, 3, -1);
+    if (waits[2].revents != 0) break;
+    for (int from = 0; from < 2; ++from) {
+      if (waits[from].revents == 0) continue;
+      char piece[65536];
+      const ssize_t got = ::recv(waits[from].fd, piece, sizeof(piece), 0);
+      is_open =
+          is_open && got > 0 && send_all(waits[1 - from].fd, {piece, static_cast<size_t>(got)});
+    }
+  }
+  ::close(other);
 }
 
 Script FakeServer::next_script() {

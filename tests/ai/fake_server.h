@@ -28,12 +28,14 @@ struct Step {
     close,   // in good order
     reset,   // with RST
     hold,    // until the client is gone
+    relay,   // what comes from either side to the other: as a proxy does, to a port of this machine
   };
   Kind kind = Kind::send;
   std::string text = {};
   double seconds = 0;
   size_t piece = 0;   // 0: all at once
   int64_t times = 0;  // 0: without end
+  int port = 0;       // to relay to
 };
 
 Step send(std::string text);
@@ -43,6 +45,7 @@ Step repeat(std::string text, double seconds, int64_t times = 0);
 Step close();
 Step reset();
 Step hold();
+Step relay(int port);
 
 using Script = std::vector<Step>;
 
@@ -96,6 +99,7 @@ class FakeServer {
   void serve(Connection& connection);
   bool read_request(int socket, std::string& buffer, Request& request) const;
   bool play(int socket, const Script& script) const;
+  void relay_to(int port, int socket) const;
   Script next_script();
   void record(Request request);
 

@@ -55,8 +55,9 @@ class PlainAssembler final : public StreamAssembler {
       raise(ErrorKind::stream_error, "the provider failed: " + event.data);
     }
     if (event.is_cut) return;
-    text_ += event.data;
-    response_.candidates.front().parts = {TextPart{text_}};
+    std::vector<Part>& parts = response_.candidates.front().parts;
+    if (parts.empty()) parts.emplace_back();
+    std::get<TextPart>(parts.front()).text += event.data;
     StreamEvent& piece = events.emplace_back();
     piece.text = event.data;
   }
@@ -65,7 +66,6 @@ class PlainAssembler final : public StreamAssembler {
   const ChatResponse& response() const override { return response_; }
 
  private:
-  std::string text_;
   bool is_complete_ = false, is_finished_ = false;
   ChatResponse response_;
 };

@@ -31,7 +31,7 @@ DOORS = [
     (r"nccl\.h", r"src/distributed/|kernels/.*_cuda\.cpp", "NCCL"),
     (r"nvrtc\.h|cupti\w*\.h", r"kernels/|src/", "NVRTC and CUPTI"),
     (r"nlohmann/|json\.hpp", r"src/(ai|io|onnx)/.*\.cpp|src/ai/json\w*\.h|tests/", "nlohmann_json"),
-    (r"curl/", r"src/ai/.*\.cpp", "libcurl"),
+    (r"curl/", r"src/ai/.*\.cpp|benchmarks/ai/", "libcurl"),
     (r"sqlite3\.h", r"src/ai/.*\.cpp|tests/", "SQLite"),
     (r"google/protobuf/|.*\.pb\.h", r"src/onnx/.*\.cpp|tests/", "protobuf"),
     (r"pybind11/|Python\.h", r"python/(ai_)?src/", "pybind11"),

@@ -30,6 +30,7 @@ TAUT_API std::string to_json(const BatchStatus& status);
 TAUT_API std::string to_json(const BatchResult& result);
 TAUT_API std::string to_json(const Capabilities& capabilities);
 
+TAUT_API Usage usage_from_json(std::string_view text);
 TAUT_API ChatRequest chat_request_from_json(std::string_view text);
 TAUT_API EmbeddingRequest embedding_request_from_json(std::string_view text);
 TAUT_API BatchRequest batch_request_from_json(std::string_view text);

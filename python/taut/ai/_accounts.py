@@ -82,8 +82,8 @@ class Budget:
     ) -> None:
         self._handle = _ai.Budget(
             (dollars, tokens),
-            {name: tuple(limit) for name, limit in (providers or {}).items()},
-            {name: tuple(limit) for name, limit in (tasks or {}).items()},
+            {name: (limit[0], limit[1]) for name, limit in (providers or {}).items()},
+            {name: (limit[0], limit[1]) for name, limit in (tasks or {}).items()},
         )
 
     def spent(self, *, provider: str | None = None, task: str | None = None) -> Spending:

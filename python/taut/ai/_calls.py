@@ -7,7 +7,7 @@ import atexit
 from typing import Any
 
 try:
-    from .. import _ai
+    from .. import _ai as _ai
 except ImportError as missing:
     raise ImportError(
         "taut.ai: this build of Taut has no AI clients; it needs libcurl 7.85 or newer and SQLite when it is built"

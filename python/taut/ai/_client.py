@@ -77,9 +77,9 @@ class Client:
         if self._prices is not None or self._budget is not None or self._log is not None:
             backend = _ai.metered(
                 backend,
-                self._prices and self._prices._handle,
-                self._budget and self._budget._handle,
-                self._log and self._log._handle,
+                None if self._prices is None else self._prices._handle,
+                None if self._budget is None else self._budget._handle,
+                None if self._log is None else self._log._handle,
             )
         return Provider(handle, backend, model)
 

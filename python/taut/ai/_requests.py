@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Union
 
 from .. import ValueError as TautValueError
@@ -193,7 +193,7 @@ def _stops(stop: str | Iterable[str]) -> list[str]:
 # ---- Requests
 
 _RENAMED = {"max_tokens": "max_output_tokens", "n": "candidates", "on_missing": "features", "response_format": "format"}
-_CONVERTED = {
+_CONVERTED: dict[str, Callable[[Any], Any]] = {
     "stop": _stops,
     "response_format": _format,
     "tools": lambda tools: [_tool(tool) for tool in tools],
@@ -213,7 +213,7 @@ def chat_value(messages: Messages, options: Mapping[str, Any], model: str = "") 
         if option is None:
             continue
         convert = _CONVERTED.get(name)
-        value[_RENAMED.get(name, name)] = convert(option) if convert else option  # type: ignore[no-untyped-call]
+        value[_RENAMED.get(name, name)] = convert(option) if convert else option
     value.setdefault("model", model)
     if not value["model"]:
         raise _fail("there is no model; pass model=..., here or to Client.provider")

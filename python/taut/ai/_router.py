@@ -93,10 +93,10 @@ class Router(Backend):
             "allow_desperate": allow_desperate,
             "fallback_on_content_policy": fallback_on_content_policy,
             "restart_streams": restart_streams,
-            "prices": prices and prices._handle,
-            "budget": budget and budget._handle,
-            "cache": cache and cache._handle,
-            "last_resort": last_resort and last_resort._handle,
+            "prices": None if prices is None else prices._handle,
+            "budget": None if budget is None else budget._handle,
+            "cache": None if cache is None else cache._handle,
+            "last_resort": None if last_resort is None else last_resort._handle,
         }
         made = [target if isinstance(target, Target) else Target(target) for target in targets]
         self._router = _ai.Router(

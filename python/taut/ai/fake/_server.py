@@ -149,7 +149,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", answered.content_type)
         for name, value in answered.headers.items():
             self.send_header(name, value)
-        pieces = [answered.body] if isinstance(answered.body, bytes) else answered.body
         if fault is None and isinstance(answered.body, bytes):
             self.send_header("Content-Length", str(len(answered.body)))
             self.end_headers()
@@ -157,36 +156,38 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        if self._send_pieces(pieces, fault):
+        is_stream = not isinstance(answered.body, bytes)
+        pieces = [answered.body] if isinstance(answered.body, bytes) else answered.body
+        if self._send_pieces(pieces, fault, is_stream):
             self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.close_connection = True
 
-    def _send_pieces(self, pieces: Iterable[bytes], fault: Fault | None) -> bool:
-        """Whether all of them were sent."""
+    def _send_pieces(self, pieces: Iterable[bytes], fault: Fault | None, is_stream: bool) -> bool:
+        """Whether the answer has its end."""
         name = "" if fault is None else fault.name
         seconds = None if fault is None else fault.seconds
+        if name in ("truncate", "stall", "error-frame"):
+            pieces = list(pieces)
+        broken_at = min(2, len(pieces) - 1) if isinstance(pieces, list) else None
         for number, piece in enumerate(pieces):
             if name == "slow":
                 self.server.owner._sleep(0.2 if seconds is None else seconds)
-            if number == 2 and name == "error-frame":
-                self._chunk(self.server.owner._dialect.error_frame())
-                return True
-            if name in ("truncate", "stall") and (number == 2 or len(piece) > 200):
+            if number == broken_at and name in ("truncate", "stall"):
                 self._chunk(piece[: len(piece) // 2])
-                self.wfile.flush()
                 if name == "stall":
                     self.server.owner._sleep(60.0 if seconds is None else seconds)
-                self.close_connection = True
                 return False
+            if number == broken_at and name == "error-frame" and is_stream:
+                self._chunk(self.server.owner._dialect.error_frame())
+                return True
             self._chunk(piece)
-            self.wfile.flush()
-        if name in ("truncate", "stall"):  # it was shorter than that
-            self.close_connection = True
-            return False
         return True
 
     def _chunk(self, piece: bytes) -> None:
         if piece:
             self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            self.wfile.flush()
 
     def _reset(self) -> None:
         # Not to linger sends a reset instead of an end in good order.

@@ -332,6 +332,8 @@ class Perplexity(OpenAI):
             running["completion_tokens"] = reply.output_tokens * number // len(pieces)
             running["total_tokens"] = reply.input_tokens + running["completion_tokens"]
             choice: dict[str, Any] = {"index": 0, "delta": {"role": "assistant", "content": piece}}
+            if is_last and reply.tool_calls:
+                choice["delta"]["tool_calls"] = [{**call, "index": i} for i, call in enumerate(self.calls(reply))]
             if is_last:
                 choice["finish_reason"] = self.finish_reason(reply)
             kind = "chat.completion.done" if is_last else "chat.completion.chunk"

@@ -89,7 +89,8 @@ class BatchStore:
             return
         if batch["status"] != "in_progress":
             return
-        good, bad = [], []
+        good: list[str] = []
+        bad: list[str] = []
         for line in self._files[batch["input_file_id"]].splitlines():
             item = json.loads(line)
             answered = dialect.chat(item["body"])

@@ -1,0 +1,18 @@
+#pragma once
+// A request as POST /responses has it.
+
+#include <string>
+#include <vector>
+
+#include "src/ai/json.h"
+#include "taut/ai/capability.h"
+#include "taut/ai/provider_config.h"
+#include "taut/ai/request.h"
+
+namespace taut::ai {
+
+RequestJson responses_body(const ProviderConfig& config, const ChatRequest& request,
+                           const Capabilities& capabilities, bool is_stream,
+                           std::vector<std::string>& warnings);
+
+}  // namespace taut::ai

@@ -1,0 +1,136 @@
+// Results that are not there yet.
+
+#include "taut/ai/pending.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "src/ai/executor.h"
+
+namespace taut::ai::test {
+namespace {
+
+TEST(Pending, IsSetOnce) {
+  const Promise<int> promise;
+  const Pending<int> pending = promise.pending();
+  EXPECT_FALSE(pending.is_done());
+  EXPECT_FALSE(pending.wait_for(0.01));
+  EXPECT_TRUE(promise.set(1));
+  EXPECT_FALSE(promise.set(2));
+  EXPECT_TRUE(pending.wait_for(0));
+  EXPECT_EQ(pending.get(), 1);
+  EXPECT_EQ(pending.get(), 1) << "as often as one likes";
+}
+
+TEST(Pending, GivesTheError) {
+  const Promise<int> promise;
+  promise.set(std::make_exception_ptr(std::runtime_error("no")));
+  EXPECT_THROW(promise.pending().get(), std::runtime_error);
+}
+
+TEST(Pending, TellsEveryoneWhoAsked) {
+  const Promise<int> promise;
+  int sum = 0;
+  for (int i = 0; i < 3; ++i) {
+    promise.pending().then([&sum](Outcome<int> outcome) { sum += outcome.value(); });
+  }
+  EXPECT_EQ(sum, 0);
+  promise.set(5);
+  EXPECT_EQ(sum, 15);
+  promise.pending().then([&sum](Outcome<int> outcome) { sum += outcome.value(); });
+  EXPECT_EQ(sum, 20) << "at once, where it is done";
+}
+
+TEST(Pending, WaitsLongerThanTheClockCounts) {
+  const Promise<int> promise;
+  std::thread later([&] { promise.set(1); });
+  EXPECT_TRUE(promise.pending().wait_for(1e300));
+  later.join();
+}
+
+TEST(Pending, CancellingAsksItsOwnerOnce) {
+  const Promise<int> promise;
+  int asked = 0;
+  promise.on_cancel([&] {
+    ++asked;
+    promise.set(-1);
+  });
+  promise.pending().cancel();
+  promise.pending().cancel();
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(promise.pending().get(), -1);
+}
+
+TEST(Pending, CancellingWithoutAnOwnerChangesNothing) {
+  const Promise<int> promise;
+  promise.pending().cancel();
+  EXPECT_FALSE(promise.pending().is_done());
+  promise.set(1);
+  EXPECT_EQ(promise.pending().get(), 1);
+}
+
+TEST(Pending, NothingBeginsAfterCancel) {
+  for (int round = 0; round < 200; ++round) {
+    const Executor executor(2);
+    const Promise<int> promise;
+    promise.on_thread_of([&executor](Callback<void()> task) { executor.run(std::move(task)); });
+    promise.on_cancel([&promise] { promise.set(-1); });
+    std::atomic<bool> has_returned{false}, was_late{false};
+    std::atomic<int> told{0};
+    for (int i = 0; i < 8; ++i) {
+      promise.pending().then([&](const Outcome<int>&) {
+        if (has_returned) was_late = true;
+        ++told;
+      });
+    }
+    std::thread setter([&] { promise.set(1); });
+    promise.pending().cancel();
+    has_returned = true;
+    setter.join();
+    EXPECT_FALSE(was_late);
+    EXPECT_EQ(told, 8);
+  }
+}
+
+TEST(Pending, ACallbackMayCancelWhatCalledIt) {
+  const Promise<int> promise;
+  int told = 0;
+  promise.pending().then([&](const Outcome<int>&) {
+    ++told;
+    promise.pending().cancel();
+  });
+  promise.pending().then([&](const Outcome<int>&) { ++told; });
+  promise.set(1);
+  EXPECT_EQ(told, 2);
+}
+
+TEST(Executor, RunsInOrderAndToTheEnd) {
+  std::vector<int> order;
+  {
+    const Executor executor(1);
+    for (int i = 0; i < 100; ++i) executor.run([&order, i] { order.push_back(i); });
+  }
+  ASSERT_EQ(order.size(), 100u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+}
+
+TEST(Executor, UsesItsThreads) {
+  std::atomic<int> waiting{0};
+  const Executor executor(4);
+  const Promise<int> all;
+  for (int i = 0; i < 4; ++i) {
+    executor.run([&waiting, all] {
+      if (++waiting == 4) all.set(1);
+      all.pending().get();
+    });
+  }
+  EXPECT_TRUE(all.pending().wait_for(10));
+}
+
+}  // namespace
+}  // namespace taut::ai::test
