@@ -100,12 +100,12 @@ void bind_accounts(py::module_& module) {
   py::class_<ai::ResponseCache, std::shared_ptr<ai::ResponseCache>>(module, "ResponseCache")
       .def(py::init([](std::string path, int64_t max_bytes, std::optional<double> max_age,
                        bool rebuild_if_broken) {
-             const py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return ai::ResponseCache::open(
                  {std::move(path), max_bytes, max_age, rebuild_if_broken});
            }),
            py::arg("path"), py::arg("max_bytes"), py::arg("max_age"), py::arg("rebuild_if_broken"))
-      .def("clear", &ai::ResponseCache::clear, py::call_guard<py::gil_scoped_release>())
+      .def("clear", &ai::ResponseCache::clear, py::call_guard<Unlocked>())
       .def("statistics",
            [](const ai::ResponseCache& cache) { return dict_of(cache.statistics()); });
   py::class_<ai::CallLog, std::shared_ptr<ai::CallLog>>(module, "CallLog")

@@ -56,17 +56,17 @@ void bind_backends(py::module_& module) {
                              [](const HeldBackend& backend) { return (*backend)->is_ready(); })
       .def("chat",
            [](const HeldBackend& backend, const std::string& request) {
-             const py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return HeldCall(call_of((*backend)->chat(ai::chat_request_from_json(request))));
            })
       .def("stream",
            [](const HeldBackend& backend, const std::string& request) {
-             const py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return HeldStream((*backend)->stream(ai::chat_request_from_json(request)));
            })
       .def("embed",
            [](const HeldBackend& backend, const std::string& request) {
-             const py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return HeldCall(call_of((*backend)->embed(ai::embedding_request_from_json(request))));
            })
       .def("capabilities", [](const HeldBackend& backend, const std::string& model) {

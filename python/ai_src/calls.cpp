@@ -10,19 +10,19 @@ namespace py = pybind11;
 namespace taut::python {
 
 bool Call::wait(double seconds) const {
-  const py::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   return wait_(seconds);
 }
 
 void Call::cancel() const {
   // What it waits for may need the lock.
-  const py::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   cancel_();
 }
 
 void Call::on_done(py::object function) const {
   const PythonFunction held(std::move(function));
-  const py::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   then_([held] {
     try {
       const Entry entry;
@@ -78,12 +78,12 @@ void bind_calls(py::module_& module) {
   py::class_<HeldStream>(module, "Stream")
       .def("next_event",
            [](const HeldStream& stream) {
-             py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return HeldCall(call_of(stream->next_event()));
            })
       .def("response", [](const HeldStream& stream) { return texts_of(stream->response()); })
       .def("cancel", [](const HeldStream& stream) {
-        const py::gil_scoped_release unlocked;
+        const Unlocked unlocked;
         stream->cancel();
       });
 }

@@ -33,7 +33,7 @@ class PythonClient {
     return *client_;
   }
   void close() {
-    const py::gil_scoped_release unlocked;
+    const Unlocked unlocked;
     client_.reset();
   }
   bool is_closed() const { return client_ == nullptr; }
@@ -191,27 +191,27 @@ void bind_provider(py::module_& module) {
            })
       .def("models",
            [](const HeldProvider& held) {
-             const py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return HeldCall(json_call(held->provider->models()));
            })
       .def("create_batch",
            [](const HeldProvider& held, const std::string& request) {
-             const py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return HeldCall(
                  json_call(held->provider->create_batch(ai::batch_request_from_json(request))));
            })
       .def("batch",
            [](const HeldProvider& held, const std::string& id) {
-             const py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return HeldCall(json_call(held->provider->batch(id)));
            })
       .def("cancel_batch",
            [](const HeldProvider& held, const std::string& id) {
-             const py::gil_scoped_release unlocked;
+             const Unlocked unlocked;
              return HeldCall(json_call(held->provider->cancel_batch(id)));
            })
       .def("batch_results", [](const HeldProvider& held, const std::string& status) {
-        const py::gil_scoped_release unlocked;
+        const Unlocked unlocked;
         return HeldCall(
             json_call(held->provider->batch_results(ai::batch_status_from_json(status))));
       });

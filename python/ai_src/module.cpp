@@ -18,6 +18,6 @@ PYBIND11_MODULE(_ai, module) {
   bind_client(module);
   bind_router(module);
   module.def(
-      "leave", [](double seconds) { leave(seconds); }, py::arg("seconds"),
+      "leave", [](double seconds) { return leave(seconds); }, py::arg("seconds"),
       py::call_guard<py::gil_scoped_release>());
 }

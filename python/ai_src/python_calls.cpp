@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "taut/ai/error.h"
 
@@ -16,6 +17,10 @@ struct Door {
   std::condition_variable changed;
   bool is_closed = false;
   int inside = 0;
+  std::thread::id closed_by;  // the thread that ends the interpreter
+
+  /// Whether this thread may still go in. Called with the mutex held.
+  bool lets_in() const { return !is_closed || closed_by == std::this_thread::get_id(); }
 };
 
 /// Never destroyed: threads may knock until the process ends.
@@ -28,7 +33,7 @@ Door& door() {
 
 Entry::Entry() {
   const std::lock_guard lock(door().mutex);
-  if (door().is_closed) {
+  if (!door().lets_in()) {
     ai::ErrorDetails details;
     details.kind = ai::ErrorKind::cancelled;
     details.message = "the interpreter is about to end";
@@ -43,16 +48,23 @@ Entry::~Entry() {
   door().changed.notify_all();
 }
 
-void leave(double seconds) {
-  std::unique_lock lock(door().mutex);
-  door().is_closed = true;
-  door().changed.wait_for(lock, std::chrono::duration<double>(seconds),
-                          [] { return door().inside == 0; });
+Unlocked::Unlocked() : state_(PyEval_SaveThread()) {}
+
+Unlocked::~Unlocked() {
+  try {
+    const Entry entry;
+    PyEval_RestoreThread(state_);
+  } catch (const ai::ProviderError&) {
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
 }
 
-bool is_leaving() {
-  const std::lock_guard lock(door().mutex);
-  return door().is_closed;
+bool leave(double seconds) {
+  std::unique_lock lock(door().mutex);
+  door().is_closed = true;
+  door().closed_by = std::this_thread::get_id();
+  return door().changed.wait_for(lock, std::chrono::duration<double>(seconds),
+                                 [] { return door().inside == 0; });
 }
 
 PythonFunction::Holder::~Holder() {

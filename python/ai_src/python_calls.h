@@ -21,10 +21,22 @@ class Entry {
   ~Entry();
 };
 
-/// No more entries; waits up to so many seconds for those that are there. The lock must be free.
-void leave(double seconds);
-/// Whether leave() was called.
-bool is_leaving();
+/// Gives the lock up for a while. A thread that would take it back while the interpreter ends stays here
+/// until the process is gone: there is nothing that it could go back to.
+class Unlocked {
+ public:
+  Unlocked();
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+  ~Unlocked();
+
+ private:
+  PyThreadState* state_;
+};
+
+/// No more entries; waits up to so many seconds for those that are there, and says whether all are gone.
+/// The lock must be free.
+bool leave(double seconds);
 
 /// A function of Python's, which any thread may drop: its end takes the lock.
 class PythonFunction {
@@ -55,7 +67,7 @@ class WithoutLock {
   WithoutLock& operator=(const WithoutLock&) = delete;
   ~WithoutLock() {
     if (PyGILState_Check() == 0) return;
-    const pybind11::gil_scoped_release unlocked;
+    const Unlocked unlocked;
     const T gone = std::move(value_);
   }
   const T& operator*() const { return value_; }

@@ -15,10 +15,16 @@ except ImportError as missing:
 
 # Python looks for signals (Ctrl-C) between two waits; a call that is done ends its wait at once.
 _SLICE = 0.1
-# At the end of the interpreter, for functions of Python that threads of C++ are running.
-_PATIENCE = 5.0
 
-atexit.register(_ai.leave, _PATIENCE)
+
+def _leave() -> None:
+    """At the end of the interpreter threads of C++ no longer come in. Those that are inside, running a function of
+    Python's, are waited for, as threads of Python's own are."""
+    while not _ai.leave(_SLICE):
+        pass
+
+
+atexit.register(_leave)
 
 
 def wait(call: _ai.Call) -> Any:
