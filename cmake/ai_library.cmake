@@ -23,6 +23,11 @@ if(NOT SKBUILD)
 endif()
 target_compile_features(taut_ai PUBLIC cxx_std_20)
 target_compile_definitions(taut_ai PRIVATE TAUT_BUILDING)
+# GCC leaves the cold halves of some functions empty, and lld's table for unwinding then names two functions at one
+# address: an exception that passes the second one ends the program.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(taut_ai PRIVATE -fno-reorder-blocks-and-partition)
+endif()
 target_include_directories(taut_ai
   PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>

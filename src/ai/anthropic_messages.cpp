@@ -73,10 +73,10 @@ class ConversationWriter {
 
   RequestJson block_of(Role role, const ImagePart& image) {
     if (role != Role::user) refuse("pictures");
+    const Picture picture = picture_of(config_, request_->model, image);
     if (!image.detail.empty() && image.detail != "auto") {
       request_.lacks("messages", "pictures have no level of detail");
     }
-    const Picture picture = picture_of(config_, request_->model, image);
     if (!picture.url.empty()) {
       return {{"type", "image"}, {"source", {{"type", "url"}, {"url", picture.url}}}};
     }

@@ -43,6 +43,7 @@ ErrorKind kind_of_status(int status) {
 }
 
 std::string capped_message(std::string_view text) {
+  if (text.empty()) return "the provider does not say why";
   if (text.size() <= kMostMessage) return std::string(text);
   size_t end = kMostMessage - 3;
   // Bytes of 10xxxxxx go on with a character.

@@ -13,7 +13,7 @@ namespace taut::ai {
 /// What a status means where the body says no more.
 ErrorKind kind_of_status(int status);
 
-/// At most 4 KiB of a message, cut between characters.
+/// At most 4 KiB of a message, cut between characters. There is always one.
 std::string capped_message(std::string_view text);
 
 /// Whether a message speaks of more tokens than the model can see.

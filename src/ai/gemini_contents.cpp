@@ -61,10 +61,10 @@ class ContentsWriter {
   }
 
   RequestJson part_of(Role, const ImagePart& image) {
+    const Picture picture = picture_of(config_, request_->model, image);
     if (!image.detail.empty() && image.detail != "auto") {
       request_.lacks("messages", "pictures have no level of detail of their own");
     }
-    const Picture picture = picture_of(config_, request_->model, image);
     if (picture.url.empty()) {
       return {{"inlineData", {{"mimeType", picture.media_type}, {"data", picture.base64}}}};
     }

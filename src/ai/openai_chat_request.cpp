@@ -59,6 +59,19 @@ RequestJson tool_choice(const ToolChoice& choice) {
   }
 }
 
+/// Ollama leaves the choice to the model, and Perplexity has no names in it.
+void put_tool_choice(const ProviderConfig& config, CheckedRequest& request, RequestJson& body) {
+  if (!request->tool_choice) return;
+  const ToolChoice& choice = *request->tool_choice;
+  const bool is_named = choice.kind == ToolChoice::Kind::named;
+  if (config.vendor == Vendor::ollama && choice.kind == ToolChoice::Kind::automatic) return;
+  if (config.vendor == Vendor::ollama || (config.vendor == Vendor::perplexity && is_named)) {
+    request.lacks("tool_choice", "the provider does not know this choice of tools");
+    return;
+  }
+  body["tool_choice"] = tool_choice(choice);
+}
+
 void put_tools(const ProviderConfig& config, CheckedRequest& request, RequestJson& body) {
   if (request->tools.empty()) return;
   RequestJson tools = RequestJson::array();
@@ -70,14 +83,7 @@ void put_tools(const ProviderConfig& config, CheckedRequest& request, RequestJso
     tools.push_back({{"type", "function"}, {"function", std::move(function)}});
   }
   body["tools"] = std::move(tools);
-  if (request->tool_choice) {
-    const bool is_default = request->tool_choice->kind == ToolChoice::Kind::automatic;
-    if (config.vendor != Vendor::ollama) {
-      body["tool_choice"] = tool_choice(*request->tool_choice);
-    } else if (!is_default) {
-      request.lacks("tool_choice", "Ollama has no choice of tools");
-    }
-  }
+  put_tool_choice(config, request, body);
   put(body, "parallel_tool_calls", request->parallel_tool_calls);
 }
 

@@ -52,6 +52,8 @@ void keep_first(std::string& kept, const Json& json, std::string_view key) {
 void ChoiceReader::add(const Json& json, bool is_whole, std::vector<StreamEvent>& events) {
   keep_first(builder_.response().id, json, "id");
   keep_first(builder_.response().model, json, "model");
+  // There is no header with the name of a request.
+  if (vendor_ == Vendor::perplexity) builder_.response().request_id = builder_.response().id;
   int64_t place = 0;
   for (const Json& choice : elements(json, "choices")) {
     if (choice.is_object()) add_choice(choice, place++, is_whole, events);

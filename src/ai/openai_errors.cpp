@@ -151,12 +151,12 @@ ErrorDetails openai_error(const ProviderConfig& config, const Json& json, int st
 
 ErrorDetails parse_openai_error(const ProviderConfig& config, const HttpAnswer& answer) {
   const std::optional<Json> json = parse_json(answer.body);
-  const bool is_list = json && json->is_array() && !json->empty() && json->front().is_object();
-  if (!json || !(json->is_object() || is_list)) return error_without_json(config, answer);
-  ErrorDetails details = openai_error(config, is_list ? json->front() : *json, answer.status);
-  if (details.message.empty() && details.vendor_code.empty() && details.vendor_type.empty()) {
+  if (!json) return error_without_json(config, answer);
+  const Json& body = json->is_array() && !json->empty() ? json->front() : *json;
+  if (!is_openai_error(body) && text_of(body, "message").empty()) {
     return error_without_json(config, answer);
   }
+  ErrorDetails details = openai_error(config, body, answer.status);
   if (details.request_id.empty()) details.request_id = answer.header("x-request-id");
   return details;
 }

@@ -53,7 +53,6 @@ bool is_failed_response(const Json& response) {
 ErrorDetails failed_response_error(const ProviderConfig& config, const Json& response, int status) {
   ErrorDetails details = openai_error(config, response, status);
   details.vendor_type = text_of(response, "error", "type");
-  if (details.message.empty()) details.message = "the provider failed, and does not say why";
   return details;
 }
 

@@ -4,10 +4,12 @@
 #include <string>
 #include <string_view>
 
+#include "taut/base/macros.h"
+
 namespace taut::ai {
 
 /// Parts such a text, which may come in any pieces.
-class ThinkSplitter {
+class TAUT_API ThinkSplitter {
  public:
   struct Pieces {
     std::string reasoning;

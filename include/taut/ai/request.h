@@ -26,7 +26,7 @@ struct Tool {
 struct ToolChoice {
   enum class Kind : uint8_t { automatic, none, required, named };
   Kind kind = Kind::automatic;
-  std::string name;  // of the function, where it is named
+  std::string name = {};  // of the function, where it is named
 };
 
 /// What the text of the answer has to look like.
