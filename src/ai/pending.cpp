@@ -131,7 +131,9 @@ void Completion::cancel() {
   }
   if (canceller) canceller();
   std::unique_lock lock(state->mutex);
-  if (!state->is_done) return;  // nobody who can end it was told: it goes on
+  if (!state->is_claimed) return;  // nobody who can end it was told: it goes on
+  // Who has claimed it is about to make it done.
+  state->changed.wait(lock, [&state] { return state->is_done; });
   lock.unlock();
   state->run_waiting();
   lock.lock();

@@ -14,6 +14,14 @@ constexpr size_t kExcerpt = 512;  // bytes of a body that is not what was asked 
   throw ProviderError({.kind = kind, .message = std::move(message)});
 }
 
+/// Word on usage is no part of the answer: what comes later replaces it.
+bool has_output(const std::vector<StreamEvent>& events) {
+  for (const StreamEvent& event : events) {
+    if (event.kind != StreamEvent::Kind::usage) return true;
+  }
+  return false;
+}
+
 /// "text/event-stream; charset=utf-8" without its parameters.
 std::string media_type(std::string_view content_type) {
   std::string_view type = content_type.substr(0, content_type.find(';'));
@@ -140,7 +148,7 @@ bool StreamReader::pass_on(const std::vector<SseEvent>& from) {
     error = std::current_exception();
   }
   const bool carried = !events.empty();
-  has_delivered_ = has_delivered_ || carried;
+  has_delivered_ = has_delivered_ || has_output(events);
   queue_->push(std::move(events));
   if (error) std::rethrow_exception(error);
   return carried;
@@ -152,7 +160,7 @@ void StreamReader::finish(HttpAnswer& answer) {
     answer.body = body_.take();
     ChatResponse response = settings_.handler.parse_chat(settings_.config, answer);
     std::vector<StreamEvent> events = events_of(response);
-    has_delivered_ = !events.empty();
+    has_delivered_ = has_output(events);
     so_far_->set(std::move(response));
     queue_->push(std::move(events));
     return;
