@@ -20,8 +20,8 @@ namespace {
 using HeldCall = WithoutLock<Call>;
 using HeldStream = WithoutLock<ai::ChatStream>;
 
-/// The function gives (True, response) or (False, error), as JSON text: no Python exception crosses a
-/// thread of C++.
+/// The function gives (True, response) or (False, error), as JSON text: no Python exception crosses
+/// a thread of C++.
 ai::ChatResponse answer_of(const PythonFunction& function, const ai::ChatRequest& request) {
   bool is_answer = false;
   std::string text;
@@ -42,9 +42,9 @@ ai::ChatResponse answer_of(const PythonFunction& function, const ai::ChatRequest
 
 HeldBackend local_backend(std::string name, py::object function) {
   const PythonFunction held(std::move(function));
-  return HeldBackend(ai::local_backend(
-      std::move(name),
-      [held](const ai::ChatRequest& request) { return answer_of(held, request); }));
+  return HeldBackend(ai::local_backend(std::move(name), [held](const ai::ChatRequest& request) {
+    return answer_of(held, request);
+  }));
 }
 
 }  // namespace
@@ -86,9 +86,9 @@ void bind_backends(py::module_& module) {
              });
   module.def("metered", [](const HeldBackend& backend, std::shared_ptr<ai::PriceTable> prices,
                            std::shared_ptr<ai::Budget> budget, std::shared_ptr<ai::CallLog> log) {
-    return HeldBackend(ai::metered(*backend, {.prices = std::move(prices),
-                                              .budget = std::move(budget),
-                                              .log = std::move(log)}));
+    return HeldBackend(ai::metered(
+        *backend,
+        {.prices = std::move(prices), .budget = std::move(budget), .log = std::move(log)}));
   });
   module.def("request_key", [](const std::string& provider, const std::string& request) {
     return ai::request_key(provider, ai::chat_request_from_json(request));

@@ -44,9 +44,8 @@ py::tuple texts_of(const ai::ChatResponse& response) {
 }
 
 Call call_of(ai::Pending<ai::ChatResponse> pending) {
-  return Call(std::move(pending), [](const ai::ChatResponse& response) -> py::object {
-    return texts_of(response);
-  });
+  return Call(std::move(pending),
+              [](const ai::ChatResponse& response) -> py::object { return texts_of(response); });
 }
 
 Call call_of(ai::Pending<ai::EmbeddingResponse> pending) {
@@ -70,9 +69,8 @@ void bind_calls(py::module_& module) {
       .def("wait", [](const HeldCall& call, double seconds) { return call->wait(seconds); })
       .def("result", [](const HeldCall& call) { return call->result(); })
       .def("cancel", [](const HeldCall& call) { call->cancel(); })
-      .def("on_done", [](const HeldCall& call, py::object function) {
-        call->on_done(std::move(function));
-      });
+      .def("on_done",
+           [](const HeldCall& call, py::object function) { call->on_done(std::move(function)); });
 
   using HeldStream = WithoutLock<ai::ChatStream>;
   py::class_<HeldStream>(module, "Stream")

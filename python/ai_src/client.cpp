@@ -164,13 +164,11 @@ void bind_config(py::module_& module) {
       .def_readwrite("requests_per_minute", &Config::requests_per_minute)
       .def_readwrite("tokens_per_minute", &Config::tokens_per_minute)
       .def_readwrite("max_concurrent", &Config::max_concurrent)
-      .def_property_readonly("has_key",
-                             [](const Config& config) { return config.key.is_there(); })
+      .def_property_readonly("has_key", [](const Config& config) { return config.key.is_there(); })
       .def("set_key", set_key)
-      .def("set_key_file",
-           [](Config& config, const std::string& path) {
-             config.key = ai::Secret::from_file(path);
-           })
+      .def(
+          "set_key_file",
+          [](Config& config, const std::string& path) { config.key = ai::Secret::from_file(path); })
       .def("set_key_environment",
            [](Config& config, const std::string& name) {
              config.key = ai::Secret::from_environment(name);
@@ -229,8 +227,7 @@ void bind_client(py::module_& module) {
            py::arg("options"))
       .def("provider",
            [](const PythonClient& client, const ai::ProviderConfig& config) {
-             return HeldProvider(
-                 {std::make_shared<ai::Provider>(client.get().provider(config))});
+             return HeldProvider({std::make_shared<ai::Provider>(client.get().provider(config))});
            })
       .def("statistics",
            [](const PythonClient& client) { return dict_of(client.get().statistics()); })

@@ -1,4 +1,5 @@
-// taut._ai: what taut.ai is made of. Values cross as JSON text, in the forms of taut/ai/json_text.h.
+// taut._ai: what taut.ai is made of. Values cross as JSON text, in the forms of
+// taut/ai/json_text.h.
 
 #include <pybind11/pybind11.h>
 

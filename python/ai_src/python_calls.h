@@ -1,8 +1,8 @@
 #pragma once
 // Python functions that threads of C++ call, and C++ objects whose end waits for such threads.
 //
-// A thread that waits for the interpreter's lock while the interpreter ends never comes back. So every
-// way into Python passes an Entry, and once leave() was called there are no new ones.
+// A thread that waits for the interpreter's lock while the interpreter ends never comes back. So
+// every way into Python passes an Entry, and once leave() was called there are no new ones.
 
 #include <pybind11/pybind11.h>
 
@@ -11,8 +11,8 @@
 
 namespace taut::python {
 
-/// Permission to run Python code on this thread. Throws ProviderError, cancelled, when the interpreter
-/// is about to end.
+/// Permission to run Python code on this thread. Throws ProviderError, cancelled, when the
+/// interpreter is about to end.
 class Entry {
  public:
   Entry();
@@ -21,8 +21,8 @@ class Entry {
   ~Entry();
 };
 
-/// Gives the lock up for a while. A thread that would take it back while the interpreter ends stays here
-/// until the process is gone: there is nothing that it could go back to.
+/// Gives the lock up for a while. A thread that would take it back while the interpreter ends stays
+/// here until the process is gone: there is nothing that it could go back to.
 class Unlocked {
  public:
   Unlocked();
@@ -34,8 +34,8 @@ class Unlocked {
   PyThreadState* state_;
 };
 
-/// No more entries; waits up to so many seconds for those that are there, and says whether all are gone.
-/// The lock must be free.
+/// No more entries; waits up to so many seconds for those that are there, and says whether all are
+/// gone. The lock must be free.
 bool leave(double seconds);
 
 /// A function of Python's, which any thread may drop: its end takes the lock.

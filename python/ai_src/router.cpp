@@ -104,7 +104,8 @@ void bind_router(py::module_& module) {
       .def("targets",
            [](const HeldRouter& router) {
              py::list all;
-             for (const ai::TargetStatus& status : (*router)->targets()) all.append(dict_of(status));
+             for (const ai::TargetStatus& status : (*router)->targets())
+               all.append(dict_of(status));
              return all;
            })
       .def("last_report",

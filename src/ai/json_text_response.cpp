@@ -315,9 +315,7 @@ std::string to_json(const Capabilities& capabilities) {
                         .take());
 }
 
-Usage usage_from_json(std::string_view text) {
-  return form::usage_of(form::parse(text, "usage"));
-}
+Usage usage_from_json(std::string_view text) { return form::usage_of(form::parse(text, "usage")); }
 
 ChatResponse chat_response_from_json(std::string_view text) {
   return form::chat_response_of(form::parse(text, "response"));

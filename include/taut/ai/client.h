@@ -25,11 +25,11 @@ namespace taut::ai {
 /// Seconds.
 struct Timeouts {
   double connect = 5;
-  double first_byte = 60;     // to the first header of a stream
-  double whole_answer = 600;  // to that of an answer which comes when it is complete, and of a
-                              // model that thinks first
-  double idle = 60;                  // of silence within an answer
-  double keep_alive_only = 300;      // while an answer sends signs of life that carry nothing
+  double first_byte = 60;        // to the first header of a stream
+  double whole_answer = 600;     // to that of an answer which comes when it is complete, and of a
+                                 // model that thinks first
+  double idle = 60;              // of silence within an answer
+  double keep_alive_only = 300;  // while an answer sends signs of life that carry nothing
   std::optional<double> total = {};  // of a whole call, where the request has no deadline
 };
 

@@ -97,7 +97,7 @@ struct ChatResponse {
   double seconds_to_first = 0;  // to the first event of a stream, or to the answer
   bool from_cache = false;
   std::vector<Header> headers = {};
-  std::string raw = {};  // the body as it came; empty for a stream
+  std::string raw = {};                           // the body as it came; empty for a stream
   std::shared_ptr<const RouteReport> route = {};  // how a router came to it: taut/ai/route_report.h
 
   const Candidate& first() const { return candidates.front(); }

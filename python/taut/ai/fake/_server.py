@@ -169,7 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
         seconds = None if fault is None else fault.seconds
         if name in ("truncate", "stall", "error-frame"):
             pieces = list(pieces)
-        broken_at = min(2, len(pieces) - 1) if isinstance(pieces, list) else None
+        # In its middle: by then something of the answer is there.
+        broken_at = len(pieces) // 2 if isinstance(pieces, list) else None
         for number, piece in enumerate(pieces):
             if name == "slow":
                 self.server.owner._sleep(0.2 if seconds is None else seconds)
