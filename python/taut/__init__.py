@@ -39,7 +39,7 @@ def typename(obj):
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
-_LAZY = ("amp", "autograd", "config", "cuda", "io", "linalg", "nn", "ops", "optim", "profiler", "special", "utils")
+_LAZY = ("ai", "amp", "autograd", "config", "cuda", "io", "linalg", "nn", "ops", "optim", "profiler", "special", "utils")
 
 
 def __getattr__(name):

@@ -41,6 +41,8 @@ class TAUT_API Secret::Source {
   virtual ~Source() = default;
   /// Empty where there is none.
   virtual KeyText read() const = 0;
+  /// Whether read() would give one.
+  virtual bool is_there() const { return !read().empty(); }
   /// What is missing where read() is empty, for an error: "OPENAI_API_KEY is not set".
   virtual std::string what_is_missing() const = 0;
 };

@@ -104,6 +104,8 @@ Capabilities Provider::capabilities(const std::string& model) const {
   return state_->capabilities(model);
 }
 
+bool Provider::is_ready() const { return !config().key || config().key.is_there(); }
+
 Pending<ChatResponse> Provider::chat(const ChatRequest& request) const {
   const auto operation = Operation<ChatResponse>::make(state_, request.model);
   operation->attempt([&] {

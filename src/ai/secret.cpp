@@ -76,6 +76,7 @@ class CallbackSource final : public Secret::Source {
     return key;
   }
   std::string what_is_missing() const override { return "the callback gave no key"; }
+  bool is_there() const override { return true; }
 
  private:
   Callback<std::string()> callback_;
@@ -149,5 +150,7 @@ Secret Secret::from_callback(Callback<std::string()> callback) {
 }
 
 Secret::operator bool() const { return source_ != nullptr; }
+
+bool Secret::is_there() const { return source_ != nullptr && source_->is_there(); }
 
 }  // namespace taut::ai

@@ -42,6 +42,8 @@ class TAUT_API Backend {
   virtual ChatStream stream(const ChatRequest& request) const = 0;
   virtual Pending<EmbeddingResponse> embed(const EmbeddingRequest& request) const = 0;
   virtual Capabilities capabilities(const std::string& model) const = 0;
+  /// Whether it has what it needs to be asked: a provider without its key has not.
+  virtual bool is_ready() const { return true; }
 };
 
 /// A backend that needs no network: answers come from `answer`, which runs on a thread of its own.

@@ -111,6 +111,8 @@ class TAUT_API Provider : public Backend {
   Pending<std::vector<ModelInfo>> models() const;
   /// What is known of a model: what Taut knows, what the user said, what refusals taught.
   Capabilities capabilities(const std::string& model) const override;
+  /// Whether its key is there, where it has one at all.
+  bool is_ready() const override;
 
   Pending<BatchStatus> create_batch(const BatchRequest& request) const;
   Pending<BatchStatus> batch(const std::string& id) const;

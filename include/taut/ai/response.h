@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -78,6 +79,8 @@ struct Candidate {
 /// A header of the answer, its name in lower case.
 using Header = std::pair<std::string, std::string>;
 
+struct RouteReport;
+
 struct ChatResponse {
   std::string id = {};
   std::string model = {};  // that answered, as the provider calls it
@@ -94,7 +97,8 @@ struct ChatResponse {
   double seconds_to_first = 0;  // to the first event of a stream, or to the answer
   bool from_cache = false;
   std::vector<Header> headers = {};
-  std::string raw = {};  // the body as it came; empty for a stream
+  std::string raw = {};                           // the body as it came; empty for a stream
+  std::shared_ptr<const RouteReport> route = {};  // how a router came to it: taut/ai/route_report.h
 
   const Candidate& first() const { return candidates.front(); }
   std::string text() const { return candidates.empty() ? std::string() : first().text(); }

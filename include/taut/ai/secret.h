@@ -27,6 +27,8 @@ class TAUT_API Secret {
   static Secret from_callback(Callback<std::string()> callback);
 
   explicit operator bool() const;  // whether there is a source, not whether it gives a key
+  /// Whether it would give a key now. A callback is trusted, and not asked.
+  bool is_there() const;
 
   class Source;  // what lies behind it: for the library alone
   const std::shared_ptr<Source>& source() const { return source_; }
