@@ -106,9 +106,8 @@ struct RowTeam {
     if (lane % kWarp == 0) partial[lane / kWarp] = value;
     __syncthreads();
     const int warps = lanes / kWarp;
-    const int span = 1 << (kWarp - __clz(warps - 1));  // the power of two that holds them
-    const int i = lane & (span - 1);
-    return fold_lanes(i < warps ? partial[i] : Op::template identity<T>(), op, span);
+    value = lane % kWarp < warps ? partial[lane % kWarp] : Op::template identity<T>();
+    return fold_lanes(value, op);
   }
 };
 
