@@ -263,6 +263,7 @@ void run(const Options& options) {
   if (options.threads > 0) taut::set_num_threads(options.threads);
   const taut::Device device(options.device);
   taut::manual_seed(options.seed);
+  check_losses_file(options.losses);
   taut::Generator split_generator(options.seed);
   const auto [train, test] = load_data(options, split_generator);
   std::printf("%lld pictures to learn from, %lld to test on\n",

@@ -130,6 +130,7 @@ void run(const Options& o) {
   const taut::Device device(o.device);
   const auto integers = taut::TensorOptions(taut::kInt64).device(device);
   taut::manual_seed(o.seed);
+  check_losses_file(o.losses);
   const std::string text = read_text(o.text);
   if (static_cast<int64_t>(text.size()) <= o.context + 1)
     throw taut::ValueError("the text is shorter than the context");

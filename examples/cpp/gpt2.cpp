@@ -274,6 +274,7 @@ std::shared_ptr<Gpt2> new_model(const Options& o, const Tokenizer* tokenizer, ta
 
 void train(Options o, taut::Device device) {
   taut::manual_seed(o.seed);
+  check_losses_file(o.losses);
   o.stop = std::min(o.stop > 0 ? o.stop : o.steps, o.steps);
   std::optional<Gpt2Checkpoint> checkpoint;
   std::optional<Tokenizer> tokenizer;

@@ -257,6 +257,7 @@ std::string grouped(int64_t number) {
 void train(Options o) {
   const taut::Device device(o.device);
   taut::manual_seed(o.seed);
+  check_losses_file(o.losses);
   if (o.epochs == 0) o.epochs = holds_idx_files(o.data) ? 15 : 90;
   o.stop = std::min(o.stop == 0 ? o.epochs : o.stop, o.epochs);
   if (o.lr == 0) o.lr = 0.1 * static_cast<double>(o.batch) / 256;

@@ -54,6 +54,12 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// Whether losses can be written there, before the work is done. No path: none are wanted.
+inline void check_losses_file(const std::string& path) {
+  if (path.empty() || std::ofstream(path, std::ios::app)) return;
+  throw taut::IoError("cannot write the losses into " + path);
+}
+
 // The losses of a run. They are read now and then, since to read one waits for the device.
 class Losses {
  public:

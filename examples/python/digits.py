@@ -187,6 +187,8 @@ def run(options):
         taut.set_num_threads(options.threads)
     device = taut.device(options.device)
     taut.manual_seed(options.seed)
+    if options.losses:
+        Path(options.losses).touch()  # before the work: whether it can be written
     train, test = load_data(options, taut.Generator().manual_seed(options.seed))
     print(f"{len(train[1])} pictures to learn from, {len(test[1])} to test on")
 
@@ -241,5 +243,5 @@ def run(options):
 if __name__ == "__main__":
     try:
         run(parse())
-    except taut.Error as error:
+    except (taut.Error, OSError) as error:
         sys.exit(f"digits: {error}")

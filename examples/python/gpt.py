@@ -112,6 +112,8 @@ def write(model, alphabet, options, device):
 def run(options):
     device = taut.device(options.device)
     taut.manual_seed(options.seed)
+    if options.losses:
+        Path(options.losses).touch()  # before the work: whether it can be written
     text = Path(options.text).read_bytes()
     if len(text) <= options.context + 1:
         raise taut.ValueError("the text is shorter than the context")

@@ -373,6 +373,8 @@ def shape_of(options, vocabulary):
 
 def train(options, device):
     taut.manual_seed(options.seed)
+    if options.losses:
+        Path(options.losses).touch()  # before the work: whether it can be written
     options.stop = min(options.stop or options.steps, options.steps)
     first, tokenizer, checkpoint = 0, None, None
     if options.resume:

@@ -401,6 +401,8 @@ def on_device(model, device):
 def train(options):
     device = taut.device(options.device)
     taut.manual_seed(options.seed)
+    if options.losses:
+        Path(options.losses).touch()  # before the work: whether it can be written
     options.epochs = options.epochs or (15 if holds_idx_files(options.data) else 90)
     options.stop = min(options.stop or options.epochs, options.epochs)
     options.lr = options.lr or 0.1 * options.batch / 256

@@ -99,30 +99,15 @@ struct RowTeam {
     return fold_warps(value, op, reinterpret_cast<T*>(memory[turn & 1]));
   }
 
-  /// Of a team of several warps, in the i-th of each `warp_span()` lanes: the `value` that the
-  /// first lane of the i-th warp gave, or `nothing` past the last. All threads of the block must
-  /// call it, once for each type in a kernel.
-  template <class T>
-  __device__ T value_of_warp(T value, T nothing) const {
-    __shared__ alignas(16) unsigned char memory[kWarp * sizeof(T)];
-    return exchange(value, nothing, reinterpret_cast<T*>(memory));
-  }
-  /// The power of two that holds the team's warps.
-  __device__ int warp_span() const { return 1 << (kWarp - __clz(lanes / kWarp - 1)); }
-
  private:
-  template <class T>
-  __device__ T exchange(T value, T nothing, T* of_warps) const {
-    if (lane % kWarp == 0) of_warps[lane / kWarp] = value;
-    __syncthreads();
-    const int i = lane & (warp_span() - 1);
-    return i < lanes / kWarp ? of_warps[i] : nothing;
-  }
-
   // What the warps of a team have together.
   template <class T, class Op>
   __device__ T fold_warps(T value, Op op, T* partial) const {
-    return fold_lanes(exchange(value, Op::template identity<T>(), partial), op, warp_span());
+    if (lane % kWarp == 0) partial[lane / kWarp] = value;
+    __syncthreads();
+    const int warps = lanes / kWarp;
+    value = lane % kWarp < warps ? partial[lane % kWarp] : Op::template identity<T>();
+    return fold_lanes(value, op);
   }
 };
 

@@ -9,8 +9,8 @@ namespace taut::kernels::cuda {
 namespace {
 
 // cuBLASLt sums rows in a kernel of its own, which reads half as fast as our sums do: in a layer of
-// 16384 x 768 to 3072 on an H200, 148 us for both gradients, 139 as two ops. Only where the host has
-// more to do than the GPU is one call better.
+// 16384 x 768 to 3072 on an H200, 148 us for both gradients, 139 as two ops. Only where the host
+// has more to do than the GPU is one call better.
 bool sums_better_alone(const FusedGemmArgs& args) {
   constexpr int64_t kManyBytes = int64_t{16} << 20;
   return args.m * args.k * static_cast<int64_t>(item_size(args.dtype)) >= kManyBytes;

@@ -5,7 +5,6 @@
 #include "kernels/api/fast_index.cuh"
 #include "kernels/api/norm.h"
 #include "kernels/api/row_team.cuh"
-#include "kernels/norm/moments_cuda.cuh"
 #include "kernels/norm/parameter_cuda.cuh"
 
 namespace taut::kernels::cuda {
@@ -88,59 +87,21 @@ __device__ inline void load_parameters(const NormRows<T>& of, int64_t row, int a
   }
 }
 
-// How many of a row's n elements `lanes` threads hold, from `lane` on.
-template <int kPack, int kItems>
-__device__ inline int elements_of(const RowTeam& team, int lane, int lanes, int n) {
-  int count = 0;
-#pragma unroll
-  for (int j = 0; j < kItems / kPack; ++j) {
-    const int left = n - (j * team.lanes + lane) * kPack;
-    count += max(0, min(left, lanes * kPack));
-  }
-  return count;
+// The same where all parameters that the kind has are there, of T: nothing decides on the way, so
+// that the loads of several packs are under way at once.
+template <NormKind kKind, int kPack, class T>
+__device__ inline void load_own_parameters(const NormRows<T>& of, int at,
+                                           Compute<T> (&weight)[kPack], Compute<T> (&bias)[kPack]) {
+  using Word = typename AccessWord<kPack* static_cast<int>(sizeof(T))>::type;
+  const auto word_at = [at](const Parameter<T>& parameter) {
+    return *reinterpret_cast<const Word*>(static_cast<const T*>(parameter.data) + at);
+  };
+  widen_words<T>(word_at(of.weight), weight);
+  if constexpr (kKind == NormKind::layer) widen_words<T>(word_at(of.bias), bias);
 }
 
-// The moments of a row, in every thread of its team. Each warp finds those of its own elements
-// about their own mean, so that one barrier does; they are merged as MergeMoments merges two.
-template <int kPack, int kItems, class A>
-__device__ inline Moments<A> moments_of(const RowTeam& team, int n, const A (&values)[kItems]) {
-  const int lanes = min(team.lanes, kWarp);
-  const A count =
-      static_cast<A>(elements_of<kPack, kItems>(team, team.lane / lanes * lanes, lanes, n));
-  A sum = 0;
-#pragma unroll
-  for (int e = 0; e < kItems; ++e) sum += values[e];
-  sum = fold_lanes(sum, Sum{}, lanes);
-  const A mean = count > A(0) ? sum / count : A(0);
-  A m2 = 0;
-#pragma unroll
-  for (int j = 0; j < kItems / kPack; ++j) {
-    if ((j * team.lanes + team.lane) * kPack >= n) continue;
-#pragma unroll
-    for (int e = 0; e < kPack; ++e) {
-      const A delta = values[j * kPack + e] - mean;
-      m2 += delta * delta;
-    }
-  }
-  const Moments<A> mine{count, mean, fold_lanes(m2, Sum{}, lanes)};
-  if (team.lanes <= kWarp) return mine;
-  const Moments<A> of_warp = team.value_of_warp(mine, Moments<A>::none());
-  const int span = team.warp_span();
-  const A all = static_cast<A>(n);
-  const A center = fold_lanes(of_warp.count * of_warp.mean, Sum{}, span) / all;
-  const A delta = of_warp.mean - center;
-  return {all, center, fold_lanes(of_warp.m2 + of_warp.count * delta * delta, Sum{}, span)};
-}
-
-template <int kItems, class A>
-__device__ inline A sum_of_squares(const RowTeam& team, const A (&values)[kItems]) {
-  A square = 0;
-#pragma unroll
-  for (int e = 0; e < kItems; ++e) square += values[e] * values[e];
-  return team.fold(square, Sum{});
-}
-
-template <class T, NormKind kKind, bool kAdds, int kItems, int kPack>
+// kOwn: the parameters are as load_own_parameters() wants them.
+template <class T, NormKind kKind, bool kAdds, bool kOwn, int kItems, int kPack>
 __global__ void __launch_bounds__(kMaxLanes, 1)
     row_norm_kernel(const __grid_constant__ NormRows<T> of, int lanes) {
   wait_for_stream();
@@ -153,15 +114,25 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
   load_row<kPack>(team, row, n, A(0), values);
   if constexpr (kAdds) add_branch<kPack>(of, team, n, values);
 
-  A mean = 0, square = 0;
-  if constexpr (kKind == NormKind::rms) {
-    square = sum_of_squares(team, values);
-  } else {
-    const Moments<A> moments = moments_of<kPack>(team, n, values);
-    mean = moments.mean;
-    square = moments.m2;
+  const A count = static_cast<A>(of.n);
+  A mean = 0;
+  if constexpr (kKind != NormKind::rms) {
+#pragma unroll
+    for (int e = 0; e < kItems; ++e) mean += values[e];
+    mean = team.fold(mean, Sum{}, 0) / count;
   }
-  const A rstd = A(1) / sqrt(square / static_cast<A>(of.n) + of.eps);
+  A square = 0;
+#pragma unroll
+  for (int j = 0; j < kItems / kPack; ++j) {
+    if ((j * team.lanes + team.lane) * kPack >= n) continue;
+#pragma unroll
+    for (int e = 0; e < kPack; ++e) {
+      values[j * kPack + e] -= mean;
+      square += values[j * kPack + e] * values[j * kPack + e];
+    }
+  }
+  square = team.fold(square, Sum{}, 1);
+  const A rstd = A(1) / sqrt(square / count + of.eps);
   if (exists && team.lane == 0) {
     if (of.mean != nullptr) of.mean[team.row] = mean;
     if (of.rstd != nullptr) of.rstd[team.row] = rstd;
@@ -173,21 +144,40 @@ __global__ void __launch_bounds__(kMaxLanes, 1)
     const int at = (j * team.lanes + team.lane) * kPack;
     if (at >= n) continue;
     A weight[kPack], bias[kPack];
-    load_parameters<kKind>(of, team.row, at, weight, bias);
+    if constexpr (kOwn) {
+      load_own_parameters<kKind>(of, at, weight, bias);
+    } else {
+      load_parameters<kKind>(of, team.row, at, weight, bias);
+    }
 #pragma unroll
     for (int e = 0; e < kPack; ++e) {
-      const A normal = (values[j * kPack + e] - mean) * rstd * weight[e];
+      const A normal = values[j * kPack + e] * rstd * weight[e];
       weight[e] = kKind == NormKind::rms ? normal : normal + bias[e];
     }
     store_narrowed<kPack>(output + at, weight);
   }
 }
 
+template <NormKind kKind, class T>
+bool has_own_parameters(const NormRows<T>& of) {
+  const auto is_own = [](const Parameter<T>& parameter) {
+    return parameter.data != nullptr && parameter.is_narrow == (sizeof(T) == 2);
+  };
+  return is_own(of.weight) && (kKind == NormKind::rms || is_own(of.bias));
+}
+
 template <class T, NormKind kKind, bool kAdds, int kItems, int kPack>
 void launch_rows(const NormRows<T>& of) {
   const TeamPlan plan = plan_teams(of.rows, (of.n + kItems - 1) / kItems);
-  launch_kernel(row_norm_kernel<T, kKind, kAdds, kItems, kPack>, {plan.blocks, plan.threads}, of,
-                plan.lanes);
+  if constexpr (kKind != NormKind::group && kPack > 1) {
+    if (has_own_parameters<kKind>(of)) {
+      launch_kernel(row_norm_kernel<T, kKind, kAdds, true, kItems, kPack>,
+                    {plan.blocks, plan.threads}, of, plan.lanes);
+      return;
+    }
+  }
+  launch_kernel(row_norm_kernel<T, kKind, kAdds, false, kItems, kPack>, {plan.blocks, plan.threads},
+                of, plan.lanes);
 }
 
 template <class T, NormKind kKind, bool kAdds = false>

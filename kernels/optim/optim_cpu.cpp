@@ -10,6 +10,7 @@
 #include <cmath>
 #include <memory>
 
+#include "kernels/api/flush_denormals.h"
 #include "kernels/api/optim.h"
 #include "kernels/api/simd_rows-inl.h"
 #include "kernels/optim/small_state-inl.h"
@@ -95,6 +96,7 @@ HWY_INLINE hn::Vec<Lanes<T>> splat(double value) {
 // S: of the state, T or the type that is computed in.
 template <class T, class S>
 void sgd_run(const SgdArgs& args, T* p, const T* g, S* buffer, int64_t n) {
+  const FlushDenormals flush;
   const Lanes<T> d;
   const Gradient<T> gradient(args.control, args.maximize, args.weight_decay);
   const auto lr = splat<T>(-args.lr), momentum = splat<T>(args.momentum);
@@ -138,6 +140,7 @@ void sgd_block(const SgdArgs& args, int64_t i, int64_t begin, int64_t n) {
 template <class T, class S>
 void adam_run(const AdamArgs& args, int64_t i, T* p, const T* g, S* m, S* v, S* highest,
               int64_t n) {
+  const FlushDenormals flush;
   const Lanes<T> d;
   const double t = real_steps(args, i);
   const double correction1 = 1.0 - std::pow(args.beta1, t);
@@ -197,6 +200,7 @@ void adam_block(const AdamArgs& args, int64_t i, int64_t begin, int64_t n) {
 
 template <class T>
 void rmsprop_part(const RmspropArgs& args, int64_t i, int64_t begin, int64_t end) {
+  const FlushDenormals flush;
   const Lanes<T> d;
   T* p = part<T>(args.params, i, begin);
   const T* g = part<T>(args.grads, i, begin);
@@ -228,6 +232,7 @@ void rmsprop_part(const RmspropArgs& args, int64_t i, int64_t begin, int64_t end
 
 template <class T>
 void adagrad_part(const AdagradArgs& args, int64_t i, int64_t begin, int64_t end) {
+  const FlushDenormals flush;
   const Lanes<T> d;
   T* p = part<T>(args.params, i, begin);
   const T* g = part<T>(args.grads, i, begin);

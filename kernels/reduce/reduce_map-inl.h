@@ -27,6 +27,7 @@ struct VectorReducer {
   static constexpr int64_t kTileCols = 2048;
   static constexpr int64_t kBlockRows = 256;
   static constexpr int64_t kLongRow = 2048;  // bytes
+  static constexpr int64_t kAhead = 2048 / sizeof(T);
   using D = hn::ScalableTag<Acc>;
   using V = hn::Vec<D>;
 
@@ -78,6 +79,8 @@ struct VectorReducer {
     };
     int64_t i = 0;
     for (; i + 8 * step <= n; i += 8 * step) {
+      // A long row comes in leaves, between which the hardware would stop to look ahead.
+      for (int64_t k = 0; k < 8; ++k) hwy::Prefetch(x + i + k * step + kAhead);
       take(a0, x + i);
       take(a1, x + i + step);
       take(a2, x + i + 2 * step);

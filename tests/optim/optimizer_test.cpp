@@ -49,6 +49,20 @@ TEST(Optimizer, RaisesVersionsSoThatStaleGraphsAreNoticed) {
   EXPECT_THROW(loss.backward(), AutogradError);
 }
 
+// 0.9 of the smallest denormal numbers rounds to themselves, and operations on them are slow.
+TEST(Optimizer, StateOfADeadUnitDecaysToZero) {
+  const Tensor w = leaf({40});
+  SGD optimizer(Tensors{w}, {.lr = 1e-3, .momentum = 0.9});
+  w.set_grad(ones({40}));
+  optimizer.step();
+  w.set_grad(zeros({40}));
+  for (int i = 0; i < 1000; ++i) optimizer.step();
+  EXPECT_TRUE(equal(optimizer.state_of(w).tensor("momentum_buffer"), zeros({40})));
+  // Only while it steps.
+  const Tensor tiny = full({40}, 1e-40);
+  EXPECT_GT((tiny + tiny)[0].item<float>(), 0.0f);
+}
+
 TEST(Optimizer, WorksOnParametersThatAreNotContiguous) {
   const Tensor straight = rand({3, 4});
   const Tensor turned = straight.clone().t().contiguous().t();  // (3, 4), columns first

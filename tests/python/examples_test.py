@@ -39,6 +39,18 @@ def both(name, tmp_path, **options):
     return in_python
 
 
+@pytest.mark.parametrize("name", ["digits", "gpt"])
+def test_losses_that_cannot_be_written_are_refused_before_the_work(name, tmp_path):
+    programs = [[sys.executable, ROOT / "examples" / "python" / f"{name}.py"]]
+    if (PROGRAMS / name).exists():
+        programs.append([PROGRAMS / name])
+    for program in programs:
+        command = [*program, "--losses", "no-such-folder/losses"]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert result.returncode != 0 and "no-such-folder/losses" in result.stderr
+        assert result.stdout == "" and list(tmp_path.iterdir()) == []
+
+
 def test_digits(tmp_path):
     options = dict(data=ROOT / "examples/data/optdigits.csv.gz", epochs=1, workers=2, picture="picture.png")
     lines, losses = both("digits", tmp_path, **options)
