@@ -77,7 +77,9 @@ void put_tools(const ProviderConfig& config, CheckedRequest& request, RequestJso
   RequestJson tools = RequestJson::array();
   for (const Tool& tool : request->tools) {
     RequestJson function = {{"name", tool.name}};
-    if (!tool.description.empty()) function["description"] = tool.description;
+    // Perplexity wants one, be it empty.
+    const bool is_wanted = config.vendor == Vendor::perplexity;
+    if (is_wanted || !tool.description.empty()) function["description"] = tool.description;
     function["parameters"] = tool_parameters(config, request->model, tool);
     if (tool.strict) function["strict"] = true;
     tools.push_back({{"type", "function"}, {"function", std::move(function)}});

@@ -22,7 +22,6 @@ class TAUT_API TokenBucket {
   /// Seconds until `amount` may be taken; 0: now.
   double wait(double amount, double now) const;
   void take(double amount, double now);
-  bool is_full(double now) const { return level_at(now) >= capacity_; }
 
  private:
   double level_at(double now) const;

@@ -83,10 +83,7 @@ class Transfer {
   const TransferRequest& request() const { return request_; }
   /// Who was told so far. Nothing more is told of the transfer.
   std::shared_ptr<TransferListener> take_listener() { return std::move(listener_); }
-  /// The listener has had enough: the rest is read for a moment, so that the connection can be used
-  /// again, and thrown away.
-  bool is_draining() const { return is_draining_; }
-  bool is_paused() const { return is_paused_; }
+  /// After Flow::pause.
   void resume();
 
   /// What libcurl's code says of it.
@@ -105,6 +102,8 @@ class Transfer {
   void end_head();
   size_t read_body(std::string_view bytes);
   size_t drain(size_t bytes);
+  /// The listener has had enough: the rest is read for a moment, so that the connection can be used
+  /// again, and thrown away.
   void start_draining();
   void watch_silence();
   ErrorKind kind_of(int code, std::string& message) const;

@@ -25,11 +25,11 @@ namespace taut::ai {
 /// Seconds.
 struct Timeouts {
   double connect = 5;
-  double first_byte = 60;        // to the first header of a stream
-  double whole_answer = 600;     // to that of an answer which comes when it is complete, and of a
-                                 // model that thinks first
-  double idle = 60;              // of silence within an answer
-  double keep_alive_only = 300;  // while an answer sends signs of life that carry nothing
+  double first_byte = 60;  // to the first header of a stream
+  /// To that of an answer which comes when it is complete, and of a model that thinks first.
+  double whole_answer = 600;
+  double idle = 60;                  // of silence within an answer
+  double keep_alive_only = 300;      // while an answer sends signs of life that carry nothing
   std::optional<double> total = {};  // of a whole call, where the request has no deadline
 };
 
@@ -73,7 +73,8 @@ struct ClientStatistics {
 class Provider;
 
 /// Owns the connections and the thread that serves them. Destroying it cancels every call and waits
-/// until all have ended. Safe from many threads.
+/// until all have ended. Safe from many threads. A host name that is being looked up holds that
+/// thread as long as the system takes to give up, where its call is cancelled meanwhile.
 class TAUT_API Client {
  public:
   explicit Client(ClientOptions options = {});
