@@ -128,7 +128,7 @@ TENSOR_HEAD = '''class Tensor:
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
 '''
 EXPORTS = {
-    ".": "amp autograd config cuda io linalg nn ops optim profiler random special utils",
+    ".": "ai amp autograd config cuda io linalg nn ops optim profiler random special utils",
     "._autocast": "autocast get_autocast_dtype is_autocast_enabled",
     "._custom_op": "CustomOp load_library",
     "._fuse": "FusedFunction fuse",

@@ -974,7 +974,7 @@ class Tensor:
     def xlogy_(self, other: Number) -> Tensor: ...
     def zero_(self) -> Tensor: ...
 
-from . import amp as amp, autograd as autograd, config as config, cuda as cuda, io as io, linalg as linalg, nn as nn, ops as ops, optim as optim, profiler as profiler, random as random, special as special, utils as utils
+from . import ai as ai, amp as amp, autograd as autograd, config as config, cuda as cuda, io as io, linalg as linalg, nn as nn, ops as ops, optim as optim, profiler as profiler, random as random, special as special, utils as utils
 from ._autocast import autocast as autocast, get_autocast_dtype as get_autocast_dtype, is_autocast_enabled as is_autocast_enabled
 from ._custom_op import CustomOp as CustomOp, load_library as load_library
 from ._fuse import FusedFunction as FusedFunction, fuse as fuse

@@ -33,18 +33,21 @@ class Prices:
 
     @classmethod
     def from_file(cls, path: str) -> Prices:
+        """The table of a JSON file."""
         prices = cls.__new__(cls)
         prices._handle = _ai.PriceTable.from_file(path)
         return prices
 
     @property
     def date(self) -> str:
+        """The day of the prices, as the table tells it."""
         return self._handle.date
 
     def __len__(self) -> int:
         return len(self._handle)
 
     def estimate(self, provider: str, messages: Messages, **options: Any) -> Estimate:
+        """What a chat may come to; options are those of Backend.chat."""
         return Estimate(*self._handle.estimate(provider, _requests.chat_text(messages, options)))
 
 
@@ -60,6 +63,8 @@ _LimitLike = Union[Limit, "tuple[float | None, int | None]"]
 
 @dataclass(frozen=True)
 class Spending:
+    """What was spent, and what calls under way hold."""
+
     dollars: float
     tokens: int
     reserved_dollars: float  # held by calls under way
@@ -87,6 +92,7 @@ class Budget:
         )
 
     def spent(self, *, provider: str | None = None, task: str | None = None) -> Spending:
+        """What was spent: of everything, by one provider, or for one task."""
         if provider is not None and task is not None:
             raise TypeError("spent: expected a provider or a task, not both")
         if provider is not None:
@@ -110,6 +116,7 @@ class Cache:
         self._handle = _ai.ResponseCache(path, max_bytes, max_age, rebuild_if_broken)
 
     def clear(self) -> None:
+        """Forgets all answers."""
         self._handle.clear()
 
     def statistics(self) -> dict[str, int]:

@@ -37,6 +37,7 @@ class _Stream:
         return _responses.chat_response(self._handle.response())
 
     def cancel(self) -> None:
+        """Ends it: what was not taken yet is dropped."""
         self._handle.cancel()
 
 
@@ -87,6 +88,7 @@ class Backend:
 
     @property
     def name(self) -> str:
+        """How errors, reports and budgets call it."""
         return self._handle.name
 
     @property
@@ -103,6 +105,7 @@ class Backend:
         return _responses.chat_response(wait(self._chat(messages, options)))
 
     async def achat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatResponse:
+        """The same as chat, for an event loop."""
         return _responses.chat_response(await await_call(self._chat(messages, options)))
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatStream:
@@ -110,6 +113,7 @@ class Backend:
         return ChatStream(self._handle.stream(_requests.chat_text(messages, options, self.model)))
 
     def astream(self, messages: Messages, **options: Unpack[ChatOptions]) -> AsyncChatStream:
+        """The same as stream, for an event loop."""
         return AsyncChatStream(self._handle.stream(_requests.chat_text(messages, options, self.model)))
 
     def embed(self, inputs: str | Sequence[str], **options: Any) -> EmbeddingResponse:
@@ -117,6 +121,7 @@ class Backend:
         return _responses.embedding_response(wait(self._embed(inputs, options)))
 
     async def aembed(self, inputs: str | Sequence[str], **options: Any) -> EmbeddingResponse:
+        """The same as embed, for an event loop."""
         return _responses.embedding_response(await await_call(self._embed(inputs, options)))
 
     def capabilities(self, model: str = "") -> dict[str, Any]:
@@ -148,18 +153,23 @@ class Batches:
         return _responses.batch_status(wait(self._create(items, options)))
 
     async def acreate(self, items: Mapping[str, Messages], **options: Unpack[ChatOptions]) -> BatchStatus:
+        """The same as create, for an event loop."""
         return _responses.batch_status(await await_call(self._create(items, options)))
 
     def status(self, batch: str | BatchStatus) -> BatchStatus:
+        """How far a batch has come, by its id or an earlier status."""
         return _responses.batch_status(wait(self._provider.batch(_id(batch))))
 
     async def astatus(self, batch: str | BatchStatus) -> BatchStatus:
+        """The same as status, for an event loop."""
         return _responses.batch_status(await await_call(self._provider.batch(_id(batch))))
 
     def cancel(self, batch: str | BatchStatus) -> BatchStatus:
+        """Calls a batch off; what is done already stays."""
         return _responses.batch_status(wait(self._provider.cancel_batch(_id(batch))))
 
     async def acancel(self, batch: str | BatchStatus) -> BatchStatus:
+        """The same as cancel, for an event loop."""
         return _responses.batch_status(await await_call(self._provider.cancel_batch(_id(batch))))
 
     def results(self, status: BatchStatus) -> list[BatchResult]:
@@ -167,6 +177,7 @@ class Batches:
         return _responses.batch_results(wait(self._results(status)))
 
     async def aresults(self, status: BatchStatus) -> list[BatchResult]:
+        """The same as results, for an event loop."""
         return _responses.batch_results(await await_call(self._results(status)))
 
     def _create(self, items: Mapping[str, Messages], options: Mapping[str, Any]) -> _ai.Call:
@@ -199,6 +210,7 @@ class Provider(Backend):
         return _responses.models(wait(self._provider.models()))
 
     async def amodels(self) -> list[ModelInfo]:
+        """The same as models, for an event loop."""
         return _responses.models(await await_call(self._provider.models()))
 
 

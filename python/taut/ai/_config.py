@@ -19,14 +19,17 @@ class ProviderConfig:
 
     @property
     def name(self) -> str:
+        """How errors, reports and budgets call it."""
         return self._handle.name
 
     @property
     def base_url(self) -> str:
+        """Where the server is."""
         return self._handle.base_url
 
     @property
     def has_key(self) -> bool:
+        """Whether there is a key now; a function that gives one is trusted, and not asked."""
         return self._handle.has_key
 
     def __repr__(self) -> str:

@@ -47,6 +47,8 @@ class Target:
 
 @dataclass(frozen=True)
 class TargetStatus:
+    """What a router knows of one of its targets."""
+
     name: str
     is_open: bool  # whether its circuit keeps calls away
     seconds_until_probe: float
@@ -106,6 +108,7 @@ class Router(Backend):
         super().__init__(self._router.backend(), model)
 
     def targets(self) -> list[TargetStatus]:
+        """What is known of each target now."""
         return [TargetStatus(**status) for status in self._router.targets()]
 
     @property

@@ -10,6 +10,8 @@ from typing import Any, Union
 
 @dataclass
 class Text:
+    """A part of a message that is a text."""
+
     text: str
 
 
@@ -68,6 +70,7 @@ class Message:
 
     @property
     def text(self) -> str:
+        """Its texts, one after the other."""
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, Text))
@@ -110,6 +113,8 @@ class TokenLogprob:
 
 @dataclass
 class Citation:
+    """A source that the answer names."""
+
     url: str = ""
     title: str = ""
     date: str = ""
@@ -128,14 +133,17 @@ class Candidate:
 
     @property
     def text(self) -> str:
+        """Its texts, one after the other, without the reasoning."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
     def reasoning(self) -> str:
+        """What the model thought, where the provider tells it."""
         return "".join(part.text for part in self.parts if isinstance(part, Reasoning))
 
     @property
     def tool_calls(self) -> list[ToolCall]:
+        """The functions that are to be called."""
         return [part for part in self.parts if isinstance(part, ToolCall)]
 
 
@@ -171,6 +179,8 @@ class RouteReport:
 
 @dataclass
 class ChatResponse:
+    """An answer, in words that are the same for all providers."""
+
     model: str = ""
     provider: str = ""
     candidates: list[Candidate] = field(default_factory=list)
@@ -190,18 +200,22 @@ class ChatResponse:
 
     @property
     def text(self) -> str:
+        """The text of the first candidate."""
         return self.candidates[0].text if self.candidates else ""
 
     @property
     def reasoning(self) -> str:
+        """The thoughts of the first candidate."""
         return self.candidates[0].reasoning if self.candidates else ""
 
     @property
     def tool_calls(self) -> list[ToolCall]:
+        """The functions that the first candidate wants called."""
         return self.candidates[0].tool_calls if self.candidates else []
 
     @property
     def finish_reason(self) -> str:
+        """Why the first candidate ended."""
         return self.candidates[0].finish_reason if self.candidates else "unknown"
 
     @property
@@ -235,6 +249,8 @@ class StreamEvent:
 
 @dataclass
 class EmbeddingResponse:
+    """Vectors, in the order of the texts."""
+
     embeddings: list[list[float]] = field(repr=False)
     model: str = ""
     provider: str = ""
@@ -248,6 +264,8 @@ class EmbeddingResponse:
 
 @dataclass
 class ModelInfo:
+    """A model of a provider's list."""
+
     id: str
     owner: str = ""
     created: int | None = None  # seconds since 1970
@@ -270,6 +288,7 @@ class BatchStatus:
 
     @property
     def is_over(self) -> bool:
+        """Whether nothing more will happen to it."""
         return self.state not in ("waiting", "running")
 
 

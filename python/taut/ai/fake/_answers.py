@@ -28,6 +28,8 @@ class Question:
 
 @dataclass
 class Reply:
+    """What the model of a fake server says."""
+
     text: str = ""
     reasoning: str = ""
     tool_calls: list[tuple[str, Any]] = field(default_factory=list)  # name and arguments

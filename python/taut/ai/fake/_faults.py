@@ -36,10 +36,12 @@ class Fault:
 
     @property
     def status(self) -> int | None:
+        """The HTTP status, where it is one."""
         return int(self.name) if self.name.isdigit() else None
 
     @classmethod
     def parse(cls, text: str) -> Fault:
+        """A fault as the command line writes it. Raises taut.ValueError for other text."""
         name, _, rest = text.partition(":")
         count, _, seconds = rest.partition(":")
         known = name in FAULTS or (name.isdigit() and int(name) in STATUSES)

@@ -30,6 +30,8 @@ FAKE_KEY = "fake-key"
 
 @dataclass
 class Request:
+    """What was asked of a fake server."""
+
     method: str
     path: str
     query: dict[str, list[str]]
@@ -37,6 +39,7 @@ class Request:
     body: bytes = b""
 
     def json(self) -> Any:
+        """The body as Python values."""
         return json.loads(self.body)
 
 
@@ -239,10 +242,12 @@ class FakeServer:
 
     @property
     def provider(self) -> str:
+        """Whose language it speaks."""
         return self._dialect.name
 
     @property
     def port(self) -> int:
+        """Where it listens."""
         return int(self._http.server_address[1])
 
     @property
@@ -273,6 +278,7 @@ class FakeServer:
         return made
 
     def close(self) -> None:
+        """Ends it and its connections."""
         self._ended.set()
         self._http.shutdown()
         self._http.server_close()
@@ -331,7 +337,9 @@ class FakeServer:
 
 
 def _dialect(provider: str, answer: Answer | None, models: Iterable[str]) -> Dialect:
-    from . import anthropic, gemini, openai
+    from . import _anthropic as anthropic
+    from . import _gemini as gemini
+    from . import _openai as openai
 
     kinds: dict[str, type[Dialect]] = {
         "openai": openai.OpenAI,

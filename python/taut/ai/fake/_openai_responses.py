@@ -10,7 +10,7 @@ from ._answers import Question, Reply
 from ._server import Answered, json_answer, sse, stream_answer
 
 if TYPE_CHECKING:
-    from .openai import OpenAI
+    from ._openai import OpenAI
 
 
 def _text(content: Any) -> str:

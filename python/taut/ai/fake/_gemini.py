@@ -8,7 +8,7 @@ from typing import Any
 
 from ._answers import Question, Reply
 from ._server import Answered, Dialect, Request, json_answer, sse, stream_answer
-from .openai import vector_of
+from ._openai import vector_of
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",

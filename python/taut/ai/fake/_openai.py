@@ -9,7 +9,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from . import openai_batches, openai_responses
+from . import _openai_batches as openai_batches
+from . import _openai_responses as openai_responses
 from ._answers import Question, Reply
 from ._server import Answered, Dialect, Request, json_answer, sse, stream_answer
 

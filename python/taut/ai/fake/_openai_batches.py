@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._server import Answered, Request, json_answer
 
 if TYPE_CHECKING:
-    from .openai import OpenAI
+    from ._openai import OpenAI
 
 
 def file_of(request: Request) -> bytes:
