@@ -18,6 +18,7 @@ with_cmake() {
   "$cmake" --build "$scratch/$1-cmake" >>"$scratch/$1-cmake.log" || { cat "$scratch/$1-cmake.log"; return 1; }
   echo "find_package, $1 prefix:"
   "$scratch/$1-cmake/uses_taut"
+  [ ! -e "$scratch/$1-cmake/uses_ai" ] || "$scratch/$1-cmake/uses_ai"
   "$scratch/$1-cmake/uses_plugin" "$scratch/$1-cmake/libplugin.so"
   # The package uses the build tree's libtaut: a plugin goes with any copy of the same version.
   [ -z "$python" ] || PYTHONPATH=$build_tree/python "$python" "$source_dir/uses_plugin.py" "$scratch/$1-cmake/libplugin.so"
@@ -35,6 +36,11 @@ with_pkg_config() {
     $(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs taut) -Wl,-rpath,"$pc/.."
   echo "pkg-config, $1 prefix:"
   "$scratch/$1-pkg-config"
+  [ -e "$pc/taut-ai.pc" ] || return 0
+  # shellcheck disable=SC2046
+  "$compiler" "$source_dir/uses_ai.cpp" -o "$scratch/$1-pkg-config-ai" \
+    $(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs taut-ai) -Wl,-rpath,"$pc/.."
+  "$scratch/$1-pkg-config-ai"
 }
 
 with_cmake first "$scratch/first"

@@ -1,6 +1,17 @@
 """Uses an installed taut as a user would; mypy reads it too."""
 
+import importlib.util
+
 import taut
+
+
+def use_ai() -> None:
+    import taut.ai
+
+    echo = taut.ai.local("echo", lambda messages: messages[-1].text)
+    answer: str = echo.chat("hello").text
+    assert answer == "hello", answer
+    print("taut.ai works")
 
 
 def main() -> None:
@@ -10,3 +21,5 @@ def main() -> None:
 
 
 main()
+if importlib.util.find_spec("taut._ai") is not None:
+    use_ai()
