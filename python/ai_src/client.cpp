@@ -28,13 +28,15 @@ class PythonClient {
   PythonClient& operator=(const PythonClient&) = delete;
   ~PythonClient() { close(); }
 
-  ai::Client& get() const {
+  std::shared_ptr<ai::Client> get() const {
     if (!client_) throw ValueError("client: it is closed");
-    return *client_;
+    return client_;
   }
   void close() {
+    // Other threads see it closed before its end is waited for.
+    std::shared_ptr<ai::Client> last = std::exchange(client_, nullptr);
     const Unlocked unlocked;
-    client_.reset();
+    last.reset();
   }
   bool is_closed() const { return client_ == nullptr; }
 
@@ -227,10 +229,10 @@ void bind_client(py::module_& module) {
            py::arg("options"))
       .def("provider",
            [](const PythonClient& client, const ai::ProviderConfig& config) {
-             return HeldProvider({std::make_shared<ai::Provider>(client.get().provider(config))});
+             return HeldProvider({std::make_shared<ai::Provider>(client.get()->provider(config))});
            })
       .def("statistics",
-           [](const PythonClient& client) { return dict_of(client.get().statistics()); })
+           [](const PythonClient& client) { return dict_of(client.get()->statistics()); })
       .def("close", &PythonClient::close)
       .def_property_readonly("is_closed", &PythonClient::is_closed);
 }

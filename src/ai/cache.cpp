@@ -190,11 +190,11 @@ class ResponseCache::File {
     const int application = pragma("PRAGMA application_id");
     const int format = pragma("PRAGMA user_version");
     if (application == 0 && format == 0 && pragma("SELECT count(*) FROM sqlite_master") == 0) {
+      // The answers come last, and the index has their sizes: to sum these up no answer is read.
       execute(
-          "CREATE TABLE answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL, bytes INTEGER NOT "
-          "NULL,"
-          " created REAL NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID");
-      execute("CREATE INDEX answers_by_use ON answers (used)");
+          "CREATE TABLE answers (key TEXT PRIMARY KEY, bytes INTEGER NOT NULL, created REAL NOT "
+          "NULL, used INTEGER NOT NULL, answer TEXT NOT NULL) WITHOUT ROWID");
+      execute("CREATE INDEX answers_by_use ON answers (used, bytes)");
       execute(concat("PRAGMA application_id = ", kApplication).c_str());
       execute(concat("PRAGMA user_version = ", kFormat).c_str());
     } else {
