@@ -95,8 +95,8 @@ class RoutedStream : public std::enable_shared_from_this<RoutedStream> {
     const RouterOptions& options = record_->router->options;
     if (options.cache) {
       hooks.from_cache = [self]() -> std::optional<OpenedStream> {
-        const RouterOptions& of_router = self->record_->router->options;
-        std::optional<ChatResponse> kept = of_router.cache->get(of_router.name, self->request_);
+        std::optional<ChatResponse> kept =
+            kept_answer(self->record_->router->options, self->request_);
         if (!kept) return std::nullopt;
         return OpenedStream{stream_of(std::move(*kept)), {}};
       };
@@ -241,6 +241,14 @@ class RoutedStream : public std::enable_shared_from_this<RoutedStream> {
 
 ChatStream routed_stream(std::shared_ptr<RouteRecord> record, const ChatRequest& request) {
   return std::make_shared<RoutedStream>(std::move(record), request)->start();
+}
+
+std::optional<ChatResponse> kept_answer(const RouterOptions& options, const ChatRequest& request) {
+  try {
+    return options.cache->get(options.name, request);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 void keep_answer(const RouterOptions& options, const ChatRequest& request, ChatResponse& response) {

@@ -8,6 +8,9 @@ namespace taut::ai {
 
 ChatStream routed_stream(std::shared_ptr<RouteRecord> record, const ChatRequest& request);
 
+/// An answer that was kept; a cache that cannot be read is as if it were empty, for the call has an
+/// error of its own.
+std::optional<ChatResponse> kept_answer(const RouterOptions& options, const ChatRequest& request);
 /// Keeps the answer for worse times; what goes wrong there is a warning of the response.
 void keep_answer(const RouterOptions& options, const ChatRequest& request, ChatResponse& response);
 /// The request as it is put to one of the targets.

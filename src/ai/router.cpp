@@ -95,13 +95,7 @@ Pending<ChatResponse> Router::chat(const ChatRequest& request) const {
     return target.backend->chat(request_for(request, model, seconds));
   };
   if (state_->options.cache) {
-    hooks.from_cache = [state = state_, request]() -> std::optional<ChatResponse> {
-      try {
-        return state->options.cache->get(state->options.name, request);
-      } catch (const Error&) {  // as if it were not there: the call has an error of its own
-        return std::nullopt;
-      }
-    };
+    hooks.from_cache = [state = state_, request] { return kept_answer(state->options, request); };
   }
   if (state_->options.last_resort) {
     hooks.from_last_resort = [state = state_, request](std::optional<double> seconds) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 
 import pytest
@@ -149,6 +150,15 @@ def test_prices_and_budgets(server):
     assert estimate.output_tokens == 100 and estimate.cost > 0
     with pytest.raises(taut.ValueError, match="date"):
         ai.Prices({"prices": []})
+
+
+def test_a_cache_that_breaks_hides_no_error_of_a_router(tmp_path):
+    path = str(tmp_path / "cache.sqlite")
+    router = ai.Router([ai.Target(refusing("connection"), model="m")], cache=ai.Cache(path))
+    with sqlite3.connect(path) as other:
+        other.execute("DROP TABLE answers")
+    assert failure(router.chat, "anything").kind == "no_healthy_provider"
+    assert failure(lambda: list(router.stream("anything"))).kind == "no_healthy_provider"
 
 
 def test_a_cache_answers_a_second_time(server, tmp_path):
