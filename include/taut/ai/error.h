@@ -24,7 +24,7 @@ enum class ErrorKind : uint8_t {
   timeout_total,          // the deadline of the whole call
   truncated_stream,       // a stream ended before its protocol's own end
   stream_error,           // the provider reported an error inside a stream
-  rate_limited,           // too many requests or tokens for now
+  rate_limited,           // too many requests or tokens: a pause helps
   quota_exhausted,        // no money or no quota left: waiting does not help
   overloaded,             // the provider has too much to do
   server_error,           // the provider failed
