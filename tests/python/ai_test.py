@@ -321,6 +321,18 @@ def test_what_makes_no_sense_is_refused(openai_server):
             provider.chat("x", max_tokens="many")
         with pytest.raises(taut.ValueError, match="no model"):
             client.provider(openai_server.config()).chat("x")
+        for wrong in (
+            {"role": "user", "content": [{"type": "text"}]},
+            {"role": "user", "content": [{"type": "image_url", "image_url": {}}]},
+            {"role": "assistant", "tool_calls": [{"id": "1"}]},
+            {"role": "assistant", "tool_calls": [{"function": {"arguments": "{}"}}]},
+        ):
+            with pytest.raises(taut.ValueError, match="there is no '(text|url|function|name)'"):
+                provider.chat([wrong])
+        with pytest.raises(taut.ValueError, match="tools: there is no 'name'; got 'description'"):
+            provider.chat("hello", tools=[{"description": "nameless"}])
+        with pytest.raises(taut.ValueError, match="response_format: there is no 'json_schema'"):
+            provider.chat("hello", response_format={"type": "json_schema"})
         with pytest.raises(taut.ValueError, match="response_format"):
             provider.chat("x", response_format="yaml")
         with pytest.raises(TypeError, match="unknown option 'keys'"):

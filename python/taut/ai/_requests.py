@@ -49,10 +49,17 @@ def _fail(what: str) -> TautValueError:
     return TautValueError(f"chat: {what}")
 
 
+def _member(value: Mapping[str, Any], name: str, where: str) -> Any:
+    if not isinstance(value, Mapping) or name not in value:
+        got = ", ".join(map(repr, value)) if isinstance(value, Mapping) else type(value).__name__
+        raise _fail(f"{where}: there is no {name!r}; got {got or 'nothing'}")
+    return value[name]
+
+
 # ---- Messages
 
 
-def _data_url(part: types.Image) -> dict[str, Any]:
+def _image(part: types.Image) -> dict[str, Any]:
     value: dict[str, Any] = {"type": "image"}
     if part.url:
         value["url"] = part.url
@@ -68,7 +75,7 @@ def _part(part: types.Part) -> dict[str, Any]:
     if isinstance(part, types.Text):
         return {"type": "text", "text": part.text}
     if isinstance(part, types.Image):
-        return _data_url(part)
+        return _image(part)
     if isinstance(part, types.ToolCall):
         value = {"type": "tool_call", "name": part.name, "arguments": part.arguments, "id": part.id}
         return {**value, "signature": part.signature} if part.signature else value
@@ -97,10 +104,12 @@ def _part_of_dict(value: Any) -> types.Part:
         raise _fail(f"messages: content: got {type(value).__name__}; expected texts or parts")
     kind = value.get("type")
     if kind in ("text", "input_text", "output_text"):
-        return types.Text(value["text"])
+        return types.Text(_member(value, "text", "messages: content"))
     if kind == "image_url":
-        image = value["image_url"]
-        return types.Image(image) if isinstance(image, str) else types.Image(image["url"], detail=image.get("detail", ""))
+        image = _member(value, "image_url", "messages: content")
+        if isinstance(image, str):
+            return types.Image(image)
+        return types.Image(_member(image, "url", "messages: content: image_url"), detail=image.get("detail", ""))
     raise _fail(f"messages: content: unknown type; got {kind!r}; expected text or image_url")
 
 
@@ -121,8 +130,9 @@ def _message_of_dict(value: Mapping[str, Any]) -> types.Message:
     elif content is not None:
         parts.extend(_part_of_dict(item) for item in content)
     for call in value.get("tool_calls") or []:
-        function = call["function"]
-        parts.append(types.ToolCall(function["name"], function.get("arguments", ""), call.get("id", "")))
+        function = _member(call, "function", "messages: tool_calls")
+        name = _member(function, "name", "messages: tool_calls: function")
+        parts.append(types.ToolCall(name, function.get("arguments", ""), call.get("id", "")))
     return types.Message(role, parts)
 
 
@@ -148,7 +158,7 @@ def _tool(tool: types.Tool | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(tool, Mapping):
         function = tool.get("function", tool)
         tool = types.Tool(
-            function["name"],
+            _member(function, "name", "tools"),
             function.get("description", ""),
             function.get("parameters"),
             bool(function.get("strict", False)),
@@ -161,7 +171,7 @@ def _tool(tool: types.Tool | Mapping[str, Any]) -> dict[str, Any]:
 
 def _tool_choice(choice: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(choice, Mapping):
-        return {"kind": "named", "name": choice.get("function", choice)["name"]}
+        return {"kind": "named", "name": _member(choice.get("function", choice), "name", "tool_choice")}
     word = {"auto": "automatic", "none": "none", "required": "required"}.get(choice)
     return {"kind": word} if word else {"kind": "named", "name": choice}
 
@@ -177,11 +187,11 @@ def _format(given: str | Mapping[str, Any]) -> dict[str, Any]:
         return {"kind": kind, "name": "answer"}
     schema: Mapping[str, Any] = {"schema": given}
     if kind == "json_schema":
-        schema = given["json_schema"]
+        schema = _member(given, "json_schema", "response_format")
     return {
         "kind": "json_schema",
         "name": schema.get("name", "answer"),
-        "schema": json.dumps(schema["schema"]),
+        "schema": json.dumps(_member(schema, "schema", "response_format: json_schema")),
         "strict": bool(schema.get("strict", True)),
     }
 

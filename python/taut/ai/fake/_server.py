@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,7 +69,7 @@ def stream_answer(frames: Iterable[bytes], headers: dict[str, str] | None = None
     return Answered(200, frames, headers or {}, "text/event-stream; charset=utf-8")
 
 
-class Dialect:
+class Dialect(ABC):
     """A provider's language. `path_prefix` is what its base URL has behind the host."""
 
     name = ""
@@ -90,20 +91,25 @@ class Dialect:
             self._counter += 1
             return self._counter
 
+    @abstractmethod
     def respond(self, request: Request) -> Answered:
-        raise NotImplementedError
+        """What is answered to any request."""
 
+    @abstractmethod
     def error(self, status: int, message: str, code: str = "", headers: dict[str, str] | None = None) -> Answered:
-        raise NotImplementedError
+        """A refusal, as the provider writes one."""
 
+    @abstractmethod
     def error_frame(self) -> bytes:
-        raise NotImplementedError
+        """An error inside a stream."""
 
+    @abstractmethod
     def quota_error(self) -> Answered:
-        raise NotImplementedError
+        """The quota is used up: waiting does not help."""
 
+    @abstractmethod
     def context_error(self) -> Answered:
-        raise NotImplementedError
+        """The prompt has more tokens than the model sees."""
 
     def not_found(self, request: Request) -> Answered:
         return self.error(404, f"nothing is at {request.path}")
