@@ -1,28 +1,40 @@
-# taut._C, the one module of the bindings, and the package around it.
+# The modules of the bindings, taut._C and taut._ai, and the package around them.
 
-# NO_EXTRAS: link-time optimisation of the bindings costs a minute and gains nothing; the work is in libtaut.
-pybind11_add_module(taut_python MODULE NO_EXTRAS ${taut_python_sources})
-set_target_properties(taut_python PROPERTIES
-  OUTPUT_NAME _C
-  CXX_VISIBILITY_PRESET hidden
-  VISIBILITY_INLINES_HIDDEN ON
-  CXX_EXTENSIONS OFF
-  JOB_POOL_LINK taut_link
-  LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/python/taut"
-  INSTALL_RPATH "$ORIGIN"
-)
-target_include_directories(taut_python PRIVATE "${PROJECT_SOURCE_DIR}/python/src")
-target_link_libraries(taut_python PRIVATE taut::taut taut_build_flags)
-target_link_options(taut_python PRIVATE -Wl,--exclude-libs,ALL)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
-  # From 13 on g++ follows the six places that pybind11 keeps for arguments into calls with more, which go elsewhere.
-  target_compile_options(taut_python PRIVATE -Wno-array-bounds)
+# An extension module of the package: taut_python_extension(<target> <module> <library> <folder of sources> <headers of pybind11> ...)
+function(taut_python_extension target module library folder)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/python/${folder}/*.cpp")
+  # NO_EXTRAS: link-time optimisation of the bindings costs a minute and gains nothing; the work is in the libraries.
+  pybind11_add_module(${target} MODULE NO_EXTRAS ${sources})
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME ${module}
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON
+    CXX_EXTENSIONS OFF
+    JOB_POOL_LINK taut_link
+    LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/python/taut"
+    INSTALL_RPATH "$ORIGIN"
+  )
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/python/${folder}")
+  target_link_libraries(${target} PRIVATE taut::${library} taut_build_flags)
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+    # From 13 on g++ follows the six places that pybind11 keeps for arguments into calls with more, which go elsewhere.
+    target_compile_options(${target} PRIVATE -Wno-array-bounds)
+  endif()
+  list(TRANSFORM ARGN REPLACE "(.+)" "<pybind11/\\1>" OUTPUT_VARIABLE headers)
+  target_precompile_headers(${target} PRIVATE ${headers})
+  if(SKBUILD)
+    get_target_property(aliased taut::${library} ALIASED_TARGET)
+    install(TARGETS ${target} ${aliased} LIBRARY DESTINATION taut COMPONENT python)
+  endif()
+endfunction()
+
+taut_python_extension(taut_python _C taut src pybind11.h numpy.h stl.h)
+# A module of its own, which `import taut` does not load.
+if(TAUT_HAS_AI)
+  taut_python_extension(taut_ai_python _ai ai ai_src pybind11.h stl.h)
 endif()
-target_precompile_headers(taut_python PRIVATE <pybind11/pybind11.h> <pybind11/numpy.h> <pybind11/stl.h>)
-
 if(SKBUILD)
-  install(TARGETS taut_python LIBRARY DESTINATION taut COMPONENT python)
-  install(TARGETS taut LIBRARY DESTINATION taut COMPONENT python)
   return()
 endif()
 
