@@ -51,8 +51,8 @@ class Team {
   void wait_for_others() const;
 
   std::mutex in_use_;
-  int threads_ = 1;  // with the caller
-  int spins_ = 0;
+  int threads_ = 1;         // with the caller
+  bool has_cores_ = false;  // one for each piece of the call
 
   // The call: written by the caller while no piece is open, read by whoever has a piece.
   int64_t n_ = 0;
