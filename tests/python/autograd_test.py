@@ -41,6 +41,26 @@ def test_grad_function():
     assert taut.autograd.grad(x * 2, z, materialize_grads=True)[0].item() == 0
 
 
+def test_batched_grad():
+    x = taut.tensor([1.0, 2.0, 3.0], dtype=taut.float64, requires_grad=True)
+    z = taut.tensor(1.0, requires_grad=True)
+    y = x**3
+    jacobian, unused = taut.autograd.grad(
+        y, [x, z], taut.eye(3, dtype=taut.float64), create_graph=True, is_grads_batched=True, allow_unused=True
+    )
+    assert jacobian.tolist() == [[3, 0, 0], [0, 12, 0], [0, 0, 27]] and unused is None
+    (second,) = taut.autograd.grad(jacobian.sum(), x)
+    assert second.tolist() == [6, 12, 18]
+    # The last walk frees the graph, as one alone does.
+    y = x.exp()
+    taut.autograd.grad(y, x, taut.ones(2, 3, dtype=taut.float64), is_grads_batched=True)
+    with pytest.raises(RuntimeError):
+        taut.autograd.grad(y.sum(), x)
+    for starts in (None, taut.ones(()), taut.ones(0, 3)):
+        with pytest.raises(ValueError, match="is_grads_batched"):
+            taut.autograd.grad(x.exp(), x, starts, is_grads_batched=True)
+
+
 def test_attributes():
     x = taut.ones(2, requires_grad=True)
     y = x.exp()

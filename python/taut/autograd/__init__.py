@@ -39,17 +39,33 @@ def grad(
     """The gradients of `outputs` by `inputs`, as a tuple; .grad is left alone.
 
     Arguments as for backward. An input that was not used is an AutogradError, unless allow_unused gives None or
-    materialize_grads zeros for it."""
-    if is_grads_batched:
-        raise NotImplementedError("grad: is_grads_batched is not there yet; loop over the rows")
+    materialize_grads zeros for it. is_grads_batched: each of grad_outputs has one more dim in front, over which the graph is
+    walked once for each row, and so have the gradients: the rows of a Jacobian, for one."""
     if allow_unused is None:
         allow_unused = materialize_grads
     elif not allow_unused and materialize_grads:
         raise ValueError("grad: materialize_grads gives zeros for unused inputs, which allow_unused=False forbids")
-    return _C._grad(
-        _as_tuple(outputs), _as_tuple(inputs), _as_tuple(grad_outputs), retain_graph, create_graph,
-        allow_unused, materialize_grads,
-    )
+    outputs, inputs, starts = _as_tuple(outputs), _as_tuple(inputs), _as_tuple(grad_outputs)
+    if not is_grads_batched:
+        return _C._grad(outputs, inputs, starts, retain_graph, create_graph, allow_unused, materialize_grads)
+    count = _batch_size(starts)
+    walks = []
+    for row in range(count):
+        keep = True if row + 1 < count else retain_graph
+        start = tuple(None if start is None else start[row] for start in starts)
+        walks.append(_C._grad(outputs, inputs, start, keep, create_graph, allow_unused, materialize_grads))
+    return tuple(None if rows[0] is None else _C.stack(rows) for rows in zip(*walks))
+
+
+def _batch_size(grad_outputs):
+    """How many gradients there are in batched grad_outputs."""
+    shapes = [tuple(start.shape) for start in grad_outputs if start is not None]
+    if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1 or shapes[0][0] == 0:
+        raise ValueError(
+            "grad: with is_grads_batched, grad_outputs must have a first dim of the same size, at least 1; got "
+            + (", ".join(map(str, shapes)) or "none")
+        )
+    return shapes[0][0]
 
 
 def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
