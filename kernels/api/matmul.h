@@ -80,8 +80,9 @@ struct FusedGemmArgs {
   Activation activation = Activation::none;
   const void* bias = nullptr;  // (n), contiguous; may be null
   void* sums = nullptr;        // (m), of `dtype`
-  /// x itself, (m, n) and contiguous, of `dtype`. May be null for activation. ReLU keeps nothing:
-  /// its gradient is that at its output.
+  bool keeps = false;          // activation: whether x is kept. activation_gradient has it anyway
+  /// x itself, (m, n) and contiguous, of `dtype`. ReLU keeps nothing: its gradient is that at its
+  /// output.
   void* kept = nullptr;
   Float32Precision precision = Float32Precision::highest;
 };
@@ -89,8 +90,10 @@ struct FusedGemmArgs {
 struct MatmulKernels {
   void (*gemm)(const GemmArgs& args) = nullptr;
   void (*dot)(const DotArgs& args) = nullptr;
-  /// Returns false, with nothing done, for a product that it cannot fuse. Null where there are no
-  /// such kernels.
+  /// Whether fused_gemm is for such a product, and better than separate passes; the pointers do not
+  /// matter. Null where there are no such kernels.
+  bool (*fuses)(const FusedGemmArgs& args) = nullptr;
+  /// Returns false, with nothing done, where the library has no kernel for these operands.
   bool (*fused_gemm)(const FusedGemmArgs& args) = nullptr;
 };
 

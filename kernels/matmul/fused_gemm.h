@@ -5,7 +5,8 @@
 
 namespace taut::kernels::cuda {
 
-/// MatmulKernels::fused_gemm.
+/// MatmulKernels::fuses and MatmulKernels::fused_gemm.
+bool has_fused_gemm(const FusedGemmArgs& args);
 bool run_fused_gemm(const FusedGemmArgs& args);
 
 }  // namespace taut::kernels::cuda

@@ -39,7 +39,7 @@ int32_t epilogue_of(const FusedGemmArgs& args) {
     // Our a is cuBLASLt's B, whose transpose has the rows of a for its columns.
     case Fusion::row_sums: return CUBLASLT_EPILOGUE_BGRADB;
     case Fusion::activation:
-      return forward_epilogue(args.activation, args.bias != nullptr, args.kept != nullptr);
+      return forward_epilogue(args.activation, args.bias != nullptr, args.keeps);
     // The derivative alone: where it sums the columns too, which would be the gradient of a bias,
     // cuBLASLt takes three times as long on an H100. The product of row_sums has them for nothing.
     default: return CUBLASLT_EPILOGUE_DGELU;
@@ -49,16 +49,29 @@ int32_t epilogue_of(const FusedGemmArgs& args) {
 // What cuBLASLt asks the rows of what is kept to be a multiple of, in elements.
 constexpr int64_t kKeptRowUnit = 8;
 
+// Whether it reads or writes x beside the result.
+bool has_kept(const FusedGemmArgs& args) {
+  return args.keeps || args.fusion == Fusion::activation_gradient;
+}
+
+std::optional<ColumnMajor> columns_of_a(const FusedGemmArgs& args) {
+  return as_columns(args.m, args.k, args.a.row_stride, args.a.col_stride);
+}
+std::optional<ColumnMajor> columns_of_b(const FusedGemmArgs& args) {
+  return as_columns(args.k, args.n, args.b.row_stride, args.b.col_stride);
+}
+
 }  // namespace
 
-bool run_fused_gemm(const FusedGemmArgs& args) {
+bool has_fused_gemm(const FusedGemmArgs& args) {
   if (!has_epilogue(args)) return false;
-  if (args.kept != nullptr && args.n % kKeptRowUnit != 0) return false;
-  const std::optional<ColumnMajor> a =
-      as_columns(args.m, args.k, args.a.row_stride, args.a.col_stride);
-  const std::optional<ColumnMajor> b =
-      as_columns(args.k, args.n, args.b.row_stride, args.b.col_stride);
-  if (!a || !b) return false;
+  if (has_kept(args) && args.n % kKeptRowUnit != 0) return false;
+  return columns_of_a(args) && columns_of_b(args);
+}
+
+bool run_fused_gemm(const FusedGemmArgs& args) {
+  if (!has_fused_gemm(args)) return false;
+  const ColumnMajor a = *columns_of_a(args), b = *columns_of_b(args);
 
   GemmPointers pointers{};
   pointers.a = args.b.data;
@@ -68,8 +81,8 @@ bool run_fused_gemm(const FusedGemmArgs& args) {
   pointers.aux = args.kept;
 
   const auto item = static_cast<int64_t>(item_size(args.dtype));
-  GemmKey key = row_major_key(args.m, args.n, args.k, *a, *b, args.n);
-  key.ld_aux = args.kept == nullptr ? 0 : args.n;
+  GemmKey key = row_major_key(args.m, args.n, args.k, a, b, args.n);
+  key.ld_aux = has_kept(args) ? args.n : 0;
   key.dtype = static_cast<int32_t>(args.dtype);
   key.epilogue = epilogue_of(args);
   key.precision = static_cast<int32_t>(args.precision);

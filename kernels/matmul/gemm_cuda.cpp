@@ -198,7 +198,10 @@ void gemm(const GemmArgs& args) {
 }  // namespace
 
 MatmulKernels matmul_kernels_cuda() {
-  return {.gemm = gemm, .dot = cuda::run_dot, .fused_gemm = cuda::run_fused_gemm};
+  return {.gemm = gemm,
+          .dot = cuda::run_dot,
+          .fuses = cuda::has_fused_gemm,
+          .fused_gemm = cuda::run_fused_gemm};
 }
 
 }  // namespace taut::kernels

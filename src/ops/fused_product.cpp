@@ -22,10 +22,6 @@ kernels::MatrixInput transposed_matrix(const Tensor& tensor) {
   return {tensor.data_ptr(), tensor.strides()[1], tensor.strides()[0], {}};
 }
 
-bool has_fused_products(const Tensor& tensor) {
-  return kernels_of(tensor).matmul.fused_gemm != nullptr;
-}
-
 void trace_product(const FusedGemmArgs& args) {
   const auto m = static_cast<double>(args.m), n = static_cast<double>(args.n);
   const auto k = static_cast<double>(args.k);
@@ -34,34 +30,45 @@ void trace_product(const FusedGemmArgs& args) {
              (m * k + k * n + m * n + kept) * static_cast<double>(item_size(args.dtype)));
 }
 
-// Whether the device made output = a @ b; what else it is to do stands in `args` already.
-bool run(FusedGemmArgs& args, const kernels::MatrixInput& a, const kernels::MatrixInput& b,
-         int64_t k, const Tensor& output) {
-  const TraceScope scope(ScopeKind::op, "fused_gemm");
-  args.dtype = output.dtype();
-  args.m = output.shape()[0];
-  args.n = output.shape()[1];
+// a @ b with (k, n) `b`, in the dtype of `on`, which is on their device.
+FusedGemmArgs product(Fusion fusion, const kernels::MatrixInput& a, const kernels::MatrixInput& b,
+                      int64_t m, int64_t n, int64_t k, const Tensor& on) {
+  FusedGemmArgs args;
+  args.fusion = fusion;
+  args.dtype = on.dtype();
+  args.m = m;
+  args.n = n;
   args.k = k;
   args.a = a;
   args.b = b;
-  args.c = output.data_ptr();
   args.precision = float32_precision();
+  return args;
+}
+
+// Asked before anything is allocated for the results.
+bool is_fused(const FusedGemmArgs& args, const Tensor& on) {
+  const kernels::MatmulKernels& kernels = kernels_of(on).matmul;
+  return kernels.fuses != nullptr && kernels.fuses(args);
+}
+
+// Whether the device made output = a @ b, with all else that stands in `args`.
+bool run(FusedGemmArgs& args, const Tensor& output) {
+  const TraceScope scope(ScopeKind::op, "fused_gemm");
+  args.c = output.data_ptr();
   const bool is_done = kernels_of(output).matmul.fused_gemm(args);
   if (is_done && is_traced()) trace_product(args);
   return is_done;
 }
 
 std::optional<LayerGradients> fused_layer_gradients(const Tensor& grad, const Tensor& input) {
-  if (!has_fused_products(grad)) return std::nullopt;
-  const int64_t out = grad.shape()[1];
-  LayerGradients gradients{allocate({out, input.shape()[1]}, grad.dtype(), grad.device()),
+  const int64_t out = grad.shape()[1], in = input.shape()[1];
+  FusedGemmArgs args = product(Fusion::row_sums, transposed_matrix(grad), matrix(input), out, in,
+                               input.shape()[0], grad);
+  if (!is_fused(args, grad)) return std::nullopt;
+  LayerGradients gradients{allocate({out, in}, grad.dtype(), grad.device()),
                            allocate({out}, grad.dtype(), grad.device())};
-  FusedGemmArgs args;
-  args.fusion = Fusion::row_sums;
   args.sums = gradients.bias.data_ptr();
-  const bool is_done =
-      run(args, transposed_matrix(grad), matrix(input), input.shape()[0], gradients.weight);
-  return is_done ? std::optional(gradients) : std::nullopt;
+  return run(args, gradients.weight) ? std::optional(gradients) : std::nullopt;
 }
 
 }  // namespace
@@ -87,34 +94,29 @@ LayerGradients layer_gradients(const Tensor& grad, const Tensor& input, bool wan
 std::optional<ActivatedProduct> fused_activation(const Tensor& input, const Tensor& weight,
                                                  const Tensor& bias, Activation activation,
                                                  bool keeps) {
-  // No device has the exact GELU, so that nothing need be allocated to learn it.
-  if (!has_fused_products(input) || activation == Activation::gelu) return std::nullopt;
-  const Tensor addend = bias.defined() ? contiguous(bias) : bias;
-  ActivatedProduct product;
-  product.output = allocate({input.shape()[0], weight.shape()[0]}, input.dtype(), input.device());
-  if (keeps && activation != Activation::relu) {
-    product.kept = allocate(product.output.shape(), input.dtype(), input.device());
-  }
-  FusedGemmArgs args;
-  args.fusion = Fusion::activation;
+  FusedGemmArgs args = product(Fusion::activation, matrix(input), transposed_matrix(weight),
+                               input.shape()[0], weight.shape()[0], input.shape()[1], input);
   args.activation = activation;
+  args.keeps = keeps && activation != Activation::relu;
+  if (!is_fused(args, input)) return std::nullopt;
+  const Tensor addend = bias.defined() ? contiguous(bias) : bias;
+  ActivatedProduct result;
+  result.output = allocate({args.m, args.n}, input.dtype(), input.device());
+  if (args.keeps) result.kept = allocate({args.m, args.n}, input.dtype(), input.device());
   args.bias = addend.defined() ? addend.data_ptr() : nullptr;
-  args.kept = product.kept.defined() ? product.kept.data_ptr() : nullptr;
-  const bool is_done =
-      run(args, matrix(input), transposed_matrix(weight), input.shape()[1], product.output);
-  return is_done ? std::optional(product) : std::nullopt;
+  args.kept = result.kept.defined() ? result.kept.data_ptr() : nullptr;
+  return run(args, result.output) ? std::optional(result) : std::nullopt;
 }
 
 Tensor fused_activation_gradient(const Tensor& grad, const Tensor& weight, const Tensor& kept,
                                  Activation activation) {
-  if (!has_fused_products(grad)) return Tensor();
-  const Tensor gradient =
-      allocate({grad.shape()[0], weight.shape()[1]}, grad.dtype(), grad.device());
-  FusedGemmArgs args;
-  args.fusion = Fusion::activation_gradient;
+  FusedGemmArgs args = product(Fusion::activation_gradient, matrix(grad), matrix(weight),
+                               grad.shape()[0], weight.shape()[1], weight.shape()[0], grad);
   args.activation = activation;
   args.kept = kept.data_ptr();
-  return run(args, matrix(grad), matrix(weight), weight.shape()[0], gradient) ? gradient : Tensor();
+  if (!is_fused(args, grad)) return Tensor();
+  const Tensor gradient = allocate({args.m, args.n}, grad.dtype(), grad.device());
+  return run(args, gradient) ? gradient : Tensor();
 }
 
 }  // namespace taut::ops

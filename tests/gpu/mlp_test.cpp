@@ -328,10 +328,9 @@ Fused run_fused(Fusion fusion, Activation activation, const Tensor& a, const Ten
   result.c = empty({m, n}, options);
   if (fusion == Fusion::row_sums) result.sums = empty({m}, options);
   result.kept = kept;
-  if (fusion == Fusion::activation && activation != Activation::relu) {
-    result.kept = empty({m, n}, options);
-  }
   FusedGemmArgs args;
+  args.keeps = fusion == Fusion::activation && activation != Activation::relu;
+  if (args.keeps) result.kept = empty({m, n}, options);
   args.fusion = fusion;
   args.dtype = a.dtype();
   args.m = m;
@@ -344,7 +343,9 @@ Fused run_fused(Fusion fusion, Activation activation, const Tensor& a, const Ten
   args.bias = bias.defined() ? bias.data_ptr() : nullptr;
   args.sums = result.sums.defined() ? result.sums.data_ptr() : nullptr;
   args.kept = result.kept.defined() ? result.kept.data_ptr() : nullptr;
-  result.is_done = kernels::matmul_kernels_cuda().fused_gemm(args);
+  const kernels::MatmulKernels kernels = kernels::matmul_kernels_cuda();
+  result.is_done = kernels.fused_gemm(args);
+  EXPECT_TRUE(kernels.fuses(args) || !result.is_done);
   return result;
 }
 
