@@ -28,10 +28,15 @@ std::vector<float> unpack(const ProviderConfig& config, const Json& json, Packed
   if (is_float) {
     numbers.reserve(bytes->size() / 4);
     for (size_t i = 0; i < bytes->size(); i += 4) numbers.push_back(float_at(*bytes, i));
-  } else {
+  } else if (packing == PackedNumbers::int8) {
     numbers.reserve(bytes->size());
     for (const uint8_t byte : *bytes)
       numbers.push_back(static_cast<float>(std::bit_cast<int8_t>(byte)));
+  } else {
+    numbers.reserve(bytes->size() * 8);
+    for (const uint8_t byte : *bytes) {
+      for (int bit = 7; bit >= 0; --bit) numbers.push_back((byte >> bit & 1) != 0 ? 1.0f : -1.0f);
+    }
   }
   return numbers;
 }

@@ -19,8 +19,8 @@ void check_embedding_request(const ProviderConfig& config, const EmbeddingReques
 void check_embeddings(const ProviderConfig& config, const std::string& model,
                       const Capabilities& capabilities);
 
-/// How numbers stand in a base64 string.
-enum class PackedNumbers : uint8_t { float32, int8 };
+/// How numbers stand in a base64 string. Signs have a bit each, the first one highest: 1 or -1.
+enum class PackedNumbers : uint8_t { float32, int8, signs };
 
 /// The numbers of an array, or of a base64 string. Throws malformed_response for what is neither,
 /// is empty or is not finite.

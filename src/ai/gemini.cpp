@@ -128,7 +128,7 @@ class GeminiHandler final : public ProtocolHandler {
   std::vector<HttpRequest> batch_results(const ProviderConfig& config,
                                          const BatchStatus& status) const override {
     check_batch_is_over(config, status);
-    return {gemini_batch(config, status.output)};
+    return {gemini_batch_results(config, status.output)};
   }
   std::vector<BatchResult> parse_batch_results(const ProviderConfig& config,
                                                const HttpAnswer& answer) const override {

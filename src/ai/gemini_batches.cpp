@@ -9,6 +9,7 @@
 #include "src/ai/gemini_request.h"
 #include "src/ai/path_segment.h"
 #include "src/ai/refusal.h"
+#include "src/ai/request_parts.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
@@ -56,6 +57,30 @@ const std::string& model_of(const ProviderConfig& config, const BatchRequest& re
   return model;
 }
 
+/// Where the results stand: in the operation's metadata or in its response.
+const Json& output_of(const Json& batch) {
+  const Json& output = member(member(batch, "metadata"), "output");
+  return output.is_object() ? output : member(batch, "response");
+}
+
+/// The results of a batch that was made of a file are a file, too.
+bool is_file(std::string_view output) { return output.substr(0, 6) == "files/"; }
+
+/// One answer or error; `id` is its key.
+BatchResult result_of(const ProtocolHandler& handler, const ProviderConfig& config, std::string id,
+                      const Json& item) {
+  if (is_gemini_error(item)) {
+    BatchResult failed;
+    failed.id = std::move(id);
+    failed.error = gemini_error(config, item, 0);
+    return failed;
+  }
+  HttpAnswer one;
+  one.status = 200;
+  one.body = to_text(member(item, "response"));
+  return batch_result_of(handler, config, std::move(id), one);
+}
+
 }  // namespace
 
 HttpRequest gemini_create_batch(const ProtocolHandler& handler, const ProviderConfig& config,
@@ -86,6 +111,12 @@ HttpRequest gemini_batch(const ProviderConfig& config, std::string_view id) {
   return request;
 }
 
+HttpRequest gemini_batch_results(const ProviderConfig& config, std::string_view output) {
+  if (!is_file(output)) return gemini_batch(config, output);
+  return get_request(concat(gemini_root(config), "/", path_segment(config, "batch", output, true),
+                            ":download?alt=media"));
+}
+
 HttpRequest gemini_cancel_batch(const ProviderConfig& config, std::string_view id) {
   HttpRequest request;
   request.path = batch_path(config, id) + ":cancel";
@@ -109,32 +140,27 @@ BatchStatus parse_gemini_batch(const ProviderConfig& config, const HttpAnswer& a
   status.total = count_of(counts, "requestCount");
   status.completed = count_of(counts, "successfulRequestCount");
   status.failed = count_of(counts, "failedRequestCount");
-  status.output = status.id;
+  const std::string file = text_of(output_of(json), "responsesFile");
+  status.output = is_file(file) ? file : status.id;
   return status;
 }
 
 std::vector<BatchResult> parse_gemini_batch_results(const ProtocolHandler& handler,
                                                     const ProviderConfig& config,
                                                     const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
-  const Json* output = &member(member(json, "metadata"), "output");
-  if (!output->is_object()) output = &member(json, "response");
-  if (member(*output, "responsesFile").is_string()) {
-    refuse_answer(config, "batch: its results are in a file, which only files of requests lead to");
-  }
   std::vector<BatchResult> results;
-  for (const Json& item : elements(member(*output, "inlinedResponses"), "inlinedResponses")) {
-    const std::string id = text_of(item, "metadata", "key");
-    if (is_gemini_error(item)) {
-      BatchResult& result = results.emplace_back();
-      result.id = id;
-      result.error = gemini_error(config, item, 0);
-      continue;
+  const std::optional<Json> whole = parse_json(answer.body);
+  // A file has a line for each item, with its key in it.
+  if (!whole || !member(*whole, "key").is_null()) {
+    for (const Json& line : answer_lines(config, answer)) {
+      results.push_back(result_of(handler, config, text_of(line, "key"), line));
     }
-    HttpAnswer one;
-    one.status = 200;
-    one.body = to_text(member(item, "response"));
-    results.push_back(batch_result_of(handler, config, id, one));
+    return results;
+  }
+  const Json json = answer_object(config, answer);
+  for (const Json& item :
+       elements(member(output_of(json), "inlinedResponses"), "inlinedResponses")) {
+    results.push_back(result_of(handler, config, text_of(item, "metadata", "key"), item));
   }
   return results;
 }

@@ -96,8 +96,8 @@ Capabilities xai_capabilities(std::string_view model) {
   capabilities.max_top_logprobs = 8;
   set(capabilities, Answer::yes,
       {Feature::temperature, Feature::top_p, Feature::tools, Feature::json_schema,
-       Feature::model_list});
-  set(capabilities, Answer::no, {Feature::top_k, Feature::batches});
+       Feature::model_list, Feature::batches});
+  set(capabilities, Answer::no, {Feature::top_k});
   if (is_grok_reasoning(model)) {
     set(capabilities, Answer::no, {Feature::penalties, Feature::stop});
   }
@@ -110,12 +110,11 @@ Capabilities xai_capabilities(std::string_view model) {
 Capabilities perplexity_capabilities(std::string_view model) {
   Capabilities capabilities = chat_capabilities();
   set(capabilities, Answer::no,
-      {Feature::seed, Feature::logprobs, Feature::json_object, Feature::model_list,
-       Feature::batches});
+      {Feature::seed, Feature::logprobs, Feature::json_object, Feature::model_list});
   if (begins_with(model, "sonar")) {
     set(capabilities, Answer::yes,
         {Feature::temperature, Feature::top_p, Feature::top_k, Feature::penalties,
-         Feature::json_schema});
+         Feature::json_schema, Feature::batches});
     set(capabilities, Answer::no, {Feature::embeddings});
   }
   if (begins_with(model, "pplx-embed")) capabilities[Feature::embeddings] = Answer::yes;

@@ -59,8 +59,11 @@ HttpRequest openai_batch_upload(const ProtocolHandler& handler, const ProviderCo
   HttpRequest upload;
   upload.path = "/files";
   upload.content_type = concat("multipart/form-data; boundary=", boundary);
-  upload.body = concat(
-      form_field(boundary, "name=\"purpose\"", {}, "batch"),
+  // xAI's files have no purpose.
+  if (config.vendor != Vendor::xai) {
+    upload.body = form_field(boundary, "name=\"purpose\"", {}, "batch");
+  }
+  upload.body += concat(
       form_field(boundary, "name=\"file\"; filename=\"batch.jsonl\"", "application/jsonl", lines),
       "--", boundary, "--\r\n");
   return upload;

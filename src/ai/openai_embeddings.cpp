@@ -18,6 +18,14 @@ constexpr size_t kMostInputs = 2048;
 
 bool is_perplexity(const ProviderConfig& config) { return config.vendor == Vendor::perplexity; }
 
+/// How the vectors come that this request asked for.
+PackedNumbers packing_of(const ProviderConfig& config, const EmbeddingRequest& request) {
+  if (!is_perplexity(config)) return PackedNumbers::float32;
+  const std::optional<Json> extra = parse_json(request.extra);
+  const bool is_binary = extra && text_of(*extra, "encoding_format") == "base64_binary";
+  return is_binary ? PackedNumbers::signs : PackedNumbers::int8;
+}
+
 }  // namespace
 
 BuiltRequest openai_embedding_request(const ProviderConfig& config,
@@ -56,8 +64,7 @@ EmbeddingResponse parse_openai_embeddings(const ProviderConfig& config,
   response.provider = config.name;
   response.model = text_of(json, "model");
   response.embeddings.resize(count);
-  const PackedNumbers packing =
-      is_perplexity(config) ? PackedNumbers::int8 : PackedNumbers::float32;
+  const PackedNumbers packing = packing_of(config, request);
   int64_t place = 0;
   for (const Json& item : data) {
     const int64_t index = get<int64_t>(item, "index").value_or(place++);

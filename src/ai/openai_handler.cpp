@@ -8,19 +8,24 @@
 #include "src/ai/openai_errors.h"
 #include "src/ai/openai_models.h"
 #include "src/ai/path_segment.h"
+#include "src/ai/perplexity_jobs.h"
 #include "src/ai/refusal.h"
 #include "src/ai/request_parts.h"
+#include "src/ai/xai_batches.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
 namespace {
 
-/// Servers that are like OpenAI in all may have its batches, too; these are known not to, or to
-/// have others.
+/// Servers that are like OpenAI in all may have its batches, too; these are known not to.
 void check_batches(const ProviderConfig& config) {
-  const bool has_them = config.vendor == Vendor::openai || config.vendor == Vendor::other;
-  if (!has_them) refuse_batches(config);
+  const bool has_none = config.vendor == Vendor::vllm || config.vendor == Vendor::ollama ||
+                        config.vendor == Vendor::llama_cpp;
+  if (has_none) refuse_batches(config);
 }
+
+bool is_xai(const ProviderConfig& config) { return config.vendor == Vendor::xai; }
+bool is_perplexity(const ProviderConfig& config) { return config.vendor == Vendor::perplexity; }
 
 }  // namespace
 
@@ -70,22 +75,31 @@ ModelPage OpenAiHandler::parse_models(const ProviderConfig& config,
 std::optional<HttpRequest> OpenAiHandler::batch_upload(const ProviderConfig& config,
                                                        const BatchRequest& request) const {
   check_batches(config);
+  if (is_perplexity(config)) return std::nullopt;
   return openai_batch_upload(*this, config, request, batch_endpoint());
 }
 
-HttpRequest OpenAiHandler::create_batch(const ProviderConfig& config, const BatchRequest&,
+HttpRequest OpenAiHandler::create_batch(const ProviderConfig& config, const BatchRequest& request,
                                         const HttpAnswer* upload) const {
   check_batches(config);
+  if (is_perplexity(config)) return perplexity_create_job(*this, config, request);
+  if (is_xai(config)) return xai_create_batch(config, upload);
   return openai_create_batch(config, upload, batch_endpoint());
 }
 
 HttpRequest OpenAiHandler::batch(const ProviderConfig& config, const std::string& id) const {
   check_batches(config);
+  if (is_perplexity(config)) return perplexity_job(config, id);
   return get_request(concat("/batches/", path_segment(config, "batch", id)));
 }
 
 HttpRequest OpenAiHandler::cancel_batch(const ProviderConfig& config, const std::string& id) const {
   check_batches(config);
+  if (is_xai(config)) return xai_cancel_batch(config, id);
+  if (is_perplexity(config)) {
+    refuse_request(config, {}, "batch", concat("batch: ", config.name, " cannot cancel a job"),
+                   ErrorKind::unsupported_parameter);
+  }
   HttpRequest request;
   request.path = concat("/batches/", path_segment(config, "batch", id), "/cancel");
   return request;
@@ -93,17 +107,33 @@ HttpRequest OpenAiHandler::cancel_batch(const ProviderConfig& config, const std:
 
 BatchStatus OpenAiHandler::parse_batch(const ProviderConfig& config,
                                        const HttpAnswer& answer) const {
+  if (is_xai(config)) return parse_xai_batch(config, answer);
+  if (is_perplexity(config)) return parse_perplexity_job(config, answer);
   return parse_openai_batch(config, answer);
 }
 
 std::vector<HttpRequest> OpenAiHandler::batch_results(const ProviderConfig& config,
                                                       const BatchStatus& status) const {
   check_batches(config);
+  if (is_xai(config)) return {xai_batch_results(config, status)};
+  if (is_perplexity(config)) {
+    check_batch_is_over(config, status);
+    return {perplexity_job(config, status.output)};
+  }
   return openai_batch_results(config, status);
+}
+
+std::optional<HttpRequest> OpenAiHandler::batch_results_after(const ProviderConfig& config,
+                                                              const HttpRequest& page,
+                                                              const HttpAnswer& answer) const {
+  if (!is_xai(config)) return std::nullopt;
+  return xai_batch_results_after(config, page, answer);
 }
 
 std::vector<BatchResult> OpenAiHandler::parse_batch_results(const ProviderConfig& config,
                                                             const HttpAnswer& answer) const {
+  if (is_xai(config)) return parse_xai_batch_results(*this, config, answer);
+  if (is_perplexity(config)) return parse_perplexity_job_result(*this, config, answer);
   return parse_openai_batch_results(*this, config, answer);
 }
 

@@ -29,6 +29,9 @@ class OpenAiHandler : public ProtocolHandler {
   BatchStatus parse_batch(const ProviderConfig& config, const HttpAnswer& answer) const override;
   std::vector<HttpRequest> batch_results(const ProviderConfig& config,
                                          const BatchStatus& status) const override;
+  std::optional<HttpRequest> batch_results_after(const ProviderConfig& config,
+                                                 const HttpRequest& page,
+                                                 const HttpAnswer& answer) const override;
   std::vector<BatchResult> parse_batch_results(const ProviderConfig& config,
                                                const HttpAnswer& answer) const override;
 

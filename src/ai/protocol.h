@@ -87,6 +87,12 @@ class ProtocolHandler {
   /// What has to be fetched for the results: one file or more, each of which is parsed alone.
   virtual std::vector<HttpRequest> batch_results(const ProviderConfig& config,
                                                  const BatchStatus& status) const = 0;
+  /// Where results come in pages: the request of the one behind `page`, which was answered so.
+  virtual std::optional<HttpRequest> batch_results_after(const ProviderConfig&,
+                                                         const HttpRequest& /*page*/,
+                                                         const HttpAnswer& /*answer*/) const {
+    return std::nullopt;
+  }
   virtual std::vector<BatchResult> parse_batch_results(const ProviderConfig& config,
                                                        const HttpAnswer& answer) const = 0;
 

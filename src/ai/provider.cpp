@@ -67,10 +67,17 @@ void read_batch(const std::shared_ptr<Operation<BatchStatus>>& operation, HttpRe
 
 using Results = std::vector<BatchResult>;
 
+/// What a file or a page of results says, and where they go on.
+struct ResultPage {
+  Results results;
+  std::optional<HttpRequest> next;
+};
+
 /// Fetches file after file; the last comes first.
 void read_results(const std::shared_ptr<Operation<Results>>& operation,
-                  std::shared_ptr<std::vector<HttpRequest>> files,
-                  std::shared_ptr<Results> results) {
+                  std::shared_ptr<std::vector<HttpRequest>> files, std::shared_ptr<Results> results,
+                  int pages) {
+  static constexpr int kMostPages = 10'000;  // a server that never stops is not believed
   if (files->empty()) {
     for (BatchResult& result : *results) {
       if (result.error) operation->provider().client()->keys().redact(*result.error);
@@ -78,18 +85,28 @@ void read_results(const std::shared_ptr<Operation<Results>>& operation,
     operation->succeed(std::move(*results));
     return;
   }
+  if (pages >= kMostPages) {
+    throw ProviderError(
+        {.kind = ErrorKind::malformed_response,
+         .message = concat("the results of the batch do not end; got ", kMostPages, " pages")});
+  }
   HttpRequest file = std::move(files->back());
   files->pop_back();
   const StatePointer state = operation->provider_pointer();
-  operation->start(call_of(*operation, std::move(file)),
-                   operation->reader<Results>(
+  CallRequest call = call_of(*operation, file);
+  operation->start(std::move(call),
+                   operation->reader<ResultPage>(
                        state->client()->options().limits.embeddings,
-                       [state](const HttpAnswer& answer) {
-                         return state->handler().parse_batch_results(state->config(), answer);
+                       [state, file](const HttpAnswer& answer) -> ResultPage {
+                         const ProtocolHandler& handler = state->handler();
+                         return {handler.parse_batch_results(state->config(), answer),
+                                 handler.batch_results_after(state->config(), file, answer)};
                        },
-                       [operation, files, results](Results found, const CallReport&) {
-                         for (BatchResult& result : found) results->push_back(std::move(result));
-                         read_results(operation, files, results);
+                       [operation, files, results, pages](ResultPage page, const CallReport&) {
+                         for (BatchResult& result : page.results)
+                           results->push_back(std::move(result));
+                         if (page.next) files->push_back(std::move(*page.next));
+                         read_results(operation, files, results, pages + 1);
                        }));
 }
 
@@ -218,7 +235,7 @@ Pending<std::vector<BatchResult>> Provider::batch_results(const BatchStatus& sta
     read_results(operation,
                  std::make_shared<std::vector<HttpRequest>>(std::make_move_iterator(files.rbegin()),
                                                             std::make_move_iterator(files.rend())),
-                 std::make_shared<Results>());
+                 std::make_shared<Results>(), 0);
   });
   return operation->pending();
 }

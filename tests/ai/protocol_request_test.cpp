@@ -309,6 +309,21 @@ TEST(ProtocolEmbeddings, ComeInTheOrderOfTheInputs) {
   EXPECT_EQ(response.usage.input_total, 8);
 }
 
+TEST(ProtocolEmbeddings, OfSignsHaveABitEach) {
+  EmbeddingRequest request{.model = "pplx-embed-v1-0.6b", .inputs = {"a"}};
+  request.extra = R"({"encoding_format":"base64_binary"})";
+  const ProviderConfig config = config_of("perplexity");
+  const ProtocolHandler& handler = handler_for(config);
+  const BuiltRequest built =
+      handler.embed(config, request, handler.known_capabilities(config, request.model));
+  EXPECT_NE(built.http.body.find(R"("encoding_format":"base64_binary")"), std::string::npos);
+  HttpAnswer answer;
+  answer.status = 200;
+  answer.body = R"({"data":[{"index":0,"embedding":"oQ=="}]})";  // 1010 0001
+  EXPECT_EQ(handler.parse_embeddings(config, request, answer).embeddings,
+            (std::vector<std::vector<float>>{{1, -1, 1, -1, -1, -1, -1, 1}}));
+}
+
 TEST(ProtocolEmbeddings, HaveToBeAsManyAsTheInputs) {
   const ProviderConfig config = config_of("openai");
   for (const size_t count : {1, 3}) {
@@ -509,7 +524,7 @@ TEST(ProtocolBatches, OfGeminiAreOneOperation) {
 }
 
 TEST(ProtocolBatches, HaveSoundItemsOrAreRefused) {
-  for (const std::string_view folder : {"openai", "anthropic", "gemini"}) {
+  for (const std::string_view folder : {"openai", "anthropic", "gemini", "xai", "perplexity"}) {
     const ProviderConfig config = config_of(folder);
     const ProtocolHandler& handler = handler_for(config);
     const auto make = [&](const BatchRequest& batch) {
@@ -527,7 +542,7 @@ TEST(ProtocolBatches, HaveSoundItemsOrAreRefused) {
     EXPECT_THROW(make(nameless), ProviderError);
     EXPECT_THROW(make(lacking), ProviderError);
   }
-  for (const std::string_view folder : {"xai", "perplexity", "vllm", "ollama", "llama_cpp"}) {
+  for (const std::string_view folder : {"vllm", "ollama", "llama_cpp"}) {
     const ProviderConfig config = config_of(folder);
     EXPECT_THROW(handler_for(config).batch_upload(config, two_items("m")), ProviderError);
     EXPECT_THROW(handler_for(config).batch(config, "b"), ProviderError);

@@ -13,7 +13,7 @@ import taut
 from ai_support import SCHEMA, WEATHER, ai, failure, fake, served
 
 WITH_MODEL_LISTS = [name for name in fake.PROVIDERS if name != "perplexity"]
-WITH_EMBEDDINGS = [name for name in fake.PROVIDERS if name not in ("anthropic", "perplexity")]
+WITH_EMBEDDINGS = [name for name in fake.PROVIDERS if name != "anthropic"]
 
 
 @pytest.fixture(params=fake.PROVIDERS)
@@ -174,18 +174,50 @@ def test_embeddings(name):
             assert asyncio.run(provider.aembed("a")).embeddings[0] == response.embeddings[0]
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize("name", ["openai", "anthropic", "gemini", "xai"])
 def test_batches(name):
     with fake.serve(name) as server:
         client, provider = served(server)
         with client:
-            status = provider.batches.create({"a": "first", "b": "second"}, max_tokens=50)
+            status = provider.batches.create({"a": "first", "b": "second", "c": "third"}, max_tokens=50)
             assert not status.is_over
             provider.batches.status(status)
             status = provider.batches.status(status)
             assert status.state == "done" and status.is_over
             results = {result.id: result.response.text for result in provider.batches.results(status)}
-            assert results == {"a": "You said: first", "b": "You said: second"}
+            assert results == {"a": "You said: first", "b": "You said: second", "c": "You said: third"}
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "xai"])
+def test_batches_that_are_called_off(name):
+    with fake.serve(name) as server:
+        client, provider = served(server)
+        with client:
+            status = provider.batches.create({"a": "first"}, max_tokens=50)
+            provider.batches.cancel(status)
+            assert provider.batches.status(status).is_over
+
+
+def test_jobs_of_perplexity_are_batches_of_one():
+    with fake.serve("perplexity") as server:
+        client, provider = served(server)
+        with client:
+            status = provider.batches.create({"a": "first"}, max_tokens=50)
+            assert status.state == "waiting"
+            provider.batches.status(status)
+            status = provider.batches.status(status)
+            assert [result.response.text for result in provider.batches.results(status)] == ["You said: first"]
+            assert failure(provider.batches.create, {"a": "first", "b": "second"}).kind == "invalid_request"
+            assert failure(provider.batches.cancel, status).kind == "unsupported_parameter"
+
+
+def test_embeddings_of_signs():
+    with fake.serve("perplexity") as server:
+        client, provider = served(server)
+        with client:
+            numbers = provider.embed("a").embeddings[0]
+            signs = provider.embed("a", extra={"encoding_format": "base64_binary"}).embeddings[0]
+            assert signs == [1.0 if number > 0 else -1.0 for number in numbers]
 
 
 @pytest.mark.parametrize("name", ["openai", "xai"])

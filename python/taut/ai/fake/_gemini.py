@@ -214,7 +214,7 @@ class Gemini(Dialect):
                 for item in reversed(batch["requests"])
             ]
             value["done"] = True
-            value["response"] = {"inlinedResponses": {"inlinedResponses": responses}}
+            metadata["output"] = value["response"] = {"inlinedResponses": {"inlinedResponses": responses}}
         return value
 
     # ---- Errors

@@ -11,6 +11,8 @@ from typing import Any
 
 from . import _openai_batches as openai_batches
 from . import _openai_responses as openai_responses
+from . import _perplexity_jobs as perplexity_jobs
+from . import _xai_batches as xai_batches
 from ._answers import Question, Reply
 from ._server import Answered, Dialect, Request, json_answer, sse, stream_answer
 
@@ -280,6 +282,10 @@ class XAI(OpenAI):
 
     name = "xai"
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.batches = xai_batches.XaiBatchStore()
+
     def call_deltas(self, reply: Reply) -> Iterator[dict[str, Any]]:
         for index, call in enumerate(self.calls(reply)):
             yield {"tool_calls": [{**call, "index": index}]}
@@ -304,6 +310,18 @@ class Perplexity(OpenAI):
 
     name = "perplexity"
     path_prefix = ""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.jobs = perplexity_jobs.JobStore()
+
+    def respond(self, request: Request) -> Answered:
+        jobs = "/async/chat/completions"
+        if request.path == jobs or request.path.startswith(jobs + "/"):
+            return self.jobs.respond(self, request, request.path[len(jobs) + 1 :])
+        if request.method == "POST" and request.path == "/v1/embeddings":
+            return super().embeddings(request.json())
+        return super().respond(request)
 
     def content(self, reply: Reply) -> str:
         return f"<think>{reply.reasoning}</think>\n{reply.text}" if reply.reasoning else reply.text
@@ -342,6 +360,17 @@ class Perplexity(OpenAI):
 
     def embeddings(self, body: dict[str, Any]) -> Answered:
         return self.error(404, "embeddings are at another place")
+
+    def encoded(self, vector: list[float], body: dict[str, Any]) -> Any:
+        """Numbers of eight bits, or of one: there are no others."""
+        if body.get("encoding_format", "base64_int8") == "base64_int8":
+            packed = bytes(round(127 * number) & 0xFF for number in vector)
+        elif body["encoding_format"] == "base64_binary":
+            bits = "".join("1" if number > 0 else "0" for number in vector)
+            packed = int(bits, 2).to_bytes(len(bits) // 8, "big")
+        else:
+            raise ValueError(f"encoding_format is {body['encoding_format']}")
+        return base64.b64encode(packed).decode()
 
     def model_list(self) -> Answered:
         return self.error(404, "there is no list of models")
