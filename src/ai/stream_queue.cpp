@@ -71,6 +71,10 @@ bool StreamQueue::is_full() {
 }
 
 bool StreamQueue::close(ChatResponse response, std::exception_ptr error) {
+  return close(std::move(response), std::move(error), false);
+}
+
+bool StreamQueue::close(ChatResponse response, std::exception_ptr error, bool drops_events) {
   std::optional<Promise<Event>> waiting;
   std::optional<Outcome<Event>> last;
   Callback<ChatResponse()> snapshot;  // the hooks hold the writer, which holds the queue
@@ -79,6 +83,7 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error) {
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(is_closed_, true)) return false;
+    if (drops_events) events_.clear();
     if (on_close_) on_close_(error);
     response_ = std::move(response);
     error_ = std::move(error);
@@ -175,12 +180,12 @@ void StreamQueue::cancel() {
   std::optional<Promise<Event>> told;
   {
     const std::lock_guard lock(mutex_);
-    if (!is_closed_) events_.clear();
     on_cancel = on_cancel_;
   }
   ChatResponse so_far = response();
   std::exception_ptr error = cancelled_stream(so_far);
-  if (close(std::move(so_far), std::move(error)) && on_cancel) on_cancel();
+  // Where the writer is quicker, its end counts, and all that came before it.
+  if (close(std::move(so_far), std::move(error), true) && on_cancel) on_cancel();
   {
     const std::lock_guard lock(mutex_);
     told = told_;

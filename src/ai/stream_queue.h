@@ -70,6 +70,7 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
  private:
   using Event = std::optional<StreamEvent>;
 
+  bool close(ChatResponse response, std::exception_ptr error, bool drops_events);
   std::optional<Promise<Event>> take_waiting();
   std::optional<Outcome<Event>> take(bool& has_room);
   Outcome<Event> end() const;

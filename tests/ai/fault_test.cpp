@@ -365,12 +365,14 @@ TEST_F(FaultTest, AStreamThatEndsInGoodOrder) {
 }
 
 TEST_F(FaultTest, AStreamWhoseConnectionLingers) {
+  ClientOptions patient = strict();
+  patient.timeouts.first_byte = patient.timeouts.idle = patient.timeouts.keep_alive_only = 60;
   const double begin = TimeSource().now();
-  const Heard heard = stream({send(http_open(200) + events({"hi", "[end]"})), hold()});
+  const Heard heard = stream({send(http_open(200) + events({"hi", "[end]"})), hold()}, patient);
   EXPECT_EQ(heard.text, "hi");
   EXPECT_FALSE(heard.error);
-  EXPECT_LT(TimeSource().now() - begin, 0.2) << "its end is not waited for";
-  EXPECT_TRUE(server_.wait_until_idle(2)) << "and it is let go of";
+  EXPECT_LT(TimeSource().now() - begin, 30) << "its end is not waited for";
+  EXPECT_TRUE(server_.wait_until_idle()) << "and it is let go of";
 }
 
 TEST_F(FaultTest, AStreamThatTalksOnAfterItsEnd) {

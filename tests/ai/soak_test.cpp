@@ -1,31 +1,43 @@
-// Many calls at once over a server that fails at random: every call ends, and nothing is left
-// behind. TAUT_SOAK_SECONDS makes it last longer.
+// Many streams at once through one client, from a server that fails at random, with cancels at
+// random: every call ends, and nothing grows and nothing is left behind. TAUT_SOAK_SECONDS sets for
+// how long; from a minute on memory is told as it goes and times are judged, too.
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <coroutine>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <iterator>
+#include <map>
+#include <mutex>
 #include <random>
 #include <thread>
 
-#include "src/ai/address.h"
-#include "src/ai/retry.h"
+#include "src/ai/time_source.h"
 #include "taut/ai/client.h"
-#include "tests/ai/fake_server.h"
+#include "tests/ai/load_server.h"
 #include "tests/ai/plain_protocol.h"
+#include "tests/ai/process_use.h"
 
 namespace taut::ai::test {
 namespace {
 
+constexpr int kStreams = 256, kThreads = 16;  // so many of them are read by threads that wait
+constexpr int kWords = 8, kPause = 50;        // of a stream, and milliseconds between two
+constexpr int64_t kGrowth = 5'000'000;        // bytes, after the first fifth of the time
+
 double soak_seconds() {
   const char* text = std::getenv("TAUT_SOAK_SECONDS");
-  return text == nullptr ? 2 : std::atof(text);
+  return text == nullptr ? 5 : std::atof(text);
 }
+
+bool is_long() { return soak_seconds() >= 60; }
+
+void sleep(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
+
+double now() { return TimeSource().now(); }
 
 unsigned chosen_seed() {
   const unsigned seed = std::random_device{}();
@@ -33,149 +45,326 @@ unsigned chosen_seed() {
   return seed;
 }
 
-double cpu_seconds() {
-  rusage usage = {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+ChatRequest ask_for(const std::string& model) {
+  return {.model = model, .messages = {Message::user("Hello")}};
+}
+
+double percentile(std::vector<double> values, size_t hundredths) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[(values.size() - 1) * hundredths / 100];
+}
+
+/// A coroutine that nobody waits for.
+struct Task {
+  struct promise_type {
+    Task get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
   };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
+};
 
-int64_t open_files() {
-  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
-                       std::filesystem::directory_iterator());
-}
+// ---- Readers and the one who calls them off -----------------------------------------------------
 
-/// What a server does now and then: 5 % limits, 3 % failures, 3 % resets, 2 % stalls, 1 % too much.
-Script random_script(std::mt19937& generator) {
-  const int die = std::uniform_int_distribution<int>(0, 99)(generator);
-  if (die < 5) return {send(http(429, "no\n", "retry-after-ms: 1\r\n"))};
-  if (die < 8) return {send(http(503, "no\n"))};
-  if (die < 11) return {send(http_open(200) + events({"a"})), reset()};
-  if (die < 13) return {send(http_open(200) + events({"a"})), hold()};
-  if (die < 14) return {send(http_open(200)), repeat(std::string(65536, 'x'), 0)};
-  return {send(http_chunked(200, {events({"a", "b"}), events({"c", "[end]"})}))};
-}
+/// One stream after the other, of which the present one may be called off by another thread.
+class Place {
+ public:
+  void begin(const ChatStream& stream) {
+    const std::lock_guard lock(mutex_);
+    stream_ = stream;
+    cancelled_at_ = 0;
+  }
+  /// Calls off what is there.
+  void cancel() {
+    std::optional<ChatStream> stream;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!stream_ || cancelled_at_ > 0) return;
+      stream = stream_;
+      cancelled_at_ = now();
+    }
+    stream->cancel();
+  }
+  /// Seconds since it was called off; 0 where it was not.
+  double end() {
+    const std::lock_guard lock(mutex_);
+    stream_.reset();
+    return cancelled_at_ > 0 ? now() - cancelled_at_ : 0;
+  }
 
-TEST(Soak, EveryCallEnds) {
-  const unsigned seed = chosen_seed();
-  std::mt19937 generator(seed);
-  FakeServer server;
-  for (int i = 0; i < 20'000; ++i) server.answer(random_script(generator));
-  ClientOptions options;
-  options.timeouts.idle = 0.1;
-  options.limits.line = 1'000'000;
-  options.max_connections_per_host = 32;
-  Client client(options, plain_parts());
-  const Provider plain = client.provider(plain_config(server.url()));
+ private:
+  std::mutex mutex_;
+  std::optional<ChatStream> stream_;
+  double cancelled_at_ = 0;
+};
 
-  constexpr int kThreads = 8, kAtOnce = 8;
-  const double end = TimeSource().now() + soak_seconds();
-  std::atomic<int64_t> heard{0}, failed{0}, dropped{0};
-  std::vector<std::thread> readers;
-  for (int t = 0; t < kThreads; ++t) {
-    readers.emplace_back([&, t] {
-      std::mt19937 mine(seed + static_cast<unsigned>(t));
-      while (TimeSource().now() < end) {
-        std::vector<ChatStream> streams;
-        for (int i = 0; i < kAtOnce; ++i) streams.push_back(plain.stream(plain_request()));
-        for (const ChatStream& stream : streams) {
-          if (std::uniform_int_distribution<int>(0, 9)(mine) == 0) {
-            ++dropped;
-            continue;
-          }
-          const Heard one = listen_to(stream);
-          ++(one.error ? failed : heard);
-          EXPECT_TRUE(one.error || one.text == "abc") << one.text;
-        }
+class Load {
+ public:
+  Load(Provider provider, double seconds)
+      : provider_(std::move(provider)), end_(now() + seconds), reading_(kStreams) {}
+
+  bool goes_on() const { return now() < end_; }
+  int reading() const { return reading_; }
+
+  Task read_in_a_coroutine(int number) {
+    while (goes_on()) {
+      const ChatStream stream = begin(number);
+      std::string text;
+      std::exception_ptr error;
+      try {
+        while (const auto event = co_await stream.next_event()) text += event->text;
+      } catch (const ProviderError&) {
+        error = std::current_exception();
       }
-    });
+      count(number, text, error);
+    }
+    --reading_;
   }
-  for (std::thread& reader : readers) reader.join();
-  for (int i = 0; i < 500 && client.statistics().active > 0; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+
+  void read_in_a_thread(int number) {
+    while (goes_on()) {
+      const ChatStream stream = begin(number);
+      std::string text;
+      std::exception_ptr error;
+      try {
+        while (const auto event = stream.next()) text += event->text;
+      } catch (const ProviderError&) {
+        error = std::current_exception();
+      }
+      count(number, text, error);
+    }
+    --reading_;
   }
-  const ClientStatistics statistics = client.statistics();
-  EXPECT_EQ(statistics.active, 0);
-  EXPECT_EQ(statistics.calls, statistics.completed + statistics.failed + statistics.cancelled);
-  EXPECT_EQ(statistics.calls, heard + failed + dropped);
-  EXPECT_GE(statistics.failed, failed) << "those that were dropped may have failed before";
-  EXPECT_GT(statistics.completed, 10);
+
+  void cancel_at_random(unsigned seed) {
+    std::mt19937 random(seed);
+    std::uniform_int_distribution<size_t> which(0, kStreams - 1);
+    while (goes_on()) {
+      sleep(0.02);
+      places_[which(random)].cancel();
+    }
+  }
+
+  struct Outcomes {
+    int64_t begun = 0, whole = 0;
+    std::map<ErrorKind, int64_t> failed;
+    std::vector<double> releases;  // seconds from a cancel to the end of the reader's wait
+
+    int64_t cancelled() const {
+      const auto found = failed.find(ErrorKind::cancelled);
+      return found == failed.end() ? 0 : found->second;
+    }
+    int64_t ended() const {
+      int64_t sum = whole;
+      for (const auto& [kind, times] : failed) sum += times;
+      return sum;
+    }
+  };
+  Outcomes outcomes() const {
+    const std::lock_guard lock(mutex_);
+    return outcomes_;
+  }
+
+ private:
+  ChatStream begin(int number) {
+    {
+      const std::lock_guard lock(mutex_);
+      ++outcomes_.begun;
+    }
+    ChatStream stream = provider_.stream(request_);
+    places_[static_cast<size_t>(number)].begin(stream);
+    return stream;
+  }
+
+  void count(int number, const std::string& text, const std::exception_ptr& error) {
+    const double release = places_[static_cast<size_t>(number)].end();
+    const std::lock_guard lock(mutex_);
+    if (!error) {
+      ++outcomes_.whole;
+      EXPECT_EQ(text.size(), size_t{kWords} * 5) << text;
+      return;
+    }
+    const ErrorKind kind = details_of(error).kind;
+    ++outcomes_.failed[kind];
+    if (kind == ErrorKind::cancelled) {
+      EXPECT_GT(release, 0) << "nobody called it off";
+      outcomes_.releases.push_back(release);
+    }
+  }
+
+  const Provider provider_;
+  const ChatRequest request_ = ask_for("faulty-" + std::to_string(kWords));
+  const double end_;
+  std::array<Place, kStreams> places_;
+  std::atomic<int> reading_;
+  mutable std::mutex mutex_;
+  Outcomes outcomes_;
+};
+
+// ---- What is used meanwhile ---------------------------------------------------------------------
+
+class Watch {
+ public:
+  /// Samples as long as the load goes on.
+  void watch(const Load& load) {
+    const double begin = now(), pause = soak_seconds() / 40;
+    for (int i = 0; load.goes_on(); ++i) {
+      sleep(pause);
+      samples_.push_back(is_sanitized() ? allocated_bytes() : resident_bytes());
+      if (!is_long() || i % 2 != 1) continue;
+      const Load::Outcomes so_far = load.outcomes();
+      std::printf("%5.0f s: %8lld streams, %7.1f MB resident, %7.1f MB allocated, %lld files\n",
+                  now() - begin, static_cast<long long>(so_far.begun),
+                  static_cast<double>(resident_bytes()) * 1e-6,
+                  static_cast<double>(allocated_bytes()) * 1e-6,
+                  static_cast<long long>(open_files()));
+      std::fflush(stdout);
+    }
+  }
+  /// From the second fifth of the time to the last one.
+  int64_t growth() const { return middle_of(4) - middle_of(1); }
+
+ private:
+  int64_t middle_of(size_t fifth) const {
+    const auto at = [this](size_t place) {
+      return samples_.begin() + static_cast<std::ptrdiff_t>(samples_.size() * place / 5);
+    };
+    std::vector<double> part(at(fifth), at(fifth + 1));
+    return static_cast<int64_t>(percentile(std::move(part), 50));
+  }
+  std::vector<int64_t> samples_;
+};
+
+/// What the process does in a while in which nothing is to be done.
+void expect_rest(double seconds) {
+  const double before = cpu_seconds();
+  sleep(seconds);
+  const double used = cpu_seconds() - before;
+  std::printf("idle: %.1f ms of CPU time in %.1f s\n", used * 1e3, seconds);
+  EXPECT_LT(used, 0.2 * seconds);
 }
 
-TEST(Soak, NothingIsLeftOpen) {
-  FakeServer server;
-  server.answer(http(200, "answer: hi\n"));
+void report(const Load::Outcomes& outcomes, const ClientStatistics& statistics) {
+  std::printf(
+      "%lld streams: %lld whole, %lld called off, %lld failed; %lld attempts, %lld connections\n",
+      static_cast<long long>(outcomes.begun), static_cast<long long>(outcomes.whole),
+      static_cast<long long>(outcomes.cancelled()),
+      static_cast<long long>(outcomes.ended() - outcomes.whole - outcomes.cancelled()),
+      static_cast<long long>(statistics.attempts), static_cast<long long>(statistics.connections));
+  for (const auto& [kind, times] : outcomes.failed) {
+    std::printf("  %s: %lld\n", std::string(name(kind)).c_str(), static_cast<long long>(times));
+  }
+  std::printf("from a cancel to the end of the wait: p50 %.2f ms, p99 %.2f ms, most %.2f ms\n",
+              percentile(outcomes.releases, 50) * 1e3, percentile(outcomes.releases, 99) * 1e3,
+              percentile(outcomes.releases, 100) * 1e3);
+}
+
+ClientOptions options_for_load() {
+  ClientOptions options;
+  options.timeouts.idle = 1;
+  options.limits.line = 100'000;
+  options.max_connections = options.max_connections_per_host = kStreams;
+  return options;
+}
+
+ProviderConfig config_for(const LoadServer& server) {
+  ProviderConfig config = ProviderConfig::compatible("server", server.url());
+  config.max_concurrent = kStreams;
+  return config;
+}
+
+TEST(Soak, EveryStreamEndsAndNothingGrows) {
+  const unsigned seed = chosen_seed();
+  const LoadServer server(seed, kPause);
+  const int64_t files = open_files();
+  {
+    Client client(options_for_load());
+    Load load(client.provider(config_for(server)), soak_seconds());
+    Watch memory;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i) threads.emplace_back([&, i] { load.read_in_a_thread(i); });
+    for (int i = kThreads; i < kStreams; ++i) load.read_in_a_coroutine(i);
+    threads.emplace_back([&] { load.cancel_at_random(seed); });
+    memory.watch(load);
+    for (std::thread& thread : threads) thread.join();
+    for (int i = 0; i < 6000 && (load.reading() > 0 || client.statistics().active > 0); ++i) {
+      sleep(0.01);
+    }
+    ASSERT_EQ(load.reading(), 0) << "somebody waits still";
+
+    const Load::Outcomes outcomes = load.outcomes();
+    const ClientStatistics statistics = client.statistics();
+    report(outcomes, statistics);
+    EXPECT_EQ(statistics.active, 0);
+    EXPECT_EQ(statistics.calls, statistics.completed + statistics.failed + statistics.cancelled);
+    EXPECT_EQ(statistics.calls, outcomes.begun);
+    EXPECT_EQ(statistics.calls, outcomes.ended());
+    EXPECT_GT(outcomes.whole, outcomes.begun / 2);
+    EXPECT_GT(outcomes.cancelled(), 0);
+
+    std::printf("growth after the first fifth: %.2f MB %s\n",
+                static_cast<double>(memory.growth()) * 1e-6,
+                is_sanitized() ? "allocated" : "resident");
+    EXPECT_LT(memory.growth(), kGrowth);
+    if (is_long() && !is_sanitized()) {
+      EXPECT_LT(percentile(outcomes.releases, 99), 0.05);
+    }
+    expect_rest(is_long() ? 5 : 0.5);
+  }
+  EXPECT_EQ(open_files(), files);
+}
+
+TEST(Soak, ConnectionsAreUsedAgain) {
+  const int kRequests = is_sanitized() ? 1000 : 10'000;
+  const LoadServer server(chosen_seed(), kPause);
+  Client client;
+  const Provider provider = client.provider(config_for(server));
+  for (int i = 0; i < kRequests; ++i) provider.chat(ask_for("answer")).get();
+  EXPECT_EQ(client.statistics().completed, kRequests);
+  EXPECT_LT(client.statistics().connections, kRequests / 100);
+}
+
+TEST(Soak, ManyClientsLeaveNothingOpen) {
+  const LoadServer server(chosen_seed(), kPause);
   const int64_t before = open_files();
   for (int i = 0; i < 20; ++i) {
-    Client client({}, plain_parts());
-    const Provider plain = client.provider(plain_config(server.url()));
+    Client client;
+    const Provider provider = client.provider(config_for(server));
     std::vector<Pending<ChatResponse>> calls;
-    for (int k = 0; k < 8; ++k) calls.push_back(plain.chat(plain_request()));
+    for (int k = 0; k < 8; ++k) calls.push_back(provider.chat(ask_for("answer")));
     for (const auto& call : calls) call.get();
   }
-  EXPECT_TRUE(server.wait_until_idle());
-  // The server lets go of its side when the next one comes.
-  Client client({}, plain_parts());
-  client.provider(plain_config(server.url())).chat(plain_request()).get();
-  EXPECT_LE(open_files(), before + 16);
+  EXPECT_EQ(open_files(), before);
 }
 
 TEST(Soak, WhoWaitsDoesNotSpin) {
-  FakeServer server;
-  server.answer(Script{send(http_open(200) + events({"a"})), hold()});
-  Client client({}, plain_parts());
-  const ChatStream stream = client.provider(plain_config(server.url())).stream(plain_request());
-  ASSERT_TRUE(stream.next());
-  const double before = cpu_seconds();
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  EXPECT_LT(cpu_seconds() - before, 0.1);
+  const LoadServer server(chosen_seed(), kPause);
+  ClientOptions options = options_for_load();
+  options.timeouts.idle = 60;
+  Client client(options);
+  const Provider provider = client.provider(config_for(server));
+  std::vector<ChatStream> streams;
+  for (int i = 0; i < kStreams; ++i) streams.push_back(provider.stream(ask_for("held")));
+  for (const ChatStream& stream : streams) ASSERT_TRUE(stream.next());
+  expect_rest(0.5);
 }
 
 TEST(Soak, CancellingIsQuick) {
-  FakeServer server;
-  server.answer(Script{send(http_open(200) + events({"a"})), hold()});
-  Client client({}, plain_parts());
-  const Provider plain = client.provider(plain_config(server.url()));
+  const LoadServer server(chosen_seed(), kPause);
+  Client client;
+  const Provider provider = client.provider(config_for(server));
   std::vector<double> times;
   for (int i = 0; i < 200; ++i) {
-    const ChatStream stream = plain.stream(plain_request());
+    const ChatStream stream = provider.stream(ask_for("held"));
     ASSERT_TRUE(stream.next());
-    const double begin = TimeSource().now();
+    const double begin = now();
     stream.cancel();
-    times.push_back(TimeSource().now() - begin);
+    times.push_back(now() - begin);
   }
-  std::sort(times.begin(), times.end());
-  EXPECT_LT(times[times.size() * 99 / 100], 0.05);
-}
-
-// ---- Bytes at random ----------------------------------------------------------------------------
-
-TEST(RandomBytes, NoParserMindsThem) {
-  std::mt19937 generator(chosen_seed());
-  using namespace std::string_literals;
-  const std::string alphabet = "0123456789-+.:eEsmhnaifNT,ZGMJ \t\r\n\0\x7f\xc3\xa9/?#@%[]"s;
-  std::uniform_int_distribution<size_t> length(0, 24), letter(0, alphabet.size() - 1);
-  for (int i = 0; i < 100'000; ++i) {
-    std::string text;
-    for (size_t n = length(generator); n > 0; --n) text += alphabet[letter(generator)];
-    HttpAnswer answer;
-    answer.headers = {{"retry-after", text}};
-    const std::optional<double> pause = retry_after_of(answer, 1.8e9);
-    EXPECT_TRUE(!pause || (*pause >= 0 && *pause < 1e300)) << text;
-    const bool is_clean = text.find_first_of("\r\n\0\x7f"s) == std::string::npos;
-    EXPECT_EQ(is_header_value(text), is_clean);
-    if (is_header_name(text)) {
-      EXPECT_EQ(text.find_first_of(" :\t\r\n"), std::string::npos);
-    }
-    try {
-      const BaseUrl base = parse_base_url("p", "https://h" + text, false);
-      EXPECT_EQ(base.text.find_first_of(" ?#\r\n"), std::string::npos) << text;
-      EXPECT_TRUE(join_url(base, "/v1/x").ends_with("/x"));
-    } catch (const ValueError&) {
-    }
-  }
+  std::printf("cancel: p99 %.2f ms\n", percentile(times, 99) * 1e3);
+  EXPECT_LT(percentile(times, 50), 0.05);
 }
 
 }  // namespace
