@@ -52,6 +52,7 @@ demo: configure  ## build the library and train a first model on real data
 test:  ## build everything and run every test that this machine can run
 	@start=$$SECONDS; \
 	$(MAKE) build PRESET=$(PRESET); \
+	cmake/setup.sh oracle; \
 	$(MAKE) cuda-compile PRESET=$(PRESET); \
 	echo "built in $$((SECONDS - start)) s"; \
 	$(PYTHON) cmake/slowest.py $(BUILD); \
@@ -99,6 +100,9 @@ bench: build  ## build the benchmarks and run each; PEER=python3 names a Python 
 	  echo "== benchmarks/libtorch.py"; $(PEER) benchmarks/libtorch.py --build $(BUILD); \
 	  echo "== benchmarks/compare.py"; PYTHONPATH=$(BUILD)/python $(PEER) benchmarks/compare.py --build $(BUILD); \
 	else echo "$(PEER) has no torch: nothing is compared with PyTorch; name one that has: make bench PEER=..."; fi
+	@if [ -x $(BUILD)/benchmarks/ai_load ] && cmake/setup.sh oracle && [ -x build/oracle/bin/python ]; then \
+	  echo "== benchmarks/ai/sdk.py"; PYTHONPATH=$(BUILD)/python build/oracle/bin/python benchmarks/ai/sdk.py --build $(BUILD); \
+	fi
 
 docs: build  ## write the API reference, C++ and Python, into build/docs
 	@cmake/setup.sh docs
@@ -111,5 +115,5 @@ install: configure  ## install the library and its headers under PREFIX (/usr/lo
 	@cmake --build $(BUILD) -j $(JOBS) --target taut
 	@cmake --install $(BUILD) --component library --prefix $(PREFIX)
 
-clean:  ## remove what was built, but not build/venv
-	@find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} + 2>/dev/null || true
+clean:  ## remove what was built, but not build/venv and build/oracle
+	@find build -mindepth 1 -maxdepth 1 ! -name venv ! -name oracle -exec rm -rf {} + 2>/dev/null || true

@@ -3,6 +3,7 @@
 # environment in build/venv for the Python parts. Says what it does; does nothing when all is there.
 #
 #   cmake/setup.sh          what `make build` and `make test` need
+#   cmake/setup.sh oracle   and, in build/oracle, the vendors' libraries that judge the clients of AI providers
 #   cmake/setup.sh tidy     and clang-tidy
 #   cmake/setup.sh docs     and what writes the API reference
 set -euo pipefail
@@ -37,7 +38,8 @@ for target in "$@"; do
   case "$target" in
     tidy) requirements+=('clang-tidy|clang-tidy|needed') ;;
     docs) requirements+=('doxygen|doxygen|needed') ;;
-    *) fail "unknown argument '$target'; expected nothing, tidy or docs" ;;
+    oracle) ;;
+    *) fail "unknown argument '$target'; expected nothing, oracle, tidy or docs" ;;
   esac
 done
 
@@ -135,6 +137,30 @@ it the C++ parts still build: cmake --preset release -DTAUT_WITH_PYTHON=OFF"
   rm -f "$log"
   printf '%s' "$wanted" >"$stamp"
   say "build/venv is ready after $((SECONDS - start)) s"
+fi
+
+# ---- build/oracle -------------------------------------------------------------------------------
+# Apart from build/venv: these packages are large, pinned, and only a judge. Without them one test is skipped.
+if [[ " $* " == *" oracle "* ]]; then
+  list=tests/python/ai_oracle/requirements.txt
+  stamp=build/oracle/.taut-setup
+  wanted="$(build/venv/bin/python -c 'import sys; print(sys.version, sys.base_prefix)') $(cat $list)"
+  if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ] || ! build/oracle/bin/python -c '' 2>/dev/null; then
+    start=$SECONDS
+    say "making build/oracle, the vendors' libraries for the test ai.oracle (220 MB, about a minute) ..."
+    rm -rf build/oracle
+    log=$(mktemp)
+    if build/venv/bin/python -m venv build/oracle >"$log" 2>&1 &&
+       build/oracle/bin/python -m pip install -q --disable-pip-version-check --retries 1 -r $list >>"$log" 2>&1; then
+      printf '%s' "$wanted" >"$stamp"
+      say "build/oracle is ready after $((SECONDS - start)) s"
+    else
+      tail -n 5 "$log" >&2
+      rm -rf build/oracle
+      say "pip could not install them (its last lines are above): the test ai.oracle will be skipped"
+    fi
+    rm -f "$log"
+  fi
 fi
 
 # With a CUDA toolkit: the headers by which the library talks to cuDNN, which come as a wheel.
