@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 try:
     from .. import _ai as _ai
@@ -45,6 +47,8 @@ def _set(future: asyncio.Future[None]) -> None:
 
 async def await_call(call: _ai.Call) -> Any:
     """The same in an event loop, which goes on meanwhile."""
+    import asyncio  # 7 MB and a tenth of a second, which those who wait do without
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
 

@@ -1,0 +1,135 @@
+// The client's part of benchmarks/ai/sdk.py, in C++: asks the server of tests/ai_load, and prints
+// what it took as JSON.
+//   ai_load URL answers|events|held COUNT AT_ONCE
+
+#include <sys/resource.h>
+
+#include <atomic>
+#include <chrono>
+#include <coroutine>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "taut/ai/client.h"
+
+namespace {
+
+using taut::ai::ChatRequest;
+using taut::ai::ChatStream;
+using taut::ai::Client;
+using taut::ai::ClientOptions;
+using taut::ai::Message;
+using taut::ai::Promise;
+using taut::ai::Provider;
+using taut::ai::ProviderConfig;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double cpu_seconds() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+/// The most that was in RAM at any time, in bytes.
+int64_t peak_memory() {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::atoll(line.c_str() + 6) * 1024;
+  }
+  return 0;
+}
+
+struct Task {
+  struct promise_type {
+    Task get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+};
+
+/// Calls that `at_once` coroutines make until none is left.
+struct Work {
+  const Provider& provider;
+  ChatRequest request;
+  std::atomic<int> left, open;
+  std::atomic<int64_t> pieces{0};
+  Promise<int> done = {};
+
+  void end() {
+    if (open.fetch_sub(1) == 1) done.set(0);
+  }
+};
+
+Task ask(Work& work) {
+  while (work.left.fetch_sub(1) > 0) {
+    const auto response = co_await work.provider.chat(work.request);
+    if (response.text().empty()) std::abort();
+    ++work.pieces;
+  }
+  work.end();
+}
+
+Task listen(Work& work) {
+  while (work.left.fetch_sub(1) > 0) {
+    const ChatStream stream = work.provider.stream(work.request);
+    while (const auto event = co_await stream.next_event()) ++work.pieces;
+  }
+  work.end();
+}
+
+int64_t run(Task (*task)(Work&), const Provider& provider, const ChatRequest& request, int count,
+            int at_once) {
+  Work work{provider, request, count, at_once};
+  for (int i = 0; i < at_once; ++i) task(work);
+  work.done.pending().get();
+  return work.pieces;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 5) {
+    std::fprintf(stderr, "usage: ai_load URL answers|events|held COUNT AT_ONCE\n");
+    return 2;
+  }
+  const std::string kind = arguments[2];
+  const int total = std::atoi(arguments[3]), at_once = std::atoi(arguments[4]);
+  ClientOptions options;
+  options.max_connections = options.max_connections_per_host = at_once;
+  Client client(options);
+  ProviderConfig config = ProviderConfig::compatible("server", arguments[1]);
+  config.max_concurrent = at_once;
+  const Provider provider = client.provider(config);
+  ChatRequest request{.model = "answer", .messages = {Message::user("Hello")}};
+  provider.chat(request).get();  // what is done once, before anything is measured
+
+  std::vector<ChatStream> held;
+  const double begin = now(), cpu = cpu_seconds();
+  int64_t pieces = 0;
+  if (kind == "answers") {
+    pieces = run(ask, provider, request, total, at_once);
+  } else if (kind == "events") {
+    request.model = "burst-200";
+    pieces = run(listen, provider, request, total, at_once);
+  } else {
+    request.model = "held";
+    for (int i = 0; i < total; ++i) held.push_back(provider.stream(request));
+    for (const ChatStream& stream : held) pieces += stream.next() ? 1 : 0;
+  }
+  std::printf("{\"pieces\": %lld, \"seconds\": %.6f, \"cpu\": %.6f, \"memory\": %lld}\n",
+              static_cast<long long>(pieces), now() - begin, cpu_seconds() - cpu,
+              static_cast<long long>(peak_memory()));
+  return 0;
+}
