@@ -113,7 +113,7 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' ||
 # ---- build/venv ---------------------------------------------------------------------------------
 # clang-format's output differs between versions, so the one that the tree is formatted with comes from here.
 python_packages=(
-  'pybind11>=3' 'scikit-build-core>=0.10' numpy pytest hypothesis mypy safetensors matplotlib 'clang-format==18.1.8'
+  'pybind11>=3' 'scikit-build-core>=0.10' numpy pytest hypothesis mypy safetensors matplotlib h2 'clang-format==18.1.8'
 )
 stamp=build/venv/.taut-setup
 wanted="$(python3 -c 'import sys; print(sys.version, sys.base_prefix)') ${python_packages[*]}"

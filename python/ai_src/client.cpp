@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "backends.h"
@@ -70,6 +71,22 @@ void take(const py::dict& options, const char* name, T& into) {
   if (options.contains(name)) into = options[name].cast<T>();
 }
 
+/// A function that is told what happens on connections; what it raises is printed and forgotten.
+Callback<void(std::string_view)> trace_of(const py::object& function) {
+  const PythonFunction held(function);
+  return [held](std::string_view line) {
+    const Entry entry;
+    const py::gil_scoped_acquire locked;
+    try {
+      // Servers may send bytes that are no UTF-8.
+      held.get()(py::reinterpret_steal<py::str>(
+          PyUnicode_DecodeUTF8(line.data(), static_cast<py::ssize_t>(line.size()), "replace")));
+    } catch (py::error_already_set& error) {
+      error.discard_as_unraisable("trace=");
+    }
+  };
+}
+
 ai::ClientOptions options_of(const py::dict& options) {
   ai::ClientOptions made;
   take(options, "max_retries", made.max_retries);
@@ -87,6 +104,7 @@ ai::ClientOptions options_of(const py::dict& options) {
   take(options, "proxy", made.proxy);
   take(options, "ca_file", made.ca_file);
   take(options, "seed", made.seed);
+  if (options.contains("trace")) made.trace = trace_of(options["trace"]);
   return made;
 }
 

@@ -24,6 +24,7 @@ class BodyCollector {
   /// trickles in byte by byte shows but signs of life.
   Flow add(std::string_view bytes) {
     if (static_cast<int64_t>(body_.size() + bytes.size()) > limit_) {
+      body_.append(bytes.substr(0, static_cast<size_t>(limit_) - body_.size()));
       throw ProviderError(
           {.kind = ErrorKind::malformed_response,
            .message = concat("the answer is too large; got more than ", limit_, " decoded bytes")});

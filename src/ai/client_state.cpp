@@ -53,6 +53,27 @@ ClientOptions checked(ClientOptions options) {
   return options;
 }
 
+/// The password of a proxy, as it stands in its address.
+std::string_view password_of(std::string_view proxy) {
+  const size_t at = proxy.rfind('@');
+  if (at == std::string_view::npos) return {};
+  const size_t scheme = proxy.find("://");
+  std::string_view user = proxy.substr(0, at);
+  if (scheme != std::string_view::npos && scheme < at) user.remove_prefix(scheme + 3);
+  const size_t colon = user.find(':');
+  return colon == std::string_view::npos ? std::string_view() : user.substr(colon + 1);
+}
+
+/// Whoever traces sees no key.
+ClientOptions traced_without_keys(ClientOptions options, KeyRing& keys) {
+  keys.add(password_of(options.proxy));
+  if (!options.trace) return options;
+  options.trace = [&keys, trace = std::move(options.trace)](std::string_view line) {
+    trace(keys.redact(line));
+  };
+  return options;
+}
+
 bool is_cancellation(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
@@ -66,7 +87,7 @@ bool is_cancellation(const std::exception_ptr& error) {
 }  // namespace
 
 Client::Implementation::Implementation(ClientOptions options, const Parts& parts)
-    : options_(checked(std::move(options))),
+    : options_(traced_without_keys(checked(std::move(options)), keys_)),
       time_(parts.time),
       handler_(parts.handler),
       chance_(options_.seed),

@@ -48,11 +48,11 @@ class Client::Implementation : public std::enable_shared_from_this<Client::Imple
   ClientStatistics statistics() const;
 
  private:
+  KeyRing keys_;
   const ClientOptions options_;
   const std::shared_ptr<TimeSource> time_;
   const Callback<const ProtocolHandler*(Protocol)> handler_;
   Chance chance_;
-  KeyRing keys_;
   RetryBudget retries_;
   std::unordered_set<std::shared_ptr<Call>> calls_;
   std::atomic<int64_t> begun_{0}, completed_{0}, failed_{0}, cancelled_{0};

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -75,6 +76,9 @@ class Operation final : public OperationBase, public std::enable_shared_from_thi
   void cancel() {
     fail(std::make_exception_ptr(cancelled()));
     stop_call();
+    // Another thread may have been first, and be about to set its outcome: whoever cancels has to
+    // find it there, because no callback may begin later.
+    static_cast<void>(promise_.pending().wait_for(std::numeric_limits<double>::infinity()));
   }
   /// Does `work`, whose exceptions are the operation's failure.
   template <class Work>

@@ -24,7 +24,8 @@ struct Prefix {
 };
 constexpr Prefix kKeyPrefixes[] = {{"sk-", 6}, {"AIza", 10}, {"xai-", 6}, {"pplx-", 6}};
 // Behind these stands a key, whatever it looks like.
-constexpr std::string_view kIntroductions[] = {"bearer ", "key=", "key%3d", "token="};
+constexpr std::string_view kIntroductions[] = {
+    "bearer ", "key=", "key%3d", "token=", "with user '"};  // which libcurl notes of proxies
 
 bool is_key_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||

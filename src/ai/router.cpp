@@ -1,5 +1,6 @@
 #include "taut/ai/router.h"
 
+#include <limits>
 #include <utility>
 
 #include "src/ai/route_call.h"
@@ -40,8 +41,10 @@ template <class Result>
 Pending<Result> begin(std::shared_ptr<RouteRecord> record, typename RouteCall<Result>::Hooks hooks,
                       const Promise<Result>& promise) {
   auto call = std::make_shared<RouteCall<Result>>(record, std::move(hooks));
-  promise.on_cancel([call, record] {
+  promise.on_cancel([call, record, promise] {
     call->cancel(cancelled_call(record->router->options.name, record->query.model));
+    // As in Operation::cancel: another thread may be about to set its outcome.
+    static_cast<void>(promise.pending().wait_for(std::numeric_limits<double>::infinity()));
   });
   call->start();
   return promise.pending();

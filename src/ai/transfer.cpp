@@ -86,6 +86,7 @@ void Transfer::attach(void* easy) {
   easy_ = easy;
   set_headers();
   set_options();
+  set_trace();
 }
 
 void Transfer::set_headers() {
@@ -167,6 +168,19 @@ void Transfer::set_options() {
   }
 }
 
+void Transfer::set_trace() {
+  if (!settings_.options.trace) return;
+  trace_.emplace(id_, settings_.options.trace);
+  // The type that libcurl calls by: it is not checked by the macro.
+  const curl_debug_callback call = [](CURL* easy, curl_infotype kind, char* data, size_t bytes,
+                                      void* self) {
+    return on_trace(easy, static_cast<int>(kind), data, bytes, self);
+  };
+  curl_easy_setopt(easy_, CURLOPT_DEBUGFUNCTION, call);
+  curl_easy_setopt(easy_, CURLOPT_DEBUGDATA, static_cast<void*>(this));
+  curl_easy_setopt(easy_, CURLOPT_VERBOSE, 1L);
+}
+
 // ---- What libcurl calls. Nothing is thrown through it. ------------------------------------------
 
 int Transfer::on_request_ready(void* self, char*, char*, int, int) {
@@ -215,6 +229,20 @@ size_t Transfer::on_body(char* data, size_t size, size_t count, void* self) {
   }
 }
 
+int Transfer::on_trace(void*, int kind, char* data, size_t bytes, void* self) {
+  Trace& trace = *static_cast<Transfer*>(self)->trace_;
+  const std::string_view text(data, bytes);
+  switch (kind) {
+    case CURLINFO_TEXT: trace.add(Trace::Kind::note, text); break;
+    case CURLINFO_HEADER_OUT: trace.add(Trace::Kind::head_sent, text); break;
+    case CURLINFO_HEADER_IN: trace.add(Trace::Kind::head_received, text); break;
+    case CURLINFO_DATA_OUT: trace.add(Trace::Kind::body_sent, text); break;
+    case CURLINFO_DATA_IN: trace.add(Trace::Kind::body_received, text); break;
+    default: break;  // what TLS sends tells nothing
+  }
+  return 0;
+}
+
 // ---- Reading ------------------------------------------------------------------------------------
 
 void Transfer::read_header_line(std::string_view line) {
@@ -251,7 +279,7 @@ void Transfer::end_head() {
   }
   long version = 0;
   curl_easy_getinfo(easy_, CURLINFO_HTTP_VERSION, &version);
-  is_multiplexed_ = version >= CURL_HTTP_VERSION_2_0;
+  if (version >= CURL_HTTP_VERSION_2_0) settings_.limits.set_multiplexed(request_.base.origin());
   has_head_ = true;
   last_bytes_ = last_progress_ = settings_.time.now();
   watch_silence();
@@ -334,6 +362,10 @@ ErrorKind Transfer::kind_of(int code, std::string& message) const {
     message =
         concat("the proxy refused the connection; got HTTP ", static_cast<int64_t>(proxy_status));
     return proxy_status == kProxyWantsCredentials ? ErrorKind::auth : ErrorKind::connection;
+  }
+  // What libcurl 7.88 says of an HTTP/2 head that is larger than it keeps.
+  if (!has_head_ && contains(message, "user callback function failed")) {
+    return ErrorKind::malformed_response;
   }
   switch (code) {
     case CURLE_OPERATION_TIMEDOUT:

@@ -4,15 +4,18 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "src/ai/address.h"
+#include "src/ai/host_limits.h"
 #include "src/ai/http.h"
 #include "src/ai/key_text.h"
 #include "src/ai/time_source.h"
 #include "src/ai/timers.h"
+#include "src/ai/trace.h"
 #include "taut/ai/client.h"
 
 namespace taut::ai {
@@ -66,6 +69,7 @@ class Transfer {
     const ClientOptions& options;
     const TimeSource& time;
     Timers& timers;
+    HostLimits& limits;  // learn whether connections carry many requests
     const std::string& ca_file;
   };
   using Fail = Callback<void(ErrorKind, std::string)>;
@@ -85,19 +89,21 @@ class Transfer {
   std::shared_ptr<TransferListener> take_listener() { return std::move(listener_); }
   /// After Flow::pause.
   void resume();
+  bool is_paused() const { return is_paused_; }
 
   /// What libcurl's code says of it.
   TransferResult result(int code) const;
   int64_t bytes_received() const { return bytes_received_; }
-  bool is_multiplexed() const { return is_multiplexed_; }
 
  private:
   static int on_request_ready(void* self, char*, char*, int, int);
   static size_t on_header_line(char* data, size_t size, size_t count, void* self);
   static size_t on_body(char* data, size_t size, size_t count, void* self);
+  static int on_trace(void* easy, int kind, char* data, size_t bytes, void* self);
 
   void set_options();
   void set_headers();
+  void set_trace();
   void read_header_line(std::string_view line);
   void end_head();
   size_t read_body(std::string_view bytes);
@@ -117,13 +123,13 @@ class Transfer {
   void* easy_ = nullptr;
   void* header_list_ = nullptr;  // libcurl's; it holds the key and is wiped
   std::vector<char> error_text_;
+  std::optional<Trace> trace_;  // where the client is traced
 
   TimerId timer_;
   bool is_requested_ = false;  // there is a connection, and the request is on its way
   bool has_head_ = false;
   bool is_paused_ = false;
   bool is_draining_ = false;
-  bool is_multiplexed_ = false;
   int status_ = 0;
   std::vector<Header> headers_;
   int64_t header_bytes_ = 0;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "src/ai/host_limits.h"
+#include "src/ai/libcurl_memory.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
@@ -28,15 +29,8 @@ struct EasyDeleter {
 };
 using Easy = std::unique_ptr<CURL, EasyDeleter>;
 
-/// Once in a program, before any thread of ours.
-void initialise_libcurl() {
-  static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (code != CURLE_OK)
-    throw IoError(concat("client: libcurl does not start; got ", curl_easy_strerror(code)));
-}
-
 CURLM* make_multi(const ClientOptions& options) {
-  initialise_libcurl();
+  start_libcurl();
   CURLM* multi = curl_multi_init();
   if (multi == nullptr) throw IoError("client: libcurl does not start; got no multi handle");
   constexpr long kStreamsPerConnection = 100;
@@ -56,6 +50,13 @@ std::string roots(const ClientOptions& options) {
   return file == nullptr ? std::string() : std::string(file);
 }
 
+/// Of the connection; 0 where there is none yet.
+long local_port(CURL* easy) {
+  long port = 0;
+  curl_easy_getinfo(easy, CURLINFO_LOCAL_PORT, &port);
+  return port;
+}
+
 constexpr size_t kIdleHandles = 64;
 
 }  // namespace
@@ -71,6 +72,7 @@ struct Transport::State {
   struct Entry {
     std::unique_ptr<Transfer> transfer;
     bool is_admitted = false;  // it counts among those of its host
+    bool is_done = false;      // as libcurl says
     Easy easy;                 // empty until it begins
   };
 
@@ -83,6 +85,8 @@ struct Transport::State {
   void fail(TransferId id, ErrorKind kind, std::string message);
   void end(TransferId id, const TransferResult& result);
   void remove(TransferId id);
+  void leave_connection(const Entry& entry);
+  CURL* neighbour_of(const Entry& gone) const;
   int poll_time() const;
   void count(CURL* easy, const Transfer& transfer);
 
@@ -159,7 +163,7 @@ TransferId Transport::start(TransferRequest request, std::shared_ptr<TransferLis
   };
   State::Entry entry;
   entry.transfer = std::make_unique<Transfer>(
-      Transfer::Settings{state.options, *state.time, state.timers, state.ca_file}, id,
+      Transfer::Settings{state.options, *state.time, state.timers, state.limits, state.ca_file}, id,
       std::move(request), std::move(listener), std::move(fail));
   entry.is_admitted = state.limits.admit(origin, id);
   if (entry.is_admitted) state.to_begin.push_back(id);
@@ -222,6 +226,7 @@ int Transport::State::poll_time() const {
 }
 
 void Transport::State::sweep() {
+  begin_waiting();  // a head may have told that a host takes more at once
   while (!doomed.empty() || !to_begin.empty()) {
     const std::vector<TransferId> ended = std::exchange(doomed, {});
     for (const TransferId id : ended) remove(id);
@@ -270,6 +275,9 @@ void Transport::State::read_finished() {
     void* self = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &self);
     const auto& transfer = *static_cast<const Transfer*>(self);
+    if (const auto found = transfers.find(transfer.id()); found != transfers.end()) {
+      found->second.is_done = true;
+    }
     end(transfer.id(), transfer.result(code));
   }
 }
@@ -304,12 +312,42 @@ void Transport::State::remove(TransferId id) {
     if (entry.is_admitted) limits.leave(origin);
     return;
   }
-  curl_multi_remove_handle(multi.get(), entry.easy.get());
+  leave_connection(entry);
   count(entry.easy.get(), *entry.transfer);
-  if (entry.transfer->is_multiplexed()) limits.set_multiplexed(origin);
   limits.leave(origin);
   curl_easy_reset(entry.easy.get());  // nothing of this provider stays in it, its key least of all
   if (idle.size() < kIdleHandles) idle.push_back(std::move(entry.easy));
+}
+
+/// Takes a transfer from its connection. The server is to hear of it at once where the answer is
+/// not complete: it works, and bills, until then. libcurl 7.88 keeps an RST_STREAM back until
+/// anything else happens on the connection. So another stream of it is made to send, and where
+/// there is none the connection is closed, as HTTP/1.1 has to do anyway.
+void Transport::State::leave_connection(const Entry& entry) {
+  CURL* const easy = entry.easy.get();
+  CURL* other = nullptr;
+  if (!entry.is_done) {
+    other = neighbour_of(entry);
+    if (other == nullptr) curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+  }
+  curl_multi_remove_handle(multi.get(), easy);
+  if (other == nullptr) return;
+  curl_easy_pause(other, CURLPAUSE_SEND);  // it has sent all, and hears nothing of this
+  curl_easy_pause(other, CURLPAUSE_CONT);
+}
+
+/// A transfer that goes on over the same connection; null where there is none. While a transfer
+/// goes on, libcurl tells no more of its connection than its ports.
+CURL* Transport::State::neighbour_of(const Entry& gone) const {
+  const long port = local_port(gone.easy.get());
+  if (port == 0) return nullptr;
+  const std::string origin = gone.transfer->request().base.origin();
+  for (const auto& [id, entry] : transfers) {
+    if (!entry.easy || entry.is_done || entry.transfer->is_paused()) continue;
+    if (local_port(entry.easy.get()) != port) continue;
+    if (entry.transfer->request().base.origin() == origin) return entry.easy.get();
+  }
+  return nullptr;
 }
 
 void Transport::State::count(CURL* easy, const Transfer& transfer) {

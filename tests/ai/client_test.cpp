@@ -57,7 +57,7 @@ TEST_F(ClientTest, AWholeAnswer) {
   const Request request = server_.requests().front();
   EXPECT_EQ(request.method, "POST");
   EXPECT_EQ(request.target, "/base/chat");
-  EXPECT_EQ(request.headers.at("x-api-key"), "marker-key-0123456789");
+  EXPECT_EQ(request.headers.at("x-api-key"), marker_key());
   EXPECT_EQ(request.headers.at("x-plain"), "1");
   EXPECT_EQ(request.headers.at("content-type"), "application/json");
   EXPECT_TRUE(request.headers.at("user-agent").starts_with("taut/"));
@@ -175,7 +175,7 @@ TEST_F(ClientTest, Embeddings) {
 }
 
 TEST_F(ClientTest, ABatchFromItsUploadToItsResults) {
-  const std::string key = "marker-key-0123456789";
+  const std::string key = marker_key();
   server_.answer(http(200, "answer: file_1\n"));
   server_.answer(http(200, "answer: batch_1\n"));
   server_.answer(http(200, "answer: batch_1\n"));

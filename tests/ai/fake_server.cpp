@@ -13,6 +13,8 @@
 #include <cmath>
 #include <utility>
 
+#include "tests/ai/marker_key.h"
+
 namespace taut::ai::test {
 
 namespace {
@@ -139,6 +141,11 @@ void FakeServer::answer(Script script) {
   scripts_.push_back(std::move(script));
 }
 
+void FakeServer::repeat_all() {
+  const std::lock_guard lock(mutex_);
+  is_repeating_ = true;
+}
+
 void FakeServer::forbid(std::string text) {
   const std::lock_guard lock(mutex_);
   forbidden_.push_back(std::move(text));
@@ -200,7 +207,8 @@ void FakeServer::accept_all() {
 void FakeServer::serve(Connection& connection) {
   std::string buffer;
   Request request;
-  while (read_request(connection.socket, buffer, request)) {
+  const bool goes_on = play(connection.socket, greeting_);
+  while (goes_on && read_request(connection.socket, buffer, request)) {
     record(std::move(request));
     request = {};
     if (!play(connection.socket, next_script())) break;
@@ -310,11 +318,13 @@ Script FakeServer::next_script() {
   if (!scripts_.empty()) {
     last_ = std::move(scripts_.front());
     scripts_.pop_front();
+    if (is_repeating_) scripts_.push_back(last_);
   }
   return last_;
 }
 
 void FakeServer::record(Request request) {
+  count_marked(request.head);
   const std::lock_guard lock(mutex_);
   for (const std::string& text : forbidden_) {
     EXPECT_EQ((request.head + request.body).find(text), std::string::npos)

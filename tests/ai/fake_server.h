@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace taut::ai::test {
@@ -81,7 +82,12 @@ class FakeServer {
 
   /// For the next request that has none; the last script is used again for all that follow.
   void answer(Script script);
+  /// From now on the scripts are used in turn, without end.
+  void repeat_all();
   void answer(std::string text) { answer(Script{send(std::move(text))}); }
+  /// What is done with every connection before its first request; what the client has sent by then
+  /// stays unread where the script ends it. Before any connection.
+  void greet(Script script) { greeting_ = std::move(script); }
   /// No request may hold this text: a failure of the test otherwise.
   void forbid(std::string text);
 
@@ -111,12 +117,12 @@ class FakeServer {
   mutable std::condition_variable changed_;
   std::list<Connection> open_;
   std::deque<Script> scripts_;
-  Script last_;
+  Script last_, greeting_;
   std::vector<Request> requests_;
   std::vector<std::string> forbidden_;
   int64_t connections_ = 0;
   int64_t active_ = 0;
-  bool is_stopping_ = false;
+  bool is_repeating_ = false, is_stopping_ = false;
 };
 
 }  // namespace taut::ai::test

@@ -2,7 +2,6 @@
 // it may.
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include "taut/ai/client.h"
 #include "taut/base/check.h"
@@ -11,21 +10,6 @@
 
 namespace taut::ai::test {
 namespace {
-
-std::string compress(const std::string& text, int window_bits) {
-  z_stream stream = {};
-  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string packed(deflateBound(&stream, text.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
-}
-std::string gzip(const std::string& text) { return compress(text, 15 + 16); }
 
 class FaultTest : public ::testing::Test {
  protected:
@@ -230,50 +214,6 @@ TEST_F(FaultTest, ANulInAHeader) {
 TEST_F(FaultTest, NoticesBeforeTheAnswer) {
   server_.answer("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + http(200, "answer: hi\n"));
   EXPECT_EQ(provider().chat(plain_request()).get().text(), "hi");
-}
-
-// ---- Compression --------------------------------------------------------------------------------
-
-TEST_F(FaultTest, CompressedAnswers) {
-  server_.answer(http(200, gzip("answer: hi\n"), "content-encoding: gzip\r\n"));
-  server_.answer(http(200, compress("answer: ho\n", 15), "content-encoding: deflate\r\n"));
-  const Provider plain = provider();
-  EXPECT_EQ(plain.chat(plain_request()).get().text(), "hi");
-  EXPECT_EQ(plain.chat(plain_request()).get().text(), "ho");
-  EXPECT_EQ(server_.requests().at(0).headers.at("accept-encoding"), "gzip, deflate");
-}
-
-TEST_F(FaultTest, StreamsAreNotAskedToBeCompressedButMayBe) {
-  const Heard heard = stream({send(http(200, gzip(events({"hi", "[end]"})),
-                                        "content-encoding: gzip\r\n", "text/event-stream"))});
-  EXPECT_EQ(heard.text, "hi");
-  EXPECT_EQ(server_.requests().at(0).headers.at("accept-encoding"), "identity");
-}
-
-TEST_F(FaultTest, AFewBytesThatUnpackToMany) {
-  ClientOptions options = strict();
-  options.limits.json = int64_t{1} << 20;
-  const std::string bomb = gzip(std::string(size_t{50} << 20, 'x'));
-  ASSERT_LT(bomb.size(), size_t{100} << 10);
-  EXPECT_EQ(chat_error({send(http(200, bomb, "content-encoding: gzip\r\n"))}, options).kind,
-            ErrorKind::malformed_response);
-  EXPECT_EQ(stream_error({send(http(200, bomb, "content-encoding: gzip\r\n", "text/event-stream"))},
-                         options),
-            ErrorKind::malformed_response);
-}
-
-TEST_F(FaultTest, CompressionThatIsBroken) {
-  std::string wrong = gzip("answer: " + std::string(2000, 'h') + "\n");
-  wrong[wrong.size() / 2] = static_cast<char>(wrong[wrong.size() / 2] ^ 0x55);
-  EXPECT_EQ(chat_error({send(http(200, wrong, "content-encoding: gzip\r\n"))}).kind,
-            ErrorKind::malformed_response);
-  EXPECT_EQ(chat_error({send(http(200, "answer: hi\n", "content-encoding: gzip\r\n"))}).kind,
-            ErrorKind::malformed_response);
-  const std::string whole = gzip("text: " + std::string(2000, 'h') + "\nanswer: hi\n");
-  EXPECT_EQ(
-      chat_error({send(http(200, whole.substr(0, whole.size() / 2), "content-encoding: gzip\r\n"))})
-          .kind,
-      ErrorKind::malformed_response);
 }
 
 // ---- Slowness -----------------------------------------------------------------------------------

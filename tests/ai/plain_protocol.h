@@ -8,6 +8,7 @@
 
 #include "src/ai/client_parts.h"
 #include "src/ai/protocol.h"
+#include "tests/ai/marker_key.h"
 
 namespace taut::ai::test {
 
@@ -15,8 +16,7 @@ namespace taut::ai::test {
 Client::Parts plain_parts(std::shared_ptr<TimeSource> time = std::make_shared<TimeSource>());
 
 /// A provider at this address, whose key is `key` where it is not empty.
-ProviderConfig plain_config(const std::string& url,
-                            const std::string& key = "marker-key-0123456789",
+ProviderConfig plain_config(const std::string& url, const std::string& key = marker_key(),
                             const std::string& name = "plain");
 
 ChatRequest plain_request(const std::string& text = "hello");

@@ -356,6 +356,31 @@ TEST_F(RouterTest, OneProbeUnderSixtyFourThreads) {
   EXPECT_EQ(b->calls(), 64);
 }
 
+TEST_F(RouterTest, AProbeThatIsCancelledIsNoVerdict) {
+  for (const bool is_stream : {false, true}) {
+    targets.clear();
+    const auto a = silent("a");
+    a->fails(failure(ErrorKind::rate_limited, 10.0));
+    add("b");
+    const auto router = make();
+    router->chat(question()).get();
+    clock->move(10);
+    a->holds();
+    if (is_stream) {
+      router->stream(question()).cancel();
+    } else {
+      router->chat(question()).cancel();
+      a->release(answer("too late"));
+    }
+    EXPECT_EQ(a->cancels(), 1);
+    EXPECT_TRUE(router->targets()[0].is_open) << "nothing was learnt";
+    const Pending<ChatResponse> next = router->chat(question());
+    EXPECT_EQ(a->calls(), 3) << "and the next may ask";
+    a->release(answer("a is back"));
+    EXPECT_EQ(next.get().text(), "a is back");
+  }
+}
+
 TEST_F(RouterTest, AKeyIsTheBackendsWhateverTheModel) {
   const auto a = silent("a");
   a->fails(ErrorKind::auth);

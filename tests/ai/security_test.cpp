@@ -19,15 +19,9 @@
 namespace taut::ai::test {
 namespace {
 
-const std::string kKey = "MARKER-5f3a9c1e7b2d4860-KEY";
+const std::string kKey = marker_key();
 
-/// Whether eight bytes or more of the key stand in a text.
-bool shows_key(const std::string& text, const std::string& key = kKey) {
-  for (size_t i = 0; i + 8 <= key.size(); ++i) {
-    if (text.find(key.substr(i, 8)) != std::string::npos) return true;
-  }
-  return false;
-}
+bool shows_key(const std::string& text) { return test::shows_key(text, kKey); }
 
 std::string everything(const ErrorDetails& details) {
   const ProviderError error(details);
@@ -253,7 +247,7 @@ TEST(Keys, AreNotSentAfterARedirection) {
 
 TEST(Keys, OfOneProviderAreNotSentToAnother) {
   FakeServer one, two, none;
-  const std::string key_one = "first-key-11111111", key_two = "second-key-22222222";
+  const std::string key_one = marker_key(1), key_two = marker_key(2);
   one.forbid(key_two);
   two.forbid(key_one);
   none.forbid(key_one);

@@ -1,5 +1,5 @@
 #pragma once
-// A folder that goes with the test.
+// A folder that goes with the test, but stays where the files of a run are kept.
 
 #include <gtest/gtest.h>
 
@@ -8,16 +8,24 @@
 #include <string>
 #include <vector>
 
+#include "tests/ai/marker_key.h"
+
 namespace taut::ai::testing {
 
 class TemporaryFolderTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = std::filesystem::temp_directory_path() / "taut-ai-XXXXXX";
+    const bool is_kept = !test::run_folder().empty();
+    const std::filesystem::path root = is_kept ? std::filesystem::path(test::run_folder()) / "files"
+                                               : std::filesystem::temp_directory_path();
+    std::filesystem::create_directories(root);
+    std::string pattern = root / "taut-ai-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override {
+    if (test::run_folder().empty()) std::filesystem::remove_all(folder_);
+  }
 
   std::string path(const std::string& name) const { return folder_ / name; }
   std::string read(const std::string& name) const {

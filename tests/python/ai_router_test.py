@@ -8,14 +8,14 @@ import time
 import pytest
 
 import taut
-from ai_support import ai, failure, fake, served
+from ai_support import MARKER, ai, failure, serve, served, shows_key
 
 PRICES = {"date": "2026-11-01", "prices": [{"provider": "openai", "model": "fake-*", "input": 1.0, "output": 2.0}]}
 
 
 @pytest.fixture
 def server():
-    with fake.serve("openai") as running:
+    with serve("openai") as running:
         yield running
 
 
@@ -188,7 +188,7 @@ def test_recordings_replay_offline(server, tmp_path):
     assert "".join(event.text for event in again.stream("two")) == "You said: two"
     assert failure(again.chat, "three").kind == "auth"
     assert failure(again.chat, "four").kind == "not_found"
-    assert "fake-key" not in open(path).read()
+    assert not shows_key(open(path).read(), MARKER)
     copied = ai.record(again, str(tmp_path / "copy.jsonl"))
     assert copied.chat("one").text == "You said: one"
     assert ai.replay(str(tmp_path / "copy.jsonl"), model="fake-model").chat("one").text == "You said: one"

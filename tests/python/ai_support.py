@@ -1,7 +1,11 @@
 """What the tests of taut.ai share."""
 
+import functools
+import os
+import secrets
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +14,17 @@ pytest.importorskip("taut._ai", reason="this build has no AI clients")
 from taut import ai  # noqa: E402
 from taut.ai import fake  # noqa: E402
 
+
+
+def _marker():
+    """A key that no other run uses: tests/ai/search_for_keys.py looks for it in everything that a run has written."""
+    folder = os.environ.get("TAUT_TEST_AI_RUN")
+    return secrets.token_hex(20) if folder is None else (Path(folder) / "marker").read_text().strip()
+
+
+MARKER = _marker()
+OTHER_MARKER = "".join(f"{(int(digit, 16) + 1) % 16:x}" for digit in MARKER)
+serve = functools.partial(fake.serve, key=MARKER)
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -41,4 +56,10 @@ def run(code, timeout=60):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout)
 
 
-__all__ = ["SCHEMA", "WEATHER", "ai", "command", "failure", "fake", "run", "served"]
+
+
+def shows_key(text, key):
+    return any(key[i : i + 8] in text for i in range(len(key) - 7))
+
+
+__all__ = ["MARKER", "OTHER_MARKER", "SCHEMA", "WEATHER", "ai", "command", "failure", "fake", "run", "serve", "served", "shows_key"]

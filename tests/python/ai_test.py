@@ -10,7 +10,7 @@ import time
 import pytest
 
 import taut
-from ai_support import SCHEMA, WEATHER, ai, failure, fake, served
+from ai_support import MARKER, OTHER_MARKER, SCHEMA, WEATHER, ai, failure, fake, serve, served, shows_key
 
 WITH_MODEL_LISTS = [name for name in fake.PROVIDERS if name != "perplexity"]
 WITH_EMBEDDINGS = [name for name in fake.PROVIDERS if name != "anthropic"]
@@ -18,7 +18,7 @@ WITH_EMBEDDINGS = [name for name in fake.PROVIDERS if name != "anthropic"]
 
 @pytest.fixture(params=fake.PROVIDERS)
 def server(request):
-    with fake.serve(request.param, models=["fake-model", "second"]) as running:
+    with serve(request.param, models=["fake-model", "second"]) as running:
         yield running
 
 
@@ -31,6 +31,13 @@ def provider(server):
 
 @pytest.fixture
 def openai_server():
+    with serve("openai") as running:
+        yield running
+
+
+@pytest.fixture
+def plain_server():
+    """Whose key may stand in a file."""
     with fake.serve("openai") as running:
         yield running
 
@@ -157,7 +164,7 @@ def test_a_stream_that_falls_silent(server):
 
 @pytest.mark.parametrize("name", WITH_MODEL_LISTS)
 def test_models(name):
-    with fake.serve(name, models=["fake-model", "second", "third"]) as server:
+    with serve(name, models=["fake-model", "second", "third"]) as server:
         client, provider = served(server)
         with client:
             assert [model.id for model in provider.models()] == ["fake-model", "second", "third"]
@@ -165,7 +172,7 @@ def test_models(name):
 
 @pytest.mark.parametrize("name", WITH_EMBEDDINGS)
 def test_embeddings(name):
-    with fake.serve(name) as server:
+    with serve(name) as server:
         client, provider = served(server)
         with client:
             response = provider.embed(["a", "b", "a"])
@@ -176,7 +183,7 @@ def test_embeddings(name):
 
 @pytest.mark.parametrize("name", ["openai", "anthropic", "gemini", "xai"])
 def test_batches(name):
-    with fake.serve(name) as server:
+    with serve(name) as server:
         client, provider = served(server)
         with client:
             status = provider.batches.create({"a": "first", "b": "second", "c": "third"}, max_tokens=50)
@@ -222,7 +229,7 @@ def test_embeddings_of_signs():
 
 @pytest.mark.parametrize("name", ["openai", "xai"])
 def test_the_responses_api(name):
-    with fake.serve(name) as server, ai.Client() as client:
+    with serve(name) as server, ai.Client() as client:
         provider = client.provider(server.config(api="responses"), model="fake-model")
         assert provider.chat("hello").text == "You said: hello"
         assert "".join(event.text for event in provider.stream("hello") if event.kind == "text") == "You said: hello"
@@ -232,7 +239,7 @@ def test_the_responses_api(name):
 
 def test_costs_that_providers_report():
     for name in ("xai", "perplexity"):
-        with fake.serve(name) as server:
+        with serve(name) as server:
             client, provider = served(server)
             with client:
                 response = provider.chat("x")
@@ -375,28 +382,54 @@ def test_what_makes_no_sense_is_refused(openai_server):
 
 
 def test_keys_are_never_shown(openai_server, tmp_path):
-    marker = "MARKER-0123456789"
-    config = openai_server.config(key=marker)
+    config = openai_server.config(key=OTHER_MARKER)
     client = ai.Client()
     provider = client.provider(config, model="fake-model")
     error = failure(provider.chat, "x")
     assert error.kind == "auth"
     texts = [repr(config), str(vars(config)), repr(client), repr(provider), repr(error), str(error.details)]
-    assert not any("MARKER" in text for text in texts), texts
+    assert not any(shows_key(text, OTHER_MARKER) for text in texts), texts
     for copied in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError):
             copied(config)
     client.close()
 
 
-def test_keys_from_functions_files_and_variables(openai_server, tmp_path, monkeypatch):
+def test_traces_hold_no_key(server):
+    lines = []
+    client, provider = served(server, trace=lines.append, max_retries=0)
+    with client:
+        provider.chat("the prompt", max_tokens=9)
+        list(provider.stream("the prompt", max_tokens=9))
+        server.inject("401:1")
+        failure(provider.chat, "the prompt", max_tokens=9)
+    text = "\n".join(lines)
+    assert "] > POST /" in text and "] < HTTP/1.1 200" in text and "bytes of a body" in text
+    assert "the prompt" not in text
+    assert not shows_key(text, MARKER)
+
+
+def test_a_trace_that_raises_ends_nothing(openai_server, monkeypatch):
+    seen = []
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: seen.append(unraisable.exc_type))
+
+    def broken(line):
+        raise RuntimeError(line)
+
+    client, provider = served(openai_server, trace=broken)
+    with client:
+        assert provider.chat("x").text == "You said: x"
+    assert seen and set(seen) == {RuntimeError}
+
+
+def test_keys_from_functions_files_and_variables(plain_server, tmp_path, monkeypatch):
     path = tmp_path / "key"
     path.write_text("fake-key\n")
     path.chmod(0o600)
     monkeypatch.setenv("MY_KEY", "fake-key")
     for source in ({"key": lambda: "fake-key"}, {"key_file": str(path)}, {"key_environment": "MY_KEY"}):
         with ai.Client() as client:
-            config = ai.openai(base_url=openai_server.url, **source)
+            config = ai.openai(base_url=plain_server.url, **source)
             assert config.has_key
             assert client.provider(config, model="fake-model").chat("x").text == "You said: x"
 
@@ -404,7 +437,7 @@ def test_keys_from_functions_files_and_variables(openai_server, tmp_path, monkey
         raise RuntimeError("no key today")
 
     with ai.Client() as client:
-        provider = client.provider(ai.openai(base_url=openai_server.url, key=broken), model="fake-model")
+        provider = client.provider(ai.openai(base_url=plain_server.url, key=broken), model="fake-model")
         with pytest.raises(taut.Error):
             provider.chat("x")
     path.chmod(0o644)

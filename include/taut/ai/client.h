@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "taut/ai/backend.h"
@@ -19,6 +20,7 @@
 #include "taut/ai/provider_config.h"
 #include "taut/ai/request.h"
 #include "taut/ai/response.h"
+#include "taut/base/callback.h"
 
 namespace taut::ai {
 
@@ -60,6 +62,11 @@ struct ClientOptions {
   std::string proxy = {};    // instead of what the environment says
   std::string ca_file = {};  // trusted roots, instead of the system's
   uint64_t seed = 0;         // of pauses and draws; 0: another one each time
+  /// Is told what happens on the connections, a line at a time: what libcurl notes, and the heads
+  /// of requests and answers. Keys, cookies and credentials are taken out, of bodies only the
+  /// lengths are told. Called on the client's own thread: it has to be quick, and may neither wait
+  /// for a call nor destroy the client. What it throws is lost.
+  Callback<void(std::string_view)> trace = {};
 };
 
 /// Counters of a client's life.

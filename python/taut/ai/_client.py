@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._accounts import Budget, Cache, CallLog, Prices
@@ -17,7 +18,8 @@ class Client:
     """Owns the connections, and one thread that serves all of them. Safe from many threads.
 
     Times are in seconds: `timeout` is for a whole call that sets no deadline; `idle_timeout` for the silence between two
-    events of a stream. prices, budget, cache and log serve every provider of this client.
+    events of a stream. prices, budget, cache and log serve every provider of this client. `trace` is called with each line
+    of what happens on the connections, without keys and bodies, on the client's own thread: it must not wait for a call.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Client:
         proxy: str | None = None,
         ca_file: str | None = None,
         seed: int | None = None,
+        trace: Callable[[str], object] | None = None,
         prices: Prices | None = None,
         budget: Budget | None = None,
         cache: Cache | None = None,
@@ -59,6 +62,7 @@ class Client:
             "proxy": proxy,
             "ca_file": ca_file,
             "seed": seed,
+            "trace": trace,
         }
         self._handle = _ai.Client({name: value for name, value in options.items() if value is not None})
         self._prices = prices
