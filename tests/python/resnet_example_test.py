@@ -111,7 +111,8 @@ def pictures(tmp_path):
 
 def write_array(path, array):
     head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    (gzip.open if path.suffix == ".gz" else open)(path, "wb").write(head + array.tobytes())
+    with (gzip.open if path.suffix == ".gz" else open)(path, "wb") as file:
+        file.write(head + array.tobytes())
 
 
 def write_idx(folder, suffix="", classes=3, count=16, size=8):
