@@ -14,32 +14,37 @@ namespace {
 class FaultTest : public ::testing::Test {
  protected:
   /// Without retries, so that the first failure is the one that is seen; with short limits.
-  static ClientOptions strict() {
+  static ClientOptions patient() {
     ClientOptions options;
     options.max_retries = 0;
+    return options;
+  }
+  /// Where a time-out is what is waited for.
+  static ClientOptions strict() {
+    ClientOptions options = patient();
     options.timeouts.first_byte = 0.3;
     options.timeouts.whole_answer = 0.3;
     options.timeouts.idle = 0.3;
     options.timeouts.keep_alive_only = 0.6;
     return options;
   }
-  Provider provider(ClientOptions options = strict()) {
+  Provider provider(ClientOptions options = patient()) {
     client_.emplace(std::move(options), plain_parts());
     return client_->provider(plain_config(server_.url()));
   }
-  ErrorDetails chat_error(Script script, ClientOptions options = strict()) {
+  ErrorDetails chat_error(Script script, ClientOptions options = patient()) {
     server_.answer(std::move(script));
     const Provider plain = provider(std::move(options));
     const double begin = TimeSource().now();
     ErrorDetails error = error_of([&] { plain.chat(plain_request()).get(); });
-    EXPECT_LT(TimeSource().now() - begin, 5);
+    EXPECT_LT(TimeSource().now() - begin, 30);
     return error;
   }
-  Heard stream(Script script, ClientOptions options = strict()) {
+  Heard stream(Script script, ClientOptions options = patient()) {
     server_.answer(std::move(script));
     return listen_to(provider(std::move(options)).stream(plain_request()));
   }
-  ErrorKind stream_error(Script script, ClientOptions options = strict()) {
+  ErrorKind stream_error(Script script, ClientOptions options = patient()) {
     const Heard heard = stream(std::move(script), std::move(options));
     EXPECT_TRUE(heard.error);
     return heard.error ? heard.error->kind : ErrorKind::cancelled;
@@ -57,7 +62,7 @@ TEST_F(FaultTest, NobodyListens) {
     const FakeServer gone;
     url = gone.url();
   }
-  Client client(strict(), plain_parts());
+  Client client(patient(), plain_parts());
   const Provider plain = client.provider(plain_config(url));
   const ErrorDetails error = error_of([&] { plain.chat(plain_request()).get(); });
   EXPECT_EQ(error.kind, ErrorKind::connection);
@@ -65,7 +70,7 @@ TEST_F(FaultTest, NobodyListens) {
 }
 
 TEST_F(FaultTest, NoSuchHost) {
-  Client client(strict(), plain_parts());
+  Client client(patient(), plain_parts());
   const Provider plain = client.provider(plain_config("https://no-such-host.invalid"));
   EXPECT_EQ(error_of([&] { plain.chat(plain_request()).get(); }).kind, ErrorKind::connection);
 }
@@ -133,7 +138,7 @@ TEST_F(FaultTest, ErrorsWhoseBodiesAreCut) {
 }
 
 TEST_F(FaultTest, ErrorsWithHugeBodies) {
-  ClientOptions options = strict();
+  ClientOptions options = patient();
   options.limits.error_body = 1000;
   const ErrorDetails error =
       chat_error({send(http(500, "begin" + std::string(100'000, 'x')))}, options);
@@ -142,7 +147,7 @@ TEST_F(FaultTest, ErrorsWithHugeBodies) {
 }
 
 TEST_F(FaultTest, AnswersThatAreTooLarge) {
-  ClientOptions options = strict();
+  ClientOptions options = patient();
   options.limits.json = 1000;
   const ErrorDetails error = chat_error({send(http(200, std::string(5000, 'x')))}, options);
   EXPECT_EQ(error.kind, ErrorKind::malformed_response);
@@ -150,7 +155,7 @@ TEST_F(FaultTest, AnswersThatAreTooLarge) {
 }
 
 TEST_F(FaultTest, AnswersThatNeverEnd) {
-  ClientOptions options = strict();
+  ClientOptions options = patient();
   options.limits.json = 1'000'000;
   EXPECT_EQ(chat_error({send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
                         repeat(chunk(std::string(65536, 'x')), 0)},
@@ -160,7 +165,7 @@ TEST_F(FaultTest, AnswersThatNeverEnd) {
 }
 
 TEST_F(FaultTest, StreamsThatNeverEnd) {
-  ClientOptions options = strict();
+  ClientOptions options = patient();
   options.limits.stream = 1'000'000;
   EXPECT_EQ(
       stream_error({send(http_open(200)), repeat(events({std::string(10'000, 'x')}), 0)}, options),
@@ -168,7 +173,7 @@ TEST_F(FaultTest, StreamsThatNeverEnd) {
 }
 
 TEST_F(FaultTest, RequestsThatAreTooLarge) {
-  ClientOptions options = strict();
+  ClientOptions options = patient();
   options.limits.request = 100;
   const Provider plain = provider(options);
   const ErrorDetails error =
@@ -179,8 +184,7 @@ TEST_F(FaultTest, RequestsThatAreTooLarge) {
 
 TEST_F(FaultTest, LargeRequestsDoNotWaitForLeave) {
   server_.answer(http(200, "answer: hi\n"));
-  ClientOptions options = strict();
-  options.timeouts.whole_answer = 10;
+  ClientOptions options = patient();
   const std::string text(size_t{3} << 20, 'x');
   EXPECT_EQ(provider(options).chat(plain_request(text)).get().text(), "hi");
   const Request request = server_.requests().at(0);
@@ -219,30 +223,32 @@ TEST_F(FaultTest, NoticesBeforeTheAnswer) {
 // ---- Slowness -----------------------------------------------------------------------------------
 
 TEST_F(FaultTest, NoAnswerBegins) {
-  const ErrorDetails error = chat_error({hold()});
+  const ErrorDetails error = chat_error({hold()}, strict());
   EXPECT_EQ(error.kind, ErrorKind::timeout_first_byte);
-  EXPECT_EQ(stream_error({hold()}), ErrorKind::timeout_first_byte);
+  EXPECT_EQ(stream_error({hold()}, strict()), ErrorKind::timeout_first_byte);
 }
 
 TEST_F(FaultTest, HeadersByTheByte) {
-  EXPECT_EQ(chat_error({send_slowly(http(200, "answer: hi\n"), 1, 0.05), hold()}).kind,
+  EXPECT_EQ(chat_error({send_slowly(http(200, "answer: hi\n"), 1, 0.05), hold()}, strict()).kind,
             ErrorKind::timeout_first_byte);
 }
 
 TEST_F(FaultTest, SilentAfterTheHeaders) {
-  EXPECT_EQ(chat_error({send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"), hold()}).kind,
-            ErrorKind::timeout_idle);
-  EXPECT_EQ(stream_error({send(http_open(200)), hold()}), ErrorKind::timeout_idle);
+  EXPECT_EQ(
+      chat_error({send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"), hold()}, strict()).kind,
+      ErrorKind::timeout_idle);
+  EXPECT_EQ(stream_error({send(http_open(200)), hold()}, strict()), ErrorKind::timeout_idle);
 }
 
 TEST_F(FaultTest, ABodyByTheByte) {
-  EXPECT_EQ(
-      chat_error({send("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"), repeat("x", 0.05)}).kind,
-      ErrorKind::timeout_idle);
+  EXPECT_EQ(chat_error({send("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"), repeat("x", 0.05)},
+                       strict())
+                .kind,
+            ErrorKind::timeout_idle);
 }
 
 TEST_F(FaultTest, AStreamThatFallsSilent) {
-  const Heard heard = stream({send(http_open(200) + events({"one"})), hold()});
+  const Heard heard = stream({send(http_open(200) + events({"one"})), hold()}, strict());
   EXPECT_EQ(heard.text, "one");
   ASSERT_TRUE(heard.error);
   EXPECT_EQ(heard.error->kind, ErrorKind::timeout_idle);
@@ -252,11 +258,11 @@ TEST_F(FaultTest, AStreamThatFallsSilent) {
 TEST_F(FaultTest, OnlySignsOfLife) {
   for (const std::string sign : {": keep-alive\n\n", "event: ping\ndata: {}\n\n", "\n"}) {
     const double begin = TimeSource().now();
-    EXPECT_EQ(stream_error({send(http_open(200) + events({"one"})), repeat(sign, 0.05)}),
+    EXPECT_EQ(stream_error({send(http_open(200) + events({"one"})), repeat(sign, 0.05)}, strict()),
               ErrorKind::timeout_idle);
     const double seconds = TimeSource().now() - begin;
     EXPECT_GE(seconds, 0.59) << "they extend the time a little";
-    EXPECT_LT(seconds, 3) << "but not for ever";
+    EXPECT_LT(seconds, 10) << "but not for ever";
   }
 }
 
@@ -267,17 +273,19 @@ TEST_F(FaultTest, SignsOfLifeBetweenEvents) {
     script.push_back(send(events({"x"})));
   }
   script.push_back(send(events({"[end]"})));
-  EXPECT_EQ(stream(script).text, "xxxx");
+  ClientOptions options = strict();
+  options.timeouts.keep_alive_only = 30;
+  EXPECT_EQ(stream(script, options).text, "xxxx");
 }
 
 TEST_F(FaultTest, TheDeadlineOfAWholeCall) {
-  ClientOptions options;
+  ClientOptions options = patient();
   options.timeouts.total = 0.2;
   EXPECT_EQ(chat_error({hold()}, options).kind, ErrorKind::timeout_total);
   server_.answer(Script{send(http_open(200)), repeat(events({"x"}), 0.02)});
   ChatRequest request = plain_request();
   request.deadline = 0.3;
-  const Heard heard = listen_to(provider(strict()).stream(request));
+  const Heard heard = listen_to(provider().stream(request));
   ASSERT_TRUE(heard.error);
   EXPECT_EQ(heard.error->kind, ErrorKind::timeout_total);
   EXPECT_FALSE(heard.text.empty());
@@ -305,10 +313,8 @@ TEST_F(FaultTest, AStreamThatEndsInGoodOrder) {
 }
 
 TEST_F(FaultTest, AStreamWhoseConnectionLingers) {
-  ClientOptions patient = strict();
-  patient.timeouts.first_byte = patient.timeouts.idle = patient.timeouts.keep_alive_only = 60;
   const double begin = TimeSource().now();
-  const Heard heard = stream({send(http_open(200) + events({"hi", "[end]"})), hold()}, patient);
+  const Heard heard = stream({send(http_open(200) + events({"hi", "[end]"})), hold()});
   EXPECT_EQ(heard.text, "hi");
   EXPECT_FALSE(heard.error);
   EXPECT_LT(TimeSource().now() - begin, 30) << "its end is not waited for";
@@ -356,7 +362,7 @@ TEST_F(FaultTest, AStreamByTheByte) {
 }
 
 TEST_F(FaultTest, ALineThatIsTooLong) {
-  ClientOptions options = strict();
+  ClientOptions options = patient();
   options.limits.line = 1000;
   EXPECT_EQ(
       stream_error({send(http_open(200) + events({std::string(5000, 'x')})), hold()}, options),
