@@ -8,25 +8,21 @@ One server in a process of its own answers all clients (tests/ai_load/server.cpp
 own, too; the clients take turns, and what is told is the median of the turns.
 """
 
-import argparse
-import asyncio
 import json
 import os
-import pathlib
-import statistics
-import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+
+# The rest is imported where it is needed: what a client does without is no memory of its process.
 
 USER = [{"role": "user", "content": "Hello"}]
 HELD = 256  # streams that are open at the same time, for the memory
 
 
-def peak_memory():
-    """The most that was in RAM at any time, in bytes."""
+def memory(what):
+    """VmHWM: the most that was in RAM at any time; RssAnon: what is no page of a file, and of this process alone."""
     with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(what + ":"))
 
 
 # ---- Clients: `ask` has one answer, `listen` counts the events of one stream, `hold` keeps a stream open
@@ -133,11 +129,14 @@ CLIENTS = {
 def tell(pieces, begin, cpu):
     """Prints what was measured, and ends the process at once: nothing that is open is taken down."""
     seconds, used = time.monotonic() - begin, time.process_time() - cpu
-    print(json.dumps({"pieces": pieces, "seconds": seconds, "cpu": used, "memory": peak_memory()}), flush=True)
+    told = {"pieces": pieces, "seconds": seconds, "cpu": used, "memory": memory("VmHWM"), "own": memory("RssAnon")}
+    print(json.dumps(told), flush=True)
     os._exit(0)
 
 
 async def measure_async(client, kind, count, at_once):
+    import asyncio
+
     await client.ask()  # what is done once, before anything is measured
     begin, cpu = time.monotonic(), time.process_time()
     if kind == "held":
@@ -154,11 +153,15 @@ async def measure_async(client, kind, count, at_once):
 
 def measure_threads(client, kind, count, at_once):
     client.ask()
+    begin, cpu = time.monotonic(), time.process_time()
+    if kind == "held":
+        held = [client.hold() for _ in range(count)]  # one thread is enough to have many open
+        tell(len(held), begin, cpu)
+
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(at_once) as pool:
         begin, cpu = time.monotonic(), time.process_time()
-        if kind == "held":
-            held = [client.hold() for _ in range(count)]  # one thread is enough to have many open
-            tell(len(held), begin, cpu)
         work = client.ask if kind == "answers" else client.listen
         tell(sum(future.result() for future in [pool.submit(work) for _ in range(count)]), begin, cpu)
 
@@ -166,6 +169,8 @@ def measure_threads(client, kind, count, at_once):
 def measure(name, url, kind, count, at_once):
     client = CLIENTS[name](url, at_once)
     if name.endswith("asyncio"):
+        import asyncio
+
         asyncio.run(measure_async(client, kind, count, at_once))
     else:
         measure_threads(client, kind, count, at_once)
@@ -176,13 +181,16 @@ def measure(name, url, kind, count, at_once):
 
 class Server:
     def __init__(self, build):
+        import subprocess
+
         self.process = subprocess.Popen(
-            [build / "tests" / "taut_ai_load_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [f"{build}/tests/taut_ai_load_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}/v1"
 
     def cpu(self):
-        words = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            words = file.read().rsplit(")", 1)[1].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self):
@@ -191,21 +199,18 @@ class Server:
 
 
 def in_a_process(build, name, url, kind, count, at_once):
+    import subprocess
+
     numbers = [kind, str(count), str(at_once)]
     if name == "C++":
-        command = [build / "benchmarks" / "ai_load", url, *numbers]
+        command = [f"{build}/benchmarks/ai_load", url, *numbers]
     else:
         command = [sys.executable, __file__, "--measure", name, url, *numbers]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def bare_interpreter():
-    code = "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM:')))"
-    return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout) * 1024
-
-
 def middle(rows, value):
-    return statistics.median(value(row) for row in rows)
+    return sorted(value(row) for row in rows)[len(rows) // 2]
 
 
 def compare(build, server, kind, counts, at_once, turns):
@@ -228,30 +233,24 @@ def tell_speed(what, rows, busiest):
         print(f"  {name:18} {rate[name]:10.0f}/s {cpu:9.1f} us CPU   {rate[name] / best:6.1f} x openai's better one")
 
 
-def tell_memory(rows, bare):
-    print(f"\npeak memory with {HELD} streams open; of the interpreter alone {bare / 1e6:.1f} MB")
-    peak = {name: middle(own, lambda row: row["memory"]) for name, own in rows.items()}
-    least = min((name for name in peak if name.startswith("openai")), key=peak.get)
-    for name, bytes_ in peak.items():
-        own = bytes_ if name == "C++" else bytes_ - bare
-        print(
-            f"  {name:18} {bytes_ / 1e6:8.1f} MB, {own / 1e6:7.1f} MB of its own   "
-            f"{bytes_ / peak[least]:6.2f} and {own / (peak[least] - bare):6.2f} of {least}"
-        )
+def tell_memory(rows):
+    print(f"\nmemory with {HELD} streams open: the most in RAM, and of that what is no page of a file")
+    for what, title in (("memory", "in RAM"), ("own", "own")):
+        of = {name: middle(own, lambda row: row[what]) for name, own in rows.items()}
+        least = min(of[name] for name in of if name.startswith("openai"))
+        for name, bytes_ in of.items():
+            print(f"  {name:18} {bytes_ / 1e6:8.1f} MB {title:7} {bytes_ / least:6.2f} of openai's better one")
 
 
 def main():
+    import argparse
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
+    parser.add_argument("--build", default="build/release")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--at-once", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long a measurement takes")
-    parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.measure:
-        name, url, kind, count, at_once = options.measure
-        measure(name, url, kind, int(count), int(at_once))
-
     server = Server(options.build)
     names = [*CLIENTS, "C++"]
     try:
@@ -262,10 +261,14 @@ def main():
                 counts[name] = max(first, int(first * options.seconds / row["seconds"]))
             tell_speed(what, *compare(options.build, server, kind, counts, options.at_once, options.turns))
         rows, _ = compare(options.build, server, "held", dict.fromkeys(names, HELD), HELD, options.turns)
-        tell_memory(rows, bare_interpreter())
+        tell_memory(rows)
     finally:
         server.close()
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--measure"]:
+        name, url, kind, count, at_once = sys.argv[2:]
+        measure(name, url, kind, int(count), int(at_once))
+    else:
+        main()

@@ -155,7 +155,8 @@ def test_errors_are_equal(name, status):
     with fake.serve(name, faults=[str(status)]) as server:
         theirs, (client, ours) = THEIRS[name](server), own(server)
         with client:
-            (their_error, their_count), (error, count) = asked(server, theirs.chat), asked(server, lambda: ours.chat("x", max_tokens=9))
+            their_error, their_count = asked(server, theirs.chat)
+            error, count = asked(server, lambda: ours.chat("x", max_tokens=9))
             assert isinstance(their_error, theirs.error) and isinstance(error, ai.ProviderError)
             assert error.http_status == theirs.status_of(their_error) == status
             assert their_count == count == 1

@@ -88,7 +88,8 @@ class Gemini(Theirs):
         return self.client.models.generate_content(model=MODEL, contents="Hello").text
 
     def stream(self):
-        return "".join(part.text or "" for part in self.client.models.generate_content_stream(model=MODEL, contents="Hello"))
+        parts = self.client.models.generate_content_stream(model=MODEL, contents="Hello")
+        return "".join(part.text or "" for part in parts)
 
     def embed(self, texts):
         response = self.client.models.embed_content(model=MODEL, contents=texts)

@@ -120,7 +120,8 @@ def test_stream(pair, name):
 def test_logprobs(pair):
     pair.script(text="Grey skies over Oslo.")
     theirs = pair.theirs.chat.create(MODEL, messages=[sdk.user("Hello")], logprobs=True, top_logprobs=3).sample()
-    compare_logprobs(theirs.logprobs.content, pair.ours.chat("Hello", logprobs=True, top_logprobs=3).candidates[0].logprobs)
+    ours = pair.ours.chat("Hello", logprobs=True, top_logprobs=3)
+    compare_logprobs(theirs.logprobs.content, ours.candidates[0].logprobs)
 
 
 def test_logprobs_of_a_stream(pair):
@@ -143,7 +144,12 @@ def test_several_answers(pair):
 
 # ---- Requests: what xAI's library sends, in the names of REST
 
-ROLES = {chat_pb2.ROLE_USER: "user", chat_pb2.ROLE_ASSISTANT: "assistant", chat_pb2.ROLE_SYSTEM: "system", chat_pb2.ROLE_TOOL: "tool"}
+ROLES = {
+    chat_pb2.ROLE_USER: "user",
+    chat_pb2.ROLE_ASSISTANT: "assistant",
+    chat_pb2.ROLE_SYSTEM: "system",
+    chat_pb2.ROLE_TOOL: "tool",
+}
 EFFORTS = {chat_pb2.EFFORT_LOW: "low", chat_pb2.EFFORT_HIGH: "high"}
 MODES = {chat_pb2.TOOL_MODE_AUTO: "auto", chat_pb2.TOOL_MODE_NONE: "none", chat_pb2.TOOL_MODE_REQUIRED: "required"}
 
@@ -376,10 +382,12 @@ def test_batches_have_the_names_of_the_protocol(pair):
     for batch in (golden, told):
         theirs = json_format.ParseDict(batch, batch_pb2.Batch())
         assert theirs.batch_id == batch["batch_id"]
-    assert (status.state, status.total, status.completed) == ("done", theirs.state.num_requests, theirs.state.num_success)
-    assert {result.id: result.response.text for result in pair.ours.batches.results(status)} == {"a": "Yes.", "b": "Yes."}
+    counts = theirs.state
+    assert (status.state, status.total, status.completed) == ("done", counts.num_requests, counts.num_success)
+    results = pair.ours.batches.results(status)
+    assert {result.id: result.response.text for result in results} == {"a": "Yes.", "b": "Yes."}
 
 
 def test_every_reason_to_end_is_known():
-    told = {"REASON_INVALID", "REASON_MAX_LEN", "REASON_MAX_CONTEXT", "REASON_STOP", "REASON_TOOL_CALLS", "REASON_TIME_LIMIT"}
-    assert set(sample_pb2.FinishReason.keys()) == told
+    words = ("INVALID", "MAX_LEN", "MAX_CONTEXT", "STOP", "TOOL_CALLS", "TIME_LIMIT")
+    assert set(sample_pb2.FinishReason.keys()) == {f"REASON_{word}" for word in words}
