@@ -39,4 +39,5 @@ target_include_directories(taut_ai
 )
 target_link_libraries(taut_ai PRIVATE
   taut_build_flags nlohmann_json::nlohmann_json CURL::libcurl SQLite::SQLite3 Threads::Threads)
-target_link_options(taut_ai PRIVATE -Wl,-Bsymbolic-functions -Wl,--exclude-libs,ALL)
+# It stays loaded once it is: libcurl allocates by its functions (src/ai/libcurl_memory.cpp).
+target_link_options(taut_ai PRIVATE -Wl,-Bsymbolic-functions -Wl,--exclude-libs,ALL -Wl,-z,nodelete)
