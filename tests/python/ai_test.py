@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import gc
 import json
 import pickle
 import threading
@@ -63,6 +64,19 @@ def test_stream(provider):
     assert events[-1].kind in ("finish", "usage")
     assert stream.response.text == "You said: one two three"
     assert stream.response.usage.output_total > 0 and not stream.response.usage.partial
+
+
+def test_a_client_lives_as_long_as_what_was_made_with_it(openai_server):
+    def provider():
+        return ai.Client().provider(openai_server.config(), model="fake-model")
+
+    stream = provider().stream("one two three")
+    router = ai.Router([provider()])
+    batches = provider().batches
+    gc.collect()
+    assert "".join(event.text for event in stream if event.kind == "text") == "You said: one two three"
+    assert router.chat("one").text == "You said: one"
+    assert batches.create({"a": "one"}).id
 
 
 def test_async_chat_and_stream(provider):

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 class _Stream:
-    def __init__(self, handle: _ai.Stream) -> None:
+    def __init__(self, handle: _ai.Stream, backend: Backend) -> None:
         self._handle = handle
+        self._backend = backend  # and with it the client, whose end would be that of the stream
 
     @property
     def response(self) -> ChatResponse:
@@ -82,8 +83,9 @@ class AsyncChatStream(_Stream):
 class Backend:
     """Answers chats. Calls without an `a` in front wait; those with one are for event loops."""
 
-    def __init__(self, handle: _ai.Backend, model: str = "") -> None:
+    def __init__(self, handle: _ai.Backend, model: str = "", needs: object = None) -> None:
         self._handle = handle
+        self._needs = needs  # what has to live as long: a client, or other backends
         self.model = model  # where a call names none
 
     @property
@@ -110,11 +112,11 @@ class Backend:
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatStream:
         """The answer piece by piece."""
-        return ChatStream(self._handle.stream(_requests.chat_text(messages, options, self.model)))
+        return ChatStream(self._handle.stream(_requests.chat_text(messages, options, self.model)), self)
 
     def astream(self, messages: Messages, **options: Unpack[ChatOptions]) -> AsyncChatStream:
         """The same as stream, for an event loop."""
-        return AsyncChatStream(self._handle.stream(_requests.chat_text(messages, options, self.model)))
+        return AsyncChatStream(self._handle.stream(_requests.chat_text(messages, options, self.model)), self)
 
     def embed(self, inputs: str | Sequence[str], **options: Any) -> EmbeddingResponse:
         """Vectors of texts, in their order. Options: model, dimensions, task_type, extra, deadline, task."""
@@ -144,9 +146,10 @@ class Backend:
 class Batches:
     """Requests that the provider answers within a day, for less money."""
 
-    def __init__(self, provider: _ai.Provider, model: str) -> None:
+    def __init__(self, provider: _ai.Provider, model: str, client: object) -> None:
         self._provider = provider
         self._model = model
+        self._client = client
 
     def create(self, items: Mapping[str, Messages], **options: Unpack[ChatOptions]) -> BatchStatus:
         """One request for each name, all with the same options."""
@@ -200,10 +203,10 @@ def _id(batch: str | BatchStatus) -> str:
 class Provider(Backend):
     """One provider of a client."""
 
-    def __init__(self, provider: _ai.Provider, handle: _ai.Backend, model: str = "") -> None:
-        super().__init__(handle, model)
+    def __init__(self, provider: _ai.Provider, handle: _ai.Backend, model: str, client: object) -> None:
+        super().__init__(handle, model, client)
         self._provider = provider
-        self.batches = Batches(provider, model)
+        self.batches = Batches(provider, model, client)
 
     def models(self) -> list[ModelInfo]:
         """All models, where the provider lists them."""
@@ -256,7 +259,7 @@ def local(name: str, answer: Callable[[list[Message]], ChatResponse | str], mode
 
 def record(backend: Backend, path: str) -> Backend:
     """The backend, with every call that ends added to a file of JSON lines, without keys."""
-    return Backend(_ai.recorded(backend._handle, path), backend.model)
+    return Backend(_ai.recorded(backend._handle, path), backend.model, backend)
 
 
 def replay(path: str, *, name: str = "", repeats: bool = True, model: str = "") -> Backend:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """Owns the connections, and one thread that serves all of them. Safe from many threads.
+    """Owns the connections, and one thread that serves all of them. Safe from many threads. Lives as long as anything that
+    was made with it.
 
     Times are in seconds: `timeout` is for a whole call that sets no deadline; `idle_timeout` for the silence between two
     events of a stream. prices, budget, cache and log serve every provider of this client. `trace` is called with each line
@@ -85,7 +86,7 @@ class Client:
                 None if self._budget is None else self._budget._handle,
                 None if self._log is None else self._log._handle,
             )
-        return Provider(handle, backend, model)
+        return Provider(handle, backend, model, self)
 
     def statistics(self) -> dict[str, int]:
         """Calls, attempts, retries, connections and bytes so far."""

@@ -105,7 +105,7 @@ class Router(Backend):
             [target._options() for target in made],
             {key: value for key, value in options.items() if value is not None},
         )
-        super().__init__(self._router.backend(), model)
+        super().__init__(self._router.backend(), model, (made, last_resort))
 
     def targets(self) -> list[TargetStatus]:
         """What is known of each target now."""
