@@ -1,28 +1,23 @@
-// What a client costs over bare libcurl: requests a second, CPU time of a request, CPU time of an
-// event of a stream. The same server answers both, in a process of its own, so that its time does
-// not count.
+// What a client costs over bare libcurl: CPU time of a request, CPU time of an event of a stream.
+// The same server answers all, in a process of its own, so that its time does not count. The client
+// and both loops of bare libcurl take turns; medians count, and the ratios are those of one turn.
 
-#include <arpa/inet.h>
-#include <curl/curl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <coroutine>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
+#include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "bare_libcurl.h"
+#include "stream_server.h"
 #include "taut/ai/client.h"
 
 namespace {
@@ -37,27 +32,16 @@ using taut::ai::Outcome;
 using taut::ai::Promise;
 using taut::ai::Provider;
 using taut::ai::ProviderConfig;
+using taut::ai::StreamEvent;
+using taut::bench::BareLibcurl;
+using taut::bench::kEvents;
+using taut::bench::kShapes;
+using taut::bench::now;
+using taut::bench::StreamServer;
+using taut::bench::StreamShape;
 
-constexpr int kRequests = 20'000, kAtOnce = 32;
-constexpr int kStreams = 256, kEvents = 200;
-constexpr double kTick = 0.01;  // seconds between two events of a stream
-
-const std::string kAnswer =
-    R"({"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,)"
-    R"("message":{"role":"assistant","content":"Hello, and welcome."},"finish_reason":"stop"}],)"
-    R"("usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14}})";
-const std::string kEvent =
-    R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[)"
-    R"({"index":0,"delta":{"content":" word"},"finish_reason":null}]})"
-    "\n\n";
-const std::string kLastEvents =
-    R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[)"
-    R"({"index":0,"delta":{},"finish_reason":"stop"}]})"
-    "\n\ndata: [DONE]\n\n";
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+constexpr int kRequests = 10'000, kAtOnce = 32;
+constexpr int kStreams = 256;
 
 double cpu_seconds() {
   rusage usage = {};
@@ -68,180 +52,16 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-struct Cost {
-  double seconds = 0, cpu = 0;
-};
-
-template <class Work>
-Cost measure(Work work) {
-  const double begin = now(), cpu = cpu_seconds();
-  work();
-  return {now() - begin, cpu_seconds() - cpu};
-}
-
-// ---- The server ---------------------------------------------------------------------------------
-
-std::string chunk(const std::string& text) {
-  char size[16];
-  std::snprintf(size, sizeof(size), "%zx\r\n", text.size());
-  return size + text + "\r\n";
-}
-
-struct Peer {
-  std::string input;
-  int events_left = 0;  // of the stream that it is being sent
-};
-
-class Server {
- public:
-  Server() : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    auto* any = reinterpret_cast<sockaddr*>(&address);
-    if (bind(listener_, any, size) != 0 || listen(listener_, 1024) != 0 ||
-        getsockname(listener_, any, &size) != 0) {
-      std::perror("overhead: the server cannot listen");
-      std::exit(1);
-    }
-    port_ = ntohs(address.sin_port);
-  }
-  int port() const { return port_; }
-
-  [[noreturn]] void serve() {
-    poller_ = epoll_create1(0);
-    watch(listener_);
-    double next_tick = now();
-    for (;;) {
-      epoll_event events[64];
-      const int wait = streaming_ == 0 ? -1 : static_cast<int>((next_tick - now()) * 1000) + 1;
-      const int count = epoll_wait(poller_, events, 64, streaming_ == 0 ? -1 : std::max(wait, 0));
-      for (int i = 0; i < count; ++i) {
-        if (events[i].data.fd == listener_) {
-          welcome();
-        } else {
-          read_from(events[i].data.fd);
-        }
-      }
-      if (streaming_ == 0) {
-        next_tick = now();
-      } else if (now() >= next_tick) {
-        tick();
-        next_tick += kTick;
-      }
-    }
-  }
-
- private:
-  void watch(int socket) const {
-    epoll_event event = {};
-    event.events = EPOLLIN;
-    event.data.fd = socket;
-    epoll_ctl(poller_, EPOLL_CTL_ADD, socket, &event);
-  }
-  void welcome() {
-    const int peer = accept(listener_, nullptr, nullptr);
-    const int on = 1;
-    setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    peers_[peer] = {};
-    watch(peer);
-  }
-  void part(int socket) {
-    if (peers_[socket].events_left > 0) --streaming_;
-    peers_.erase(socket);
-    close(socket);
-  }
-  static void say(int socket, const std::string& text) {
-    if (send(socket, text.data(), text.size(), MSG_NOSIGNAL) < 0) std::perror("overhead: send");
-  }
-  void read_from(int socket) {
-    char piece[65536];
-    const ssize_t got = recv(socket, piece, sizeof(piece), 0);
-    if (got <= 0) {
-      part(socket);
-      return;
-    }
-    Peer& peer = peers_[socket];
-    peer.input.append(piece, static_cast<size_t>(got));
-    const size_t end = peer.input.find("\r\n\r\n");
-    const size_t length = peer.input.find("Content-Length: ");
-    if (end == std::string::npos || length == std::string::npos) return;
-    const size_t bytes = static_cast<size_t>(std::atoll(peer.input.c_str() + length + 16));
-    if (peer.input.size() < end + 4 + bytes) return;
-    const bool is_stream = peer.input.find("\"stream\":true", end) != std::string::npos;
-    peer.input.clear();
-    if (is_stream) {
-      say(socket,
-          "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: "
-          "chunked\r\n\r\n");
-      peer.events_left = kEvents;
-      ++streaming_;
-    } else {
-      say(socket, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: " +
-                      std::to_string(kAnswer.size()) + "\r\n\r\n" + kAnswer);
-    }
-  }
-  void tick() {
-    for (auto& [socket, peer] : peers_) {
-      if (peer.events_left == 0) continue;
-      say(socket, chunk(kEvent));
-      if (--peer.events_left > 0) continue;
-      say(socket, chunk(kLastEvents) + "0\r\n\r\n");
-      --streaming_;
-    }
-  }
-
-  int listener_;
-  int port_ = 0;
-  int poller_ = -1;
-  int streaming_ = 0;
-  std::map<int, Peer> peers_;
-};
-
-// ---- Bare libcurl -------------------------------------------------------------------------------
-
-size_t discard(char*, size_t size, size_t count, void*) { return size * count; }
-
-/// `total` requests, so many at once.
-void ask_with_libcurl(const std::string& url, const std::string& body, int total, int at_once) {
-  CURLM* multi = curl_multi_init();
-  curl_slist* headers = curl_slist_append(nullptr, "Content-Type: application/json");
-  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, static_cast<long>(at_once));
-  for (int i = 0; i < at_once; ++i) {
-    CURL* easy = curl_easy_init();
-    curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.c_str());
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &discard);
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    curl_multi_add_handle(multi, easy);
-  }
-  int begun = at_once, running = at_once;
-  while (running > 0) {
-    curl_multi_perform(multi, &running);
-    int left = 0;
-    while (CURLMsg* message = curl_multi_info_read(multi, &left)) {
-      CURL* easy = message->easy_handle;
-      curl_multi_remove_handle(multi, easy);
-      if (begun < total) {
-        ++begun;
-        ++running;
-        curl_multi_add_handle(multi, easy);
-      } else {
-        curl_easy_cleanup(easy);
-      }
-    }
-    if (running > 0) curl_multi_poll(multi, nullptr, 0, 1000, nullptr);
-  }
-  curl_slist_free_all(headers);
-  curl_multi_cleanup(multi);
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
 }
 
 // ---- The client ---------------------------------------------------------------------------------
 
-ChatRequest request() { return {.model = "m", .messages = {Message::user("Hello")}}; }
+ChatRequest request(const char* model) {
+  return {.model = model, .messages = {Message::user("Hello")}};
+}
 
 /// Asks again and again, from callback to callback.
 struct Asker {
@@ -255,10 +75,31 @@ struct Asker {
       if (open.fetch_sub(1) == 1) done.set(0);
       return;
     }
-    provider.chat(request()).then([this](Outcome<ChatResponse> outcome) {
+    provider.chat(request("m")).then([this](Outcome<ChatResponse> outcome) {
       if (outcome.value().text().empty()) std::abort();
       ask();
     });
+  }
+};
+
+void ask_with_client(const Provider& provider) {
+  Asker asker{provider, kRequests, kAtOnce, {}};
+  for (int i = 0; i < kAtOnce; ++i) asker.ask();
+  asker.done.pending().get();
+}
+
+/// What the readers of all streams have seen.
+struct Readers {
+  std::atomic<int> left{kStreams};
+  std::atomic<int64_t> bytes{0};
+  Promise<int> done;
+
+  void end() {
+    if (left.fetch_sub(1) == 1) done.set(0);
+  }
+  void wait() const {
+    done.pending().get();
+    if (bytes != int64_t{kStreams} * kEvents * 5) std::abort();
   }
 };
 
@@ -272,28 +113,96 @@ struct Task {
   };
 };
 
-Task listen_to(Provider provider, std::atomic<int>& left, std::atomic<int64_t>& bytes,
-               Promise<int> done) {
-  const ChatStream stream = provider.stream(request());
+Task listen_to(ChatStream stream, Readers& readers) {
   while (const auto event = co_await stream.next_event()) {
-    bytes += static_cast<int64_t>(event->text.size());
+    readers.bytes += static_cast<int64_t>(event->text.size());
   }
-  if (left.fetch_sub(1) == 1) done.set(0);
+  readers.end();
 }
 
-void report(const char* what, double count, const Cost& client, const Cost& bare) {
-  std::printf("%-18s %10.0f/s %8.2f us CPU   libcurl %10.0f/s %8.2f us CPU   CPU ratio %.2f\n",
-              what, count / client.seconds, 1e6 * client.cpu / count, count / bare.seconds,
-              1e6 * bare.cpu / count, client.cpu / bare.cpu);
+void stream_to_coroutines(const Provider& provider, const StreamShape& shape) {
+  Readers readers;
+  for (int i = 0; i < kStreams; ++i) listen_to(provider.stream(request(shape.model)), readers);
+  readers.wait();
+}
+
+/// Waits for the next event from within the callback that was given the last one.
+struct Listener {
+  ChatStream stream;
+  Readers& readers;
+
+  void listen() {
+    stream.next_event().then([this](Outcome<std::optional<StreamEvent>> outcome) {
+      const std::optional<StreamEvent>& event = outcome.value();
+      if (!event) return readers.end();
+      readers.bytes += static_cast<int64_t>(event->text.size());
+      listen();
+    });
+  }
+};
+
+void stream_to_callbacks(const Provider& provider, const StreamShape& shape) {
+  Readers readers;
+  std::vector<Listener> listeners;
+  listeners.reserve(kStreams);
+  for (int i = 0; i < kStreams; ++i) {
+    listeners.push_back({provider.stream(request(shape.model)), readers});
+    listeners.back().listen();
+  }
+  readers.wait();
+}
+
+// ---- By turns -----------------------------------------------------------------------------------
+
+struct Contender {
+  const char* name;
+  std::function<void()> work;
+};
+
+/// Microseconds of CPU time that each takes for one of `count`, and how the first ones compare with
+/// the last two, which are bare libcurl.
+void compare(const char* what, double count, int turns, const std::vector<Contender>& contenders) {
+  std::vector<std::vector<double>> costs(contenders.size()), rates(contenders.size());
+  for (int turn = 0; turn < turns; ++turn) {
+    for (size_t i = 0; i < contenders.size(); ++i) {
+      const double begin = now(), cpu = cpu_seconds();
+      contenders[i].work();
+      costs[i].push_back(1e6 * (cpu_seconds() - cpu) / count);
+      rates[i].push_back(count / (now() - begin));
+    }
+  }
+  std::printf("%s\n", what);
+  const size_t ours = contenders.size() - 2;
+  for (size_t i = 0; i < contenders.size(); ++i) {
+    std::printf("  %-22s %8.2f us CPU %8.0f/s", contenders[i].name, median(costs[i]),
+                median(rates[i]));
+    for (size_t bare = ours; i < ours && bare < contenders.size(); ++bare) {
+      std::vector<double> ratios;
+      for (size_t turn = 0; turn < costs[i].size(); ++turn) {
+        ratios.push_back(costs[i][turn] / costs[bare][turn]);
+      }
+      std::printf("   %.2f of %s", median(ratios), contenders[bare].name);
+    }
+    std::printf("\n");
+  }
+  std::fflush(stdout);
+}
+
+std::string body_of(const char* model, const char* rest) {
+  return std::string(R"({"model":")") + model +
+         R"(","messages":[{"role":"user","content":"Hello"}])" + rest + "}";
 }
 
 }  // namespace
 
-int main() {
-  Server server;
+/// The first argument: how many turns each takes.
+int main(int count, char** arguments) {
+  const int turns = count > 1 ? std::max(std::atoi(arguments[1]), 1) : 5;
+  StreamServer server;
   const pid_t child = fork();
   if (child == 0) server.serve();
   const std::string url = "http://127.0.0.1:" + std::to_string(server.port()) + "/v1";
+  const std::string target = url + "/chat/completions";
 
   ClientOptions options;
   options.max_connections = options.max_connections_per_host = kStreams;
@@ -302,35 +211,23 @@ int main() {
   config.max_concurrent = kStreams;
   const Provider provider = client.provider(config);
 
-  const std::string body = R"({"model":"m","messages":[{"role":"user","content":"Hello"}]})";
-  const std::string stream_body =
-      R"({"model":"m","messages":[{"role":"user","content":"Hello"}],"stream":true})";
-  const std::string target = url + "/chat/completions";
+  BareLibcurl with_poll(target, BareLibcurl::Loop::poll);
+  BareLibcurl with_epoll(target, BareLibcurl::Loop::epoll);
 
-  ask_with_libcurl(target, body, kAtOnce,
-                   kAtOnce);  // what is done once, before anything is measured
-  provider.chat(request()).get();
-
-  const Cost bare_requests = measure([&] { ask_with_libcurl(target, body, kRequests, kAtOnce); });
-  const Cost requests = measure([&] {
-    Asker asker{provider, kRequests, kAtOnce, {}};
-    for (int i = 0; i < kAtOnce; ++i) asker.ask();
-    asker.done.pending().get();
-  });
-  report("requests", kRequests, requests, bare_requests);
-
-  const Cost bare_streams =
-      measure([&] { ask_with_libcurl(target, stream_body, kStreams, kStreams); });
-  const Cost streams = measure([&] {
-    std::atomic<int> left{kStreams};
-    std::atomic<int64_t> bytes{0};
-    const Promise<int> done;
-    for (int i = 0; i < kStreams; ++i) listen_to(provider, left, bytes, done);
-    done.pending().get();
-    if (bytes != int64_t{kStreams} * kEvents * 5) std::abort();
-  });
-  report("events of streams", double{kStreams} * kEvents, streams, bare_streams);
-
+  const std::string body = body_of("m", "");
+  compare("requests, 32 at once", kRequests, turns,
+          {{"client", [&] { ask_with_client(provider); }},
+           {"libcurl, poll", [&] { with_poll.run(body, kRequests, kAtOnce); }},
+           {"libcurl, epoll", [&] { with_epoll.run(body, kRequests, kAtOnce); }}});
+  for (const StreamShape& shape : kShapes) {
+    const std::string stream_body = body_of(shape.model, R"(,"stream":true)");
+    compare(("events of 256 streams: " + std::string(shape.meaning)).c_str(),
+            double{kStreams} * kEvents, turns,
+            {{"client, coroutines", [&] { stream_to_coroutines(provider, shape); }},
+             {"client, callbacks", [&] { stream_to_callbacks(provider, shape); }},
+             {"libcurl, poll", [&] { with_poll.run(stream_body, kStreams, kStreams); }},
+             {"libcurl, epoll", [&] { with_epoll.run(stream_body, kStreams, kStreams); }}});
+  }
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   return 0;

@@ -9,27 +9,27 @@
 
 namespace taut::ai {
 
-Json answer_object(const ProviderConfig& config, const HttpAnswer& answer) {
-  std::optional<Json> json = parse_json(answer.body);
-  if (json && json->is_object()) return std::move(*json);
+JsonDocument answer_object(const ProviderConfig& config, const HttpAnswer& answer) {
+  JsonDocument document;
+  if (document.parse(answer.body) && document.root().is_object()) return document;
   ErrorDetails details = error_without_json(config, answer);
   details.kind = ErrorKind::malformed_response;
   throw ProviderError(std::move(details));
 }
 
-std::vector<Json> answer_lines(const ProviderConfig& config, const HttpAnswer& answer) {
-  std::vector<Json> objects;
+std::vector<JsonDocument> answer_lines(const ProviderConfig& config, const HttpAnswer& answer) {
+  std::vector<JsonDocument> objects;
   const std::string_view body = answer.body;
   for (size_t begin = 0; begin < body.size();) {
     const size_t end = std::min(body.find('\n', begin), body.size());
     const std::string_view line = body.substr(begin, end - begin);
     begin = end + 1;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    std::optional<Json> json = parse_json(line);
-    if (!json || !json->is_object()) {
+    JsonDocument document;
+    if (!document.parse(line) || !document.root().is_object()) {
       refuse_answer(config, concat("results: line ", objects.size() + 1, " is not a JSON object"));
     }
-    objects.push_back(std::move(*json));
+    objects.push_back(std::move(document));
   }
   return objects;
 }

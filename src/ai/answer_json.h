@@ -10,9 +10,9 @@
 
 namespace taut::ai {
 
-/// The body, which has to be an object. Throws malformed_response.
-Json answer_object(const ProviderConfig& config, const HttpAnswer& answer);
-/// The objects of a body with one on each line. Throws malformed_response.
-std::vector<Json> answer_lines(const ProviderConfig& config, const HttpAnswer& answer);
+/// The body, which has to be an object, and to outlive what is given. Throws malformed_response.
+JsonDocument answer_object(const ProviderConfig& config, const HttpAnswer& answer);
+/// The same of a body with one object on each line.
+std::vector<JsonDocument> answer_lines(const ProviderConfig& config, const HttpAnswer& answer);
 
 }  // namespace taut::ai

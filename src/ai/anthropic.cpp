@@ -60,7 +60,8 @@ class AnthropicHandler final : public ProtocolHandler {
   }
 
   ChatResponse parse_chat(const ProviderConfig& config, const HttpAnswer& answer) const override {
-    const Json json = answer_object(config, answer);
+    const JsonDocument document = answer_object(config, answer);
+    const Json& json = document.root();
     if (is_anthropic_error(json)) throw ProviderError(parse_anthropic_error(config, answer));
     const Json& content = member(json, "content");
     if (!content.is_array()) refuse_answer(config, "response: it has no content");
@@ -129,7 +130,6 @@ class AnthropicHandler final : public ProtocolHandler {
   ErrorDetails parse_error(const ProviderConfig& config, const HttpAnswer& answer) const override {
     return parse_anthropic_error(config, answer);
   }
-  std::optional<double> retry_after(const HttpAnswer&) const override { return std::nullopt; }
   std::string_view request_id_header() const override { return "request-id"; }
 };
 

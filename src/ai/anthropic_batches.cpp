@@ -6,6 +6,7 @@
 #include "src/ai/anthropic_errors.h"
 #include "src/ai/batches.h"
 #include "src/ai/refusal.h"
+#include "src/ai/request_json.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
@@ -56,7 +57,8 @@ HttpRequest anthropic_create_batch(const ProtocolHandler& handler, const Provide
     const BuiltRequest built =
         handler.chat(config, chat, handler.known_capabilities(config, chat.model), false);
     if (body.back() == '}') body += ",";
-    body += concat("{\"custom_id\":", to_text(Json(item.id)), ",\"params\":", built.http.body, "}");
+    body += concat("{\"custom_id\":", to_text(RequestJson(item.id)),
+                   ",\"params\":", built.http.body, "}");
   }
   HttpRequest created;
   created.path = "/v1/messages/batches";
@@ -65,7 +67,8 @@ HttpRequest anthropic_create_batch(const ProtocolHandler& handler, const Provide
 }
 
 BatchStatus parse_anthropic_batch(const ProviderConfig& config, const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_anthropic_error(json)) throw ProviderError(parse_anthropic_error(config, answer));
   BatchStatus status;
   status.id = text_of(json, "id");
@@ -90,8 +93,8 @@ std::vector<BatchResult> parse_anthropic_batch_results(const ProtocolHandler& ha
                                                        const ProviderConfig& config,
                                                        const HttpAnswer& answer) {
   std::vector<BatchResult> results;
-  for (const Json& line : answer_lines(config, answer)) {
-    results.push_back(result_of(handler, config, line));
+  for (const JsonDocument& line : answer_lines(config, answer)) {
+    results.push_back(result_of(handler, config, line.root()));
   }
   return results;
 }

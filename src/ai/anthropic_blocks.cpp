@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/ai/request_json.h"
 #include "src/ai/signature.h"
 
 namespace taut::ai {
@@ -13,6 +14,15 @@ constexpr int kCandidate = 0;  // there is never another one
 std::string input_of(const Json& block) {
   const Json& input = member(block, "input");
   return input.is_object() && !input.empty() ? to_text(input) : std::string();
+}
+
+/// The text of a block, its input replaced by the one that came in pieces, if that is an object.
+std::string with_input(const std::string& block, const std::string& pieces) {
+  const std::optional<JsonDocument> input = parse_json(pieces);
+  if (!input || !input->root().is_object()) return block;
+  SortedJson whole = sorted(parse_json(block)->root());
+  whole["input"] = sorted(input->root());
+  return to_text(whole);
 }
 
 }  // namespace
@@ -30,7 +40,7 @@ void AnthropicBlocks::begin(int64_t index, const Json& json, std::vector<StreamE
   } else if (type == "tool_use") {
     begin_call(block, json, events);
   } else if (json.is_object()) {
-    block.own = json;
+    block.own = to_text(json);
   }
 }
 
@@ -53,7 +63,7 @@ void AnthropicBlocks::begin_call(Block& block, const Json& json, std::vector<Str
 
 void AnthropicBlocks::add_delta(int64_t index, const Json& delta,
                                 std::vector<StreamEvent>& events) {
-  const std::string type = text_of(delta, "type");
+  const std::string_view type = view_of(delta, "type");
   if (type == "text_delta") builder_.add_text(kCandidate, text_of(delta, "text"), {}, events);
   if (type == "citations_delta") add_citation(member(delta, "citation"), events);
   const auto found = open_.find(index);
@@ -86,12 +96,9 @@ void AnthropicBlocks::end(int64_t index, std::vector<StreamEvent>& events) {
   if (block.kind == Kind::call && builder_.call(kCandidate, block.call).arguments.empty()) {
     builder_.add_arguments(kCandidate, block.call, "{}", events);
   }
-  if (block.kind != Kind::other || !block.own.is_object()) return;
-  if (std::optional<Json> input = parse_json(block.input); input && input->is_object()) {
-    block.own["input"] = std::move(*input);
-  }
+  if (block.kind != Kind::other || block.own.empty()) return;
   ReasoningPart part;
-  part.redacted = marked_signature("anthropic-block", to_text(block.own));
+  part.redacted = marked_signature("anthropic-block", with_input(block.own, block.input));
   builder_.add_reasoning_part(kCandidate, std::move(part), events);
 }
 

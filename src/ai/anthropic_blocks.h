@@ -25,7 +25,7 @@ class AnthropicBlocks {
     Kind kind = Kind::other;
     size_t place = 0;  // of reasoning, among the parts
     int call = 0;
-    Json own;           // of a block that is the provider's own
+    std::string own;    // JSON text of a block that is the provider's own
     std::string input;  // its input, in pieces
   };
   void begin_call(Block& block, const Json& json, std::vector<StreamEvent>& events);

@@ -65,7 +65,7 @@ void refine(ErrorDetails& details) {
 
 bool is_anthropic_error(const Json& json) {
   const Json& error = member(json, "error");
-  return text_of(json, "type") == "error" || error.is_string() ||
+  return view_of(json, "type") == "error" || error.is_string() ||
          (error.is_object() && !error.empty());
 }
 
@@ -88,9 +88,9 @@ ErrorDetails anthropic_error(const ProviderConfig& config, const Json& json, int
 }
 
 ErrorDetails parse_anthropic_error(const ProviderConfig& config, const HttpAnswer& answer) {
-  const std::optional<Json> json = parse_json(answer.body);
-  if (!json || !is_anthropic_error(*json)) return error_without_json(config, answer);
-  ErrorDetails details = anthropic_error(config, *json, answer.status);
+  const std::optional<JsonDocument> json = parse_json(answer.body);
+  if (!json || !is_anthropic_error(json->root())) return error_without_json(config, answer);
+  ErrorDetails details = anthropic_error(config, json->root(), answer.status);
   if (details.request_id.empty()) details.request_id = answer.header("request-id");
   return details;
 }

@@ -1,7 +1,6 @@
 #include "src/ai/anthropic_message.h"
 
 #include "src/ai/finish_reason.h"
-#include "src/ai/usage.h"
 
 namespace taut::ai {
 
@@ -25,7 +24,7 @@ void AnthropicMessage::stop(const Json& message, std::vector<StreamEvent>& event
 
 void AnthropicMessage::add_usage(const Json& usage, std::vector<StreamEvent>& events) {
   if (!usage.is_object()) return;
-  keep_last_usage(usage_, usage);
+  usage_.add(usage);
   builder_.set_usage(usage_of_anthropic(usage_), events);
 }
 

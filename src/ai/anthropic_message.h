@@ -5,6 +5,7 @@
 
 #include "src/ai/json.h"
 #include "src/ai/response_builder.h"
+#include "src/ai/usage.h"
 
 namespace taut::ai {
 
@@ -20,7 +21,7 @@ class AnthropicMessage {
 
  private:
   ResponseBuilder& builder_;
-  Json usage_;
+  UsageNumbers usage_;
 };
 
 }  // namespace taut::ai

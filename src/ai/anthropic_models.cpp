@@ -52,7 +52,8 @@ HttpRequest anthropic_models_request(std::string_view after_id) {
 }
 
 ModelPage parse_anthropic_models(const ProviderConfig& config, const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_anthropic_error(json)) throw ProviderError(parse_anthropic_error(config, answer));
   if (!member(json, "data").is_array())
     refuse_answer(config, "models: the answer has no list 'data'");

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "src/ai/json.h"
+#include "src/ai/request_json.h"
 
 namespace taut::ai {
 

@@ -5,7 +5,7 @@
 namespace taut::ai {
 
 void AnthropicAssembler::add_json(const Json& json, std::vector<StreamEvent>& events) {
-  const std::string type = text_of(json, "type");
+  const std::string_view type = view_of(json, "type");
   const int64_t index = get<int64_t>(json, "index").value_or(0);
   if (type == "message_start") {
     message_.begin(member(json, "message"), events);

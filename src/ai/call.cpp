@@ -138,8 +138,7 @@ void Call::read_error() {
   const ProviderConfig& config = provider_->config();
   ErrorDetails details = provider_->handler().parse_error(config, answer_);
   const double wall_time = client_->transport().time().wall_time();
-  details.retry_after = retry_after_of(answer_, wall_time);
-  if (!details.retry_after) details.retry_after = provider_->handler().retry_after(answer_);
+  if (const auto told = retry_after_of(answer_, wall_time)) details.retry_after = told;
   if (details.retry_after && !(*details.retry_after >= 0 && std::isfinite(*details.retry_after))) {
     details.retry_after.reset();
   }

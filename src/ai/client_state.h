@@ -31,6 +31,8 @@ class Client::Implementation : public std::enable_shared_from_this<Client::Imple
   Executor& workers() { return workers_; }
   /// Runs the callbacks of users.
   Callback<void(Callback<void()>)> runner();
+  /// The same for events of streams, which may wait a moment for others.
+  Callback<void(Callback<void()>)> event_runner();
 
   /// False where the client has been closed: the call is not begun.
   bool submit(std::shared_ptr<Call> call);

@@ -19,7 +19,7 @@ float float_at(const std::vector<uint8_t>& bytes, size_t at) {
 }
 
 std::vector<float> unpack(const ProviderConfig& config, const Json& json, PackedNumbers packing) {
-  const auto bytes = base64_decode(json.get_ref<const std::string&>());
+  const auto bytes = base64_decode(json.string());
   const bool is_float = packing == PackedNumbers::float32;
   if (!bytes || (is_float && bytes->size() % 4 != 0)) {
     refuse_answer(config, "embeddings: a vector is not base64 of whole numbers");

@@ -1,15 +1,28 @@
 #include "src/ai/executor.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <limits>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "src/ai/steady_time.h"
+
 namespace taut::ai {
 
-struct Executor::State {
+namespace {
+
+// Seconds between two times that threads are woken for tasks which may wait. To wake a thread costs
+// more than an event of a stream does, and nobody reads faster.
+constexpr double kMoment = 0.001;
+
+}  // namespace
+
+struct Executor::State : std::enable_shared_from_this<Executor::State> {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<Callback<void()>> tasks;
@@ -18,6 +31,14 @@ struct Executor::State {
   int idle = 0;
   bool is_closed = false;
 
+  std::atomic<std::thread::id> holder;  // whose tasks are kept back
+  // By it alone.
+  std::vector<Callback<void()>> held;
+  bool is_urgent = false;
+
+  bool is_held() const { return holder.load() == std::this_thread::get_id(); }
+
+  void add(std::span<Callback<void()>> more);
   void serve() {
     std::unique_lock lock(mutex);
     for (;;) {
@@ -35,6 +56,22 @@ struct Executor::State {
   }
 };
 
+void Executor::State::add(std::span<Callback<void()>> more) {
+  {
+    const std::lock_guard lock(mutex);
+    if (!is_closed) {
+      for (Callback<void()>& task : more) tasks.push_back(std::move(task));
+      for (int missing = static_cast<int>(tasks.size()) - idle;
+           missing > 0 && static_cast<int>(threads.size()) < limit; --missing) {
+        threads.emplace_back([state = shared_from_this()] { state->serve(); });
+      }
+      more.size() == 1 ? changed.notify_one() : changed.notify_all();
+      return;
+    }
+  }
+  for (const Callback<void()>& task : more) task();
+}
+
 Executor::Executor(int threads) : state_(std::make_shared<State>()) {
   state_->limit = threads < 1 ? 1 : threads;
 }
@@ -42,18 +79,16 @@ Executor::Executor(int threads) : state_(std::make_shared<State>()) {
 Executor::~Executor() { close(); }
 
 void Executor::run(Callback<void()> task) const {
-  {
-    const std::lock_guard lock(state_->mutex);
-    if (!state_->is_closed) {
-      state_->tasks.push_back(std::move(task));
-      const bool is_short = static_cast<int>(state_->tasks.size()) > state_->idle &&
-                            static_cast<int>(state_->threads.size()) < state_->limit;
-      if (is_short) state_->threads.emplace_back([state = state_] { state->serve(); });
-      state_->changed.notify_one();
-      return;
-    }
+  if (state_->is_held()) state_->is_urgent = true;
+  run_soon(std::move(task));
+}
+
+void Executor::run_soon(Callback<void()> task) const {
+  if (state_->is_held()) {
+    state_->held.push_back(std::move(task));
+  } else {
+    state_->add({&task, 1});
   }
-  task();
 }
 
 void Executor::close() {
@@ -71,6 +106,31 @@ void Executor::close() {
       thread.join();
     }
   }
+}
+
+Executor::Holding::Holding(const Executor& executor) : state_(executor.state_) {
+  state_->holder = std::this_thread::get_id();
+}
+
+Executor::Holding::~Holding() {
+  state_->holder = std::thread::id();
+  pass_on_all();
+}
+
+double Executor::Holding::pass_on() {
+  if (state_->held.empty()) return std::numeric_limits<double>::infinity();
+  const double now = steady_time();
+  const double left = passed_on_at_ + kMoment - now;
+  if (left > 0 && !state_->is_urgent) return left;
+  passed_on_at_ = now;
+  pass_on_all();
+  return std::numeric_limits<double>::infinity();
+}
+
+void Executor::Holding::pass_on_all() {
+  state_->is_urgent = false;
+  state_->add(state_->held);
+  state_->held.clear();
 }
 
 }  // namespace taut::ai

@@ -18,11 +18,34 @@ class TAUT_API Executor {
 
   /// On one of the threads, or on this one after close().
   void run(Callback<void()> task) const;
+  /// The same for a task that may wait a millisecond for others, where it comes from a Holding's
+  /// thread.
+  void run_soon(Callback<void()> task) const;
   void close();
+
+  /// While it is there, tasks that come from its thread are kept back until pass_on(): the threads
+  /// are woken once for all of them. One at a time.
+  class TAUT_API Holding;
 
  private:
   struct State;
   std::shared_ptr<State> state_;
+};
+
+class Executor::Holding {
+ public:
+  explicit Holding(const Executor& executor);
+  Holding(const Holding&) = delete;
+  Holding& operator=(const Holding&) = delete;
+  ~Holding();
+  /// Passes on what is due, and tells in how many seconds the rest will be.
+  double pass_on();
+
+ private:
+  void pass_on_all();
+
+  std::shared_ptr<State> state_;
+  double passed_on_at_ = 0;
 };
 
 }  // namespace taut::ai

@@ -63,7 +63,8 @@ class GeminiHandler final : public ProtocolHandler {
   }
 
   ChatResponse parse_chat(const ProviderConfig& config, const HttpAnswer& answer) const override {
-    const Json json = answer_object(config, answer);
+    const JsonDocument document = answer_object(config, answer);
+    const Json& json = document.root();
     if (is_gemini_error(json)) throw ProviderError(parse_gemini_error(config, answer));
     ResponseBuilder builder(config);
     std::vector<StreamEvent> events;
@@ -93,7 +94,8 @@ class GeminiHandler final : public ProtocolHandler {
     return models_request(config, {});
   }
   ModelPage parse_models(const ProviderConfig& config, const HttpAnswer& answer) const override {
-    const Json json = answer_object(config, answer);
+    const JsonDocument document = answer_object(config, answer);
+    const Json& json = document.root();
     if (is_gemini_error(json)) throw ProviderError(parse_gemini_error(config, answer));
     if (!member(json, "models").is_array()) {
       refuse_answer(config, "models: the answer has no list 'models'");
@@ -137,9 +139,6 @@ class GeminiHandler final : public ProtocolHandler {
 
   ErrorDetails parse_error(const ProviderConfig& config, const HttpAnswer& answer) const override {
     return parse_gemini_error(config, answer);
-  }
-  std::optional<double> retry_after(const HttpAnswer& answer) const override {
-    return gemini_retry_after(answer);
   }
   std::string_view request_id_header() const override { return {}; }
 };

@@ -97,7 +97,7 @@ HttpRequest gemini_create_batch(const ProtocolHandler& handler, const ProviderCo
         handler.chat(config, chat, handler.known_capabilities(config, chat.model), false);
     created.body +=
         concat(std::exchange(is_first, false) ? "" : ",", "{\"request\":", built.http.body,
-               ",\"metadata\":{\"key\":", to_text(Json(item.id)), "}}");
+               ",\"metadata\":{\"key\":", to_text(RequestJson(item.id)), "}}");
   }
   created.body += "]}}}}";
   return created;
@@ -124,7 +124,8 @@ HttpRequest gemini_cancel_batch(const ProviderConfig& config, std::string_view i
 }
 
 BatchStatus parse_gemini_batch(const ProviderConfig& config, const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   const Json& metadata = member(json, "metadata");
   const std::string state = text_of(metadata, "state");
   // A batch that failed has an error beside its state.
@@ -149,17 +150,17 @@ std::vector<BatchResult> parse_gemini_batch_results(const ProtocolHandler& handl
                                                     const ProviderConfig& config,
                                                     const HttpAnswer& answer) {
   std::vector<BatchResult> results;
-  const std::optional<Json> whole = parse_json(answer.body);
+  const std::optional<JsonDocument> whole = parse_json(answer.body);
   // A file has a line for each item, with its key in it.
-  if (!whole || !member(*whole, "key").is_null()) {
-    for (const Json& line : answer_lines(config, answer)) {
-      results.push_back(result_of(handler, config, text_of(line, "key"), line));
+  if (!whole || !member(whole->root(), "key").is_null()) {
+    for (const JsonDocument& line : answer_lines(config, answer)) {
+      results.push_back(result_of(handler, config, text_of(line.root(), "key"), line.root()));
     }
     return results;
   }
-  const Json json = answer_object(config, answer);
-  for (const Json& item :
-       elements(member(output_of(json), "inlinedResponses"), "inlinedResponses")) {
+  const JsonDocument document = answer_object(config, answer);
+  const Json& inlined = member(output_of(document.root()), "inlinedResponses");
+  for (const Json& item : elements(inlined, "inlinedResponses")) {
     results.push_back(result_of(handler, config, text_of(item, "metadata", "key"), item));
   }
   return results;

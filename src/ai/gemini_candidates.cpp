@@ -5,8 +5,8 @@
 #include "src/ai/base64.h"
 #include "src/ai/finish_reason.h"
 #include "src/ai/logprobs.h"
+#include "src/ai/request_json.h"
 #include "src/ai/signature.h"
-#include "src/ai/usage.h"
 
 namespace taut::ai {
 
@@ -23,7 +23,7 @@ void GeminiReader::add(const Json& json, std::vector<StreamEvent>& events) {
   add_block(member(json, "promptFeedback"), events);
   const Json& usage = member(json, "usageMetadata");
   if (!usage.is_object()) return;
-  keep_last_usage(usage_, usage);
+  usage_.add(usage);
   builder_.set_usage(usage_of_gemini(usage_), events);
 }
 

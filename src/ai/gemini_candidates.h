@@ -6,6 +6,7 @@
 
 #include "src/ai/json.h"
 #include "src/ai/response_builder.h"
+#include "src/ai/usage.h"
 
 namespace taut::ai {
 
@@ -27,7 +28,7 @@ class GeminiReader {
   void add_block(const Json& feedback, std::vector<StreamEvent>& events);
 
   ResponseBuilder& builder_;
-  Json usage_;
+  UsageNumbers usage_;
 };
 
 }  // namespace taut::ai

@@ -118,8 +118,10 @@ class ContentsWriter {
 
   static RequestJson response_of(const ToolResult& result) {
     if (result.is_error) return {{"error", result.content}};
-    const std::optional<Json> json = parse_json(result.content);
-    if (json && json->is_object()) return parse_user_object(result.content, "messages: result");
+    const std::optional<JsonDocument> json = parse_json(result.content);
+    if (json && json->root().is_object()) {
+      return parse_user_object(result.content, "messages: result");
+    }
     return {{"output", result.content}};
   }
 

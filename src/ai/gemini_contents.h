@@ -1,8 +1,8 @@
 #pragma once
 // A conversation as Gemini's generateContent has it.
 
-#include "src/ai/json.h"
 #include "src/ai/request_features.h"
+#include "src/ai/request_json.h"
 #include "taut/ai/provider_config.h"
 
 namespace taut::ai {

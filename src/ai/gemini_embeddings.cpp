@@ -35,7 +35,8 @@ BuiltRequest gemini_embedding_request(const ProviderConfig& config,
 EmbeddingResponse parse_gemini_embeddings(const ProviderConfig& config,
                                           const EmbeddingRequest& request,
                                           const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_gemini_error(json)) throw ProviderError(parse_gemini_error(config, answer));
   const Json& embeddings = elements(json, "embeddings");
   if (embeddings.size() != request.inputs.size()) {

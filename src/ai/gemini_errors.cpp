@@ -132,14 +132,11 @@ ErrorDetails gemini_error(const ProviderConfig& config, const Json& json, int st
 }
 
 ErrorDetails parse_gemini_error(const ProviderConfig& config, const HttpAnswer& answer) {
-  const std::optional<Json> json = parse_json(answer.body);
-  if (!json || !is_gemini_error(unwrapped(*json))) return error_without_json(config, answer);
-  return gemini_error(config, unwrapped(*json), answer.status);
-}
-
-std::optional<double> gemini_retry_after(const HttpAnswer& answer) {
-  const std::optional<Json> json = parse_json(answer.body);
-  return json ? retry_delay(member(unwrapped(*json), "error")) : std::nullopt;
+  const std::optional<JsonDocument> json = parse_json(answer.body);
+  if (!json || !is_gemini_error(unwrapped(json->root()))) {
+    return error_without_json(config, answer);
+  }
+  return gemini_error(config, unwrapped(json->root()), answer.status);
 }
 
 }  // namespace taut::ai

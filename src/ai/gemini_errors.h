@@ -1,8 +1,6 @@
 #pragma once
 // Errors as Google's APIs report them.
 
-#include <optional>
-
 #include "src/ai/http.h"
 #include "src/ai/json.h"
 #include "taut/ai/error.h"
@@ -14,7 +12,5 @@ bool is_gemini_error(const Json& json);
 /// What it reports. `status` is 0 where it came inside a stream or a good answer.
 ErrorDetails gemini_error(const ProviderConfig& config, const Json& json, int status);
 ErrorDetails parse_gemini_error(const ProviderConfig& config, const HttpAnswer& answer);
-/// The pause that the body asks for, in seconds.
-std::optional<double> gemini_retry_after(const HttpAnswer& answer);
 
 }  // namespace taut::ai

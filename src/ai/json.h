@@ -1,12 +1,15 @@
 #pragma once
-// JSON of other people: parsed within limits, read without surprises. Included by .cpp files of
-// src/ai alone, and by private headers that only they include, because nlohmann/json.hpp is a
-// costly header.
-//   std::optional<Json> answer = parse_json(body);
-//   std::optional<int64_t> tokens = get<int64_t>(*answer, "usage", "total_tokens");
+// JSON of other people: parsed within limits, read without surprises.
+//   std::optional<JsonDocument> answer = parse_json(body);
+//   std::optional<int64_t> tokens = get<int64_t>(answer->root(), "usage", "total_tokens");
+// A document keeps its values side by side in one array, each container before what it holds, and
+// its strings as views of the text: reading an event of a stream takes no memory but what the last
+// one left.
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,29 +20,151 @@
 
 namespace taut::ai {
 
-/// Of answers: looking a member up is quick, however many there are.
-using Json = nlohmann::json;
-/// Of requests: members stay in their order, which models follow in the answers that a schema asks
-/// for.
-using RequestJson = nlohmann::ordered_json;
+class JsonMembers;
 
-/// Nothing for a text that is no JSON, too deep or too long. Escapes of lone surrogates, which
-/// models write, become U+FFFD.
-TAUT_API std::optional<Json> parse_json(std::string_view text, const SizeLimits& limits = {});
+/// A value of a document, by itself where it holds no others. It lives as long as the document.
+class Json {
+ public:
+  enum class Kind : uint8_t { null, boolean, integer, large_integer, real, string, array, object };
 
-/// JSON text of the caller's. Throws ValueError, which begins with `what`, for a text that is none.
-TAUT_API RequestJson parse_user_json(std::string_view text, std::string_view what);
-/// The same, which has to be an object. An empty text is an empty object.
-TAUT_API RequestJson parse_user_object(std::string_view text, std::string_view what);
+  Json() = default;  // null
 
-/// JSON text; bytes that are not UTF-8 become U+FFFD.
-TAUT_API std::string to_text(const Json& json);
-TAUT_API std::string to_text(const RequestJson& json);
+  Kind kind() const { return kind_; }
+  bool is_null() const { return kind_ == Kind::null; }
+  bool is_string() const { return kind_ == Kind::string; }
+  bool is_array() const { return kind_ == Kind::array; }
+  bool is_object() const { return kind_ == Kind::object; }
 
-/// What stands in a value, if it is of that type: std::string, bool, double, or int64_t, for which
-/// a double without a fraction will do.
+  // ---- Of a value of that kind
+  bool boolean() const { return boolean_; }
+  int64_t integer() const { return integer_; }
+  uint64_t large_integer() const { return large_integer_; }  // beyond int64_t
+  double real() const { return real_; }
+  std::string_view string() const { return {string_, size_}; }
+
+  // ---- Of an array or an object
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+
+  // ---- Of an array that is not empty
+  const Json& front() const { return this[1]; }
+
+  /// Over the elements of an array; over nothing where it is none.
+  class Iterator {
+   public:
+    using difference_type = std::ptrdiff_t;
+    using value_type = Json;
+
+    Iterator() = default;
+    explicit Iterator(const Json* place) : place_(place) {}
+    const Json& operator*() const { return *place_; }
+    const Json* operator->() const { return place_; }
+    Iterator& operator++() {
+      place_ = place_->next();
+      return *this;
+    }
+    Iterator operator++(int) {
+      const Iterator before = *this;
+      ++*this;
+      return before;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const Json* place_ = nullptr;
+  };
+  Iterator begin() const { return Iterator(is_array() ? this + 1 : next()); }
+  Iterator end() const { return Iterator(next()); }
+
+  /// Pairs of name and value in the order of the text, those that come twice included.
+  JsonMembers members() const;
+  /// The last member of that name, or null where there is none.
+  const Json* find(std::string_view name) const;
+  bool contains(std::string_view name) const { return find(name) != nullptr; }
+
+ private:
+  friend class JsonMembers;
+  friend class JsonParser;
+
+  bool is_container() const { return kind_ >= Kind::array; }
+  /// What comes behind it and all that it holds.
+  const Json* next() const { return this + 1 + (is_container() ? extent_ : 0); }
+
+  Kind kind_ = Kind::null;
+  uint32_t size_ = 0;  // bytes of a string, elements of an array, members of an object
+  union {
+    bool boolean_;
+    int64_t integer_ = 0;
+    uint64_t large_integer_;
+    double real_;
+    const char* string_;
+    size_t extent_;  // how many values a container holds, at all depths, the names of members too
+  };
+};
+
+/// for (const auto& [name, value] : json.members())
+class JsonMembers {
+ public:
+  struct Member {
+    std::string_view name;
+    const Json& value;
+  };
+  class Iterator {
+   public:
+    explicit Iterator(const Json* place) : place_(place) {}
+    Member operator*() const { return {place_->string(), place_[1]}; }
+    Iterator& operator++() {
+      place_ = place_[1].next();
+      return *this;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const Json* place_;
+  };
+  Iterator begin() const { return begin_; }
+  Iterator end() const { return end_; }
+
+ private:
+  friend class Json;
+  JsonMembers(const Json* begin, const Json* end) : begin_(begin), end_(end) {}
+  Iterator begin_, end_;
+};
+
+inline JsonMembers Json::members() const { return {is_object() ? this + 1 : next(), next()}; }
+
+/// What has been parsed. It refers to the text, which has to outlive it, and can be used for one
+/// text after another, whose values take the memory of those before.
+class TAUT_API JsonDocument {
+ public:
+  JsonDocument() = default;
+  JsonDocument(JsonDocument&&) = default;
+  JsonDocument& operator=(JsonDocument&&) = default;
+
+  /// False for a text that is no JSON (RFC 8259), too deep or too long. Escapes of lone surrogates,
+  /// which models write, become U+FFFD.
+  bool parse(std::string_view text, const SizeLimits& limits = {});
+  /// Null where nothing has been parsed.
+  const Json& root() const;
+
+ private:
+  std::vector<Json> values_;
+  std::vector<char> unescaped_;  // strings that do not stand in the text as they are
+};
+
+/// Nothing for what JsonDocument does not parse.
+TAUT_API std::optional<JsonDocument> parse_json(std::string_view text,
+                                                const SizeLimits& limits = {});
+/// A text that would be gone at once.
+template <std::same_as<std::string> Text>
+std::optional<JsonDocument> parse_json(Text&& text, const SizeLimits& limits = {}) = delete;
+
+/// What stands in a value, if it is of that type: std::string_view, std::string, bool, double, or
+/// int64_t, for which a double without a fraction will do.
 template <class T>
 std::optional<T> as(const Json& json);
+template <>
+TAUT_API std::optional<std::string_view> as<std::string_view>(const Json& json);
 template <>
 TAUT_API std::optional<std::string> as<std::string>(const Json& json);
 template <>
@@ -68,7 +193,13 @@ std::optional<T> get(const Json& json, std::string_view key, Keys... more) {
 /// The string at the end of a path, or an empty one.
 template <class... Keys>
 std::string text_of(const Json& json, Keys... keys) {
-  return get<std::string>(json, keys...).value_or(std::string());
+  return std::string(get<std::string_view>(json, keys...).value_or(std::string_view()));
+}
+
+/// The same, to be looked at while the document is there.
+template <class... Keys>
+std::string_view view_of(const Json& json, Keys... keys) {
+  return get<std::string_view>(json, keys...).value_or(std::string_view());
 }
 
 }  // namespace taut::ai

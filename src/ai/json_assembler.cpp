@@ -31,11 +31,12 @@ void JsonAssembler::add(const SseEvent& event, std::vector<StreamEvent>& events)
     add_done(events);
     return;
   }
-  const std::optional<Json> json = parse_json(event.data);
+  document_.parse(event.data);
+  const Json& json = document_.root();
   // A report of an error may come as an array of one.
-  const bool is_list = json && json->is_array() && json->size() == 1 && json->front().is_object();
-  if (json && (json->is_object() || is_list)) {
-    add_parsed(is_list ? json->front() : *json, events);
+  const bool is_list = json.is_array() && json.size() == 1 && json.front().is_object();
+  if (json.is_object() || is_list) {
+    add_parsed(is_list ? json.front() : json, events);
   } else if (event.is_cut) {
     is_cut_ = true;
   } else {

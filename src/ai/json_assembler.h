@@ -41,6 +41,7 @@ class JsonAssembler : public StreamAssembler {
  private:
   void add_parsed(const Json& json, std::vector<StreamEvent>& events);
 
+  JsonDocument document_;  // the event that is being read
   bool is_complete_ = false;
   bool is_cut_ = false;
 };

@@ -52,8 +52,9 @@ HttpRequest openai_batch_upload(const ProtocolHandler& handler, const ProviderCo
     const BuiltRequest built =
         handler.chat(config, chat, handler.known_capabilities(config, chat.model), false);
     // The body is JSON text already: the line is put together around it.
-    lines += concat("{\"custom_id\":", to_text(Json(item.id)), ",\"method\":\"POST\",\"url\":\"",
-                    endpoint, "\",\"body\":", built.http.body, "}\n");
+    lines +=
+        concat("{\"custom_id\":", to_text(RequestJson(item.id)), ",\"method\":\"POST\",\"url\":\"",
+               endpoint, "\",\"body\":", built.http.body, "}\n");
   }
   const std::string boundary = boundary_of(lines);
   HttpRequest upload;
@@ -74,14 +75,15 @@ HttpRequest openai_create_batch(const ProviderConfig& config, const HttpAnswer* 
   if (upload == nullptr) {
     refuse_request(config, {}, "batch", "batch: its file has not been uploaded");
   }
-  const std::string file = text_of(answer_object(config, *upload), "id");
+  const std::string file = text_of(answer_object(config, *upload).root(), "id");
   if (file.empty()) refuse_answer(config, "batch: the answer to the upload names no file");
   return json_request(
       "/batches", {{"input_file_id", file}, {"endpoint", endpoint}, {"completion_window", "24h"}});
 }
 
 BatchStatus parse_openai_batch(const ProviderConfig& config, const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_openai_error(json)) throw ProviderError(parse_openai_error(config, answer));
   BatchStatus status;
   status.id = text_of(json, "id");
@@ -119,7 +121,8 @@ std::vector<BatchResult> parse_openai_batch_results(const ProtocolHandler& handl
                                                     const ProviderConfig& config,
                                                     const HttpAnswer& answer) {
   std::vector<BatchResult> results;
-  for (const Json& line : answer_lines(config, answer)) {
+  for (const JsonDocument& document : answer_lines(config, answer)) {
+    const Json& line = document.root();
     const std::string id = text_of(line, "custom_id");
     const Json& response = member(line, "response");
     if (!response.is_object()) {

@@ -34,7 +34,8 @@ class OpenAiChatHandler final : public OpenAiHandler {
   }
 
   ChatResponse parse_chat(const ProviderConfig& config, const HttpAnswer& answer) const override {
-    const Json json = answer_object(config, answer);
+    const JsonDocument document = answer_object(config, answer);
+    const Json& json = document.root();
     if (is_openai_error(json)) throw ProviderError(parse_openai_error(config, answer));
     if (!has_messages(json)) refuse_answer(config, "response: it has no choices with messages");
     ResponseBuilder builder(config);

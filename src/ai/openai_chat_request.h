@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "src/ai/json.h"
+#include "src/ai/request_json.h"
 #include "taut/ai/capability.h"
 #include "taut/ai/provider_config.h"
 #include "taut/ai/request.h"

@@ -4,7 +4,6 @@
 
 #include "src/ai/finish_reason.h"
 #include "src/ai/logprobs.h"
-#include "src/ai/usage.h"
 
 namespace taut::ai {
 namespace {
@@ -61,7 +60,7 @@ void ChoiceReader::add(const Json& json, bool is_whole, std::vector<StreamEvent>
   add_sources(json, events);
   const Json& usage = member(json, "usage");
   if (!usage.is_object()) return;
-  keep_last_usage(usage_, usage);
+  usage_.add(usage);
   builder_.set_usage(usage_of_chat(usage_, vendor_), events);
 }
 

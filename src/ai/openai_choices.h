@@ -8,6 +8,7 @@
 #include "src/ai/openai_tool_calls.h"
 #include "src/ai/response_builder.h"
 #include "src/ai/think_splitter.h"
+#include "src/ai/usage.h"
 #include "taut/ai/provider_config.h"
 
 namespace taut::ai {
@@ -38,7 +39,7 @@ class ChoiceReader {
   const Vendor vendor_;
   ResponseBuilder& builder_;
   std::vector<Choice> choices_;
-  Json usage_;
+  UsageNumbers usage_;
 };
 
 }  // namespace taut::ai

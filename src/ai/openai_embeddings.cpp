@@ -21,8 +21,8 @@ bool is_perplexity(const ProviderConfig& config) { return config.vendor == Vendo
 /// How the vectors come that this request asked for.
 PackedNumbers packing_of(const ProviderConfig& config, const EmbeddingRequest& request) {
   if (!is_perplexity(config)) return PackedNumbers::float32;
-  const std::optional<Json> extra = parse_json(request.extra);
-  const bool is_binary = extra && text_of(*extra, "encoding_format") == "base64_binary";
+  const std::optional<JsonDocument> extra = parse_json(request.extra);
+  const bool is_binary = extra && text_of(extra->root(), "encoding_format") == "base64_binary";
   return is_binary ? PackedNumbers::signs : PackedNumbers::int8;
 }
 
@@ -52,7 +52,8 @@ BuiltRequest openai_embedding_request(const ProviderConfig& config,
 EmbeddingResponse parse_openai_embeddings(const ProviderConfig& config,
                                           const EmbeddingRequest& request,
                                           const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_openai_error(json)) throw ProviderError(parse_openai_error(config, answer));
   const Json& data = elements(json, "data");
   const size_t count = request.inputs.size();

@@ -134,7 +134,7 @@ ErrorKind kind_of(const ProviderConfig& config, const ErrorDetails& details, int
 bool is_openai_error(const Json& json) {
   const Json& error = member(json, "error");
   if (error.is_string() || (error.is_object() && !error.empty())) return true;
-  return text_of(json, "type") == "error" || text_of(json, "object") == "error" ||
+  return view_of(json, "type") == "error" || view_of(json, "object") == "error" ||
          (json.contains("detail") && !json.contains("choices"));
 }
 
@@ -150,9 +150,10 @@ ErrorDetails openai_error(const ProviderConfig& config, const Json& json, int st
 }
 
 ErrorDetails parse_openai_error(const ProviderConfig& config, const HttpAnswer& answer) {
-  const std::optional<Json> json = parse_json(answer.body);
-  if (!json) return error_without_json(config, answer);
-  const Json& body = json->is_array() && !json->empty() ? json->front() : *json;
+  const std::optional<JsonDocument> document = parse_json(answer.body);
+  if (!document) return error_without_json(config, answer);
+  const Json& json = document->root();
+  const Json& body = json.is_array() && !json.empty() ? json.front() : json;
   if (!is_openai_error(body) && text_of(body, "message").empty()) {
     return error_without_json(config, answer);
   }

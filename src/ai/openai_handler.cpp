@@ -142,6 +142,4 @@ ErrorDetails OpenAiHandler::parse_error(const ProviderConfig& config,
   return parse_openai_error(config, answer);
 }
 
-std::optional<double> OpenAiHandler::retry_after(const HttpAnswer&) const { return std::nullopt; }
-
 }  // namespace taut::ai

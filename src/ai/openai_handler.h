@@ -36,7 +36,6 @@ class OpenAiHandler : public ProtocolHandler {
                                                const HttpAnswer& answer) const override;
 
   ErrorDetails parse_error(const ProviderConfig& config, const HttpAnswer& answer) const override;
-  std::optional<double> retry_after(const HttpAnswer& answer) const override;
   std::string_view request_id_header() const override { return "x-request-id"; }
 
  protected:

@@ -1,7 +1,7 @@
 #pragma once
 // A conversation as POST /chat/completions has it.
 
-#include "src/ai/json.h"
+#include "src/ai/request_json.h"
 #include "taut/ai/provider_config.h"
 #include "taut/ai/request.h"
 

@@ -5,6 +5,7 @@
 #include "src/ai/answer_json.h"
 #include "src/ai/openai_errors.h"
 #include "src/ai/refusal.h"
+#include "src/ai/request_json.h"
 
 namespace taut::ai {
 namespace {
@@ -19,7 +20,8 @@ std::optional<int64_t> context_length_of(const Json& json) {
 }  // namespace
 
 ModelPage parse_openai_models(const ProviderConfig& config, const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_openai_error(json)) throw ProviderError(parse_openai_error(config, answer));
   // Ollama writes null where it has none.
   if (!json.contains("data")) refuse_answer(config, "models: the answer has no list 'data'");

@@ -29,7 +29,8 @@ class OpenAiResponsesHandler final : public OpenAiHandler {
   }
 
   ChatResponse parse_chat(const ProviderConfig& config, const HttpAnswer& answer) const override {
-    const Json json = answer_object(config, answer);
+    const JsonDocument document = answer_object(config, answer);
+    const Json& json = document.root();
     if (is_failed_response(json)) {
       throw ProviderError(failed_response_error(config, json, answer.status));
     }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "src/ai/request_json.h"
+
 namespace taut::ai {
 namespace {
 

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -15,35 +14,44 @@ namespace taut::ai::detail {
 // makes the call done takes them; who cancels takes what is left, so that nothing begins
 // afterwards.
 struct Completion::State : std::enable_shared_from_this<Completion::State> {
+  /// A callback that runs. It stands on the stack of its thread.
+  struct Running {
+    std::thread::id thread;
+    Running* next;
+  };
+
   std::mutex mutex;
   std::condition_variable changed;
   bool is_claimed = false;
   bool is_done = false;
   bool was_cancelled = false;
-  std::deque<Callback<void()>> waiting;
-  std::vector<std::thread::id> running;
+  std::vector<Callback<void()>> waiting;
+  size_t begun = 0;  // of those that wait
+  Running* running = nullptr;
   Callback<void()> canceller;
   Callback<void(Callback<void()>)> runner;
 
   void run_waiting() {
     std::unique_lock lock(mutex);
-    while (!waiting.empty()) {
-      Callback<void()> next = std::move(waiting.front());
-      waiting.pop_front();
-      running.push_back(std::this_thread::get_id());
+    while (begun < waiting.size()) {
+      Callback<void()> next = std::move(waiting[begun++]);
+      Running self{std::this_thread::get_id(), running};
+      running = &self;
       lock.unlock();
       next();
       next = nullptr;  // what it holds is let go of without the lock
       lock.lock();
-      std::erase(running, std::this_thread::get_id());
+      Running** link = &running;
+      while (*link != &self) link = &(*link)->next;
+      *link = self.next;
       changed.notify_all();
     }
   }
 
   /// Called with the lock held.
   bool runs_elsewhere() const {
-    for (const std::thread::id& id : running) {
-      if (id != std::this_thread::get_id()) return true;
+    for (const Running* one = running; one != nullptr; one = one->next) {
+      if (one->thread != std::this_thread::get_id()) return true;
     }
     return false;
   }
@@ -101,7 +109,7 @@ void Completion::set_done() {
     state->canceller = nullptr;
     runner = std::move(state->runner);
     state->runner = nullptr;
-    has_waiting = !state->waiting.empty();
+    has_waiting = state->begun < state->waiting.size();
     state->changed.notify_all();
   }
   if (!has_waiting) return;

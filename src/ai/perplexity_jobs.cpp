@@ -8,6 +8,7 @@
 #include "src/ai/openai_errors.h"
 #include "src/ai/path_segment.h"
 #include "src/ai/refusal.h"
+#include "src/ai/request_json.h"
 #include "src/ai/request_parts.h"
 #include "taut/base/check.h"
 
@@ -50,7 +51,8 @@ HttpRequest perplexity_job(const ProviderConfig& config, const std::string& id) 
 }
 
 BatchStatus parse_perplexity_job(const ProviderConfig& config, const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_openai_error(json)) throw ProviderError(parse_openai_error(config, answer));
   BatchStatus status;
   status.id = text_of(json, "id");
@@ -70,7 +72,8 @@ std::vector<BatchResult> parse_perplexity_job_result(const ProtocolHandler& hand
                                                      const ProviderConfig& config,
                                                      const HttpAnswer& answer) {
   const BatchStatus status = parse_perplexity_job(config, answer);
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (status.state == State::done) {
     HttpAnswer one;
     one.status = 200;

@@ -97,12 +97,10 @@ class ProtocolHandler {
                                                        const HttpAnswer& answer) const = 0;
 
   /// What an answer that is not 2xx means; also of one that claims to be and holds an error. Never
-  /// throws: a body that makes no sense is told by its status.
+  /// throws: a body that makes no sense is told by its status. `retry_after` is the pause that the
+  /// body asks for; the headers are read for all protocols alike.
   virtual ErrorDetails parse_error(const ProviderConfig& config,
                                    const HttpAnswer& answer) const = 0;
-  /// What the body says of the pause to make, in seconds; the headers are read for all protocols
-  /// alike.
-  virtual std::optional<double> retry_after(const HttpAnswer& answer) const = 0;
   /// Requests and tokens that the provider says are left, read from its headers.
   virtual std::string_view request_id_header() const = 0;
 };

@@ -19,7 +19,7 @@ class StreamOperation final : public OperationBase,
   ChatStream begin(const ChatRequest& request) {
     Client::Implementation& client = *provider().client();
     queue_ = std::make_shared<StreamQueue>(client.options().buffered_events);
-    queue_->set_runner(client.runner());
+    queue_->set_runner(client.event_runner());
     queue_->set_on_close([client = provider().client()](const std::exception_ptr& error) {
       client->count_end(error);
     });

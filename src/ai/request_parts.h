@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "src/ai/http.h"
-#include "src/ai/json.h"
+#include "src/ai/request_json.h"
 #include "taut/ai/provider_config.h"
 #include "taut/ai/request.h"
 

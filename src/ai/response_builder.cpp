@@ -14,11 +14,10 @@ constexpr size_t kMostCalls = 1024;
 
 constexpr std::string_view kMadeUpId = "taut-call-";
 
-StreamEvent event_of(StreamEvent::Kind kind, int candidate, std::string text = {}) {
-  StreamEvent event;
+StreamEvent& append_event(std::vector<StreamEvent>& events, StreamEvent::Kind kind, int candidate) {
+  StreamEvent& event = events.emplace_back();
   event.kind = kind;
   event.candidate = candidate;
-  event.text = std::move(text);
   return event;
 }
 
@@ -68,16 +67,16 @@ void ResponseBuilder::add_text(int candidate, std::string text, std::vector<Toke
     parts.emplace_back(TextPart{text});
   }
   append_to(at(candidate).logprobs, logprobs);
-  StreamEvent event = event_of(StreamEvent::Kind::text, candidate, std::move(text));
+  StreamEvent& event = emit(StreamEvent::Kind::text, candidate, events);
+  event.text = std::move(text);
   event.logprobs = std::move(logprobs);
-  emit(std::move(event), events);
 }
 
 void ResponseBuilder::add_signed_text(int candidate, TextPart part,
                                       std::vector<StreamEvent>& events) {
   const std::string text = part.text;
   at(candidate).parts.emplace_back(std::move(part));
-  if (!text.empty()) emit(event_of(StreamEvent::Kind::text, candidate, text), events);
+  if (!text.empty()) emit(StreamEvent::Kind::text, candidate, events).text = text;
 }
 
 void ResponseBuilder::add_refusal(int candidate, std::string text,
@@ -86,9 +85,9 @@ void ResponseBuilder::add_refusal(int candidate, std::string text,
   if (text.empty() && logprobs.empty()) return;
   at(candidate).refusal += text;
   append_to(at(candidate).logprobs, logprobs);
-  StreamEvent event = event_of(StreamEvent::Kind::refusal, candidate, std::move(text));
+  StreamEvent& event = emit(StreamEvent::Kind::refusal, candidate, events);
+  event.text = std::move(text);
   event.logprobs = std::move(logprobs);
-  emit(std::move(event), events);
 }
 
 void ResponseBuilder::add_reasoning(int candidate, std::string text,
@@ -101,7 +100,7 @@ void ResponseBuilder::add_reasoning(int candidate, std::string text,
   } else {
     parts.emplace_back(ReasoningPart{text, {}, {}});
   }
-  emit(event_of(StreamEvent::Kind::reasoning, candidate, std::move(text)), events);
+  emit(StreamEvent::Kind::reasoning, candidate, events).text = std::move(text);
 }
 
 void ResponseBuilder::add_reasoning_part(int candidate, ReasoningPart part,
@@ -109,7 +108,7 @@ void ResponseBuilder::add_reasoning_part(int candidate, ReasoningPart part,
   std::string text = part.text;
   at(candidate).parts.emplace_back(std::move(part));
   if (!text.empty()) {
-    emit(event_of(StreamEvent::Kind::reasoning, candidate, std::move(text)), events);
+    emit(StreamEvent::Kind::reasoning, candidate, events).text = std::move(text);
   }
 }
 
@@ -126,7 +125,7 @@ void ResponseBuilder::add_to_reasoning(int candidate, size_t place, std::string 
                                        std::vector<StreamEvent>& events) {
   if (text.empty()) return;
   reasoning(candidate, place).text += text;
-  emit(event_of(StreamEvent::Kind::reasoning, candidate, std::move(text)), events);
+  emit(StreamEvent::Kind::reasoning, candidate, events).text = std::move(text);
 }
 
 int ResponseBuilder::begin_call(int candidate, ToolCall call, std::vector<StreamEvent>& events) {
@@ -141,10 +140,9 @@ int ResponseBuilder::begin_call(int candidate, ToolCall call, std::vector<Stream
   }
   progress.calls.push_back(at(candidate).parts.size());
   at(candidate).parts.emplace_back(call);
-  StreamEvent event = event_of(StreamEvent::Kind::tool_call, candidate);
+  StreamEvent& event = emit(StreamEvent::Kind::tool_call, candidate, events);
   event.call_index = static_cast<int>(number);
   event.call = std::move(call);
-  emit(std::move(event), events);
   return static_cast<int>(number);
 }
 
@@ -152,10 +150,9 @@ void ResponseBuilder::add_arguments(int candidate, int number, std::string_view 
                                     std::vector<StreamEvent>& events) {
   if (arguments.empty()) return;
   call(candidate, number).arguments += arguments;
-  StreamEvent event = event_of(StreamEvent::Kind::tool_call, candidate);
+  StreamEvent& event = emit(StreamEvent::Kind::tool_call, candidate, events);
   event.call_index = number;
   event.call.arguments = arguments;
-  emit(std::move(event), events);
 }
 
 ToolCall& ResponseBuilder::call(int candidate, int number) {
@@ -169,9 +166,8 @@ int ResponseBuilder::calls(int candidate) const {
 
 void ResponseBuilder::add_citation(Citation citation, std::vector<StreamEvent>& events) {
   response_.citations.push_back(citation);
-  StreamEvent event = event_of(StreamEvent::Kind::citation, 0);
+  StreamEvent& event = emit(StreamEvent::Kind::citation, 0, events);
   event.citation = std::move(citation);
-  emit(std::move(event), events);
 }
 
 void ResponseBuilder::set_citations(std::vector<Citation> citations,
@@ -179,9 +175,8 @@ void ResponseBuilder::set_citations(std::vector<Citation> citations,
   const size_t told = response_.citations.size();
   if (citations.size() < told) return;
   for (size_t i = told; i < citations.size(); ++i) {
-    StreamEvent event = event_of(StreamEvent::Kind::citation, 0);
+    StreamEvent& event = emit(StreamEvent::Kind::citation, 0, events);
     event.citation = citations[i];
-    emit(std::move(event), events);
   }
   response_.citations = std::move(citations);
 }
@@ -192,9 +187,8 @@ void ResponseBuilder::set_usage(const Usage& usage, std::vector<StreamEvent>& ev
   response_.usage = usage;
   response_.usage.partial = is_partial;
   response_.cost = usage.cost;
-  StreamEvent event = event_of(StreamEvent::Kind::usage, 0);
+  StreamEvent& event = append_event(events, StreamEvent::Kind::usage, 0);
   event.usage = response_.usage;
-  events.push_back(std::move(event));
 }
 
 void ResponseBuilder::finish(int candidate, FinishReason reason, std::string raw,
@@ -204,9 +198,8 @@ void ResponseBuilder::finish(int candidate, FinishReason reason, std::string raw
   progress.is_finished = true;
   at(candidate).finish_reason = reason;
   at(candidate).raw_finish_reason = std::move(raw);
-  StreamEvent event = event_of(StreamEvent::Kind::finish, candidate);
+  StreamEvent& event = append_event(events, StreamEvent::Kind::finish, candidate);
   event.finish_reason = reason;
-  events.push_back(std::move(event));
 }
 
 bool ResponseBuilder::is_finished(int candidate) const { return progress(candidate).is_finished; }
@@ -218,9 +211,10 @@ bool ResponseBuilder::all_finished() const {
   return !progress_.empty();
 }
 
-void ResponseBuilder::emit(StreamEvent event, std::vector<StreamEvent>& events) {
+StreamEvent& ResponseBuilder::emit(StreamEvent::Kind kind, int candidate,
+                                   std::vector<StreamEvent>& events) {
   has_output_ = true;
-  events.push_back(std::move(event));
+  return append_event(events, kind, candidate);
 }
 
 const ResponseBuilder::Progress& ResponseBuilder::progress(int candidate) const {

@@ -66,7 +66,8 @@ class ResponseBuilder {
     std::vector<size_t> calls;  // their places among the parts
     bool is_finished = false;
   };
-  void emit(StreamEvent event, std::vector<StreamEvent>& events);
+  /// An event of the answer itself, to be filled in.
+  StreamEvent& emit(StreamEvent::Kind kind, int candidate, std::vector<StreamEvent>& events);
   const Progress& progress(int candidate) const;
 
   std::string provider_;

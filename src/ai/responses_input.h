@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "src/ai/json.h"
+#include "src/ai/request_json.h"
 #include "taut/ai/provider_config.h"
 #include "taut/ai/request.h"
 

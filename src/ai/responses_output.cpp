@@ -4,6 +4,7 @@
 
 #include "src/ai/finish_reason.h"
 #include "src/ai/logprobs.h"
+#include "src/ai/request_json.h"
 #include "src/ai/signature.h"
 #include "src/ai/usage.h"
 

@@ -5,7 +5,7 @@
 namespace taut::ai {
 
 void ResponsesAssembler::add_json(const Json& json, std::vector<StreamEvent>& events) {
-  const std::string type = text_of(json, "type");
+  const std::string_view type = view_of(json, "type");
   const int64_t index = get<int64_t>(json, "output_index").value_or(0);
   if (type == "response.created" || type == "response.in_progress") {
     output_.begin(member(json, "response"));
@@ -38,11 +38,11 @@ void ResponsesAssembler::add_json(const Json& json, std::vector<StreamEvent>& ev
 }
 
 bool ResponsesAssembler::is_error(const Json& json) const {
-  return text_of(json, "type") == "response.failed" || is_openai_error(json);
+  return view_of(json, "type") == "response.failed" || is_openai_error(json);
 }
 
 ErrorDetails ResponsesAssembler::error_of(const Json& json) const {
-  if (text_of(json, "type") != "response.failed") return openai_error(config_, json, 0);
+  if (view_of(json, "type") != "response.failed") return openai_error(config_, json, 0);
   return failed_response_error(config_, member(json, "response"), 0);
 }
 

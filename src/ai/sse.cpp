@@ -1,5 +1,7 @@
 #include "src/ai/sse.h"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "taut/ai/error.h"
@@ -17,6 +19,35 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   throw ProviderError(std::move(details));
 }
 
+/// Finds the end of one line after the other. Each kind of end is looked for once, and again only
+/// when it has been passed.
+class LineEnds {
+ public:
+  explicit LineEnds(std::string_view bytes)
+      : end_(bytes.data() + bytes.size()), feed_(bytes.data()), return_(bytes.data()) {}
+
+  /// Where the first CR or LF stands in what is left.
+  size_t next(std::string_view left) {
+    const char* begin = left.data();
+    find(feed_, begin, '\n');
+    find(return_, begin, '\r');
+    const char* first = std::min(feed_, return_);
+    return first == end_ ? std::string_view::npos : static_cast<size_t>(first - begin);
+  }
+
+ private:
+  void find(const char*& place, const char* begin, char kind) const {
+    if (place == end_ || (place >= begin && *place == kind)) return;
+    const char* from = std::max(place, begin);
+    const void* found = std::memchr(from, kind, static_cast<size_t>(end_ - from));
+    place = found == nullptr ? end_ : static_cast<const char*>(found);
+  }
+
+  const char* const end_;
+  const char* feed_;
+  const char* return_;
+};
+
 }  // namespace
 
 SseParser::SseParser(const SizeLimits& limits)
@@ -24,6 +55,7 @@ SseParser::SseParser(const SizeLimits& limits)
 
 void SseParser::add(std::string_view bytes, std::vector<SseEvent>& events) {
   bytes = skip_byte_order_mark(bytes);
+  LineEnds ends(bytes);
   while (!bytes.empty()) {
     if (skips_line_feed_) {
       skips_line_feed_ = false;
@@ -32,15 +64,21 @@ void SseParser::add(std::string_view bytes, std::vector<SseEvent>& events) {
         continue;
       }
     }
-    const size_t end = bytes.find_first_of("\r\n");
+    const size_t end = ends.next(bytes);
     if (end == std::string_view::npos) {
       add_to_line(bytes);
       return;
     }
-    add_to_line(bytes.substr(0, end));
+    const std::string_view piece = bytes.substr(0, end);
     skips_line_feed_ = bytes[end] == '\r';
     bytes.remove_prefix(end + 1);
-    end_line(events);
+    if (line_.empty()) {
+      check_line(piece.size());
+      read_line(piece, events);
+    } else {
+      add_to_line(piece);
+      end_line(events);
+    }
   }
 }
 
@@ -75,10 +113,14 @@ std::string_view SseParser::skip_byte_order_mark(std::string_view bytes) {
   return bytes;
 }
 
-void SseParser::add_to_line(std::string_view piece) {
-  if (static_cast<int64_t>(line_.size() + piece.size()) > line_limit_) {
+void SseParser::check_line(size_t size) const {
+  if (static_cast<int64_t>(size) > line_limit_) {
     refuse(concat("stream: a line is too long; expected at most ", line_limit_, " bytes"));
   }
+}
+
+void SseParser::add_to_line(std::string_view piece) {
+  check_line(line_.size() + piece.size());
   line_.append(piece);
 }
 

@@ -36,6 +36,7 @@ class TAUT_API SseParser {
 
  private:
   std::string_view skip_byte_order_mark(std::string_view bytes);
+  void check_line(size_t size) const;
   void add_to_line(std::string_view piece);
   void end_line(std::vector<SseEvent>& events);
   void read_line(std::string_view line, std::vector<SseEvent>& events);

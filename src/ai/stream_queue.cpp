@@ -47,21 +47,21 @@ ChatStream StreamQueue::stream(std::shared_ptr<StreamQueue> queue) {
   return ChatStream(std::make_shared<QueueSource>(std::move(queue)));
 }
 
-void StreamQueue::push(std::vector<StreamEvent> events) {
+void StreamQueue::push(std::vector<StreamEvent>&& events) {
   std::optional<Promise<Event>> waiting;
-  std::optional<Outcome<Event>> first;
   {
     const std::lock_guard lock(mutex_);
     if (is_closed_ || events.empty()) return;
-    for (StreamEvent& event : events) events_.push_back(std::move(event));
+    auto next = events.begin();
+    // Somebody waits only where there was nothing: the first event is theirs.
     if (waiting_) {
       waiting = take_waiting();
-      bool has_room = false;
-      first = take(has_room);
+      ++next;
     }
+    for (; next != events.end(); ++next) events_.push_back(std::move(*next));
     if (sleepers_ > 0) changed_.notify_all();
   }
-  if (waiting) waiting->set(std::move(*first));
+  if (waiting) waiting->set(Event(std::move(events.front())));
 }
 
 bool StreamQueue::is_full() {
@@ -99,6 +99,18 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error, bool dr
   }
   if (waiting) waiting->set(std::move(*last));
   return true;
+}
+
+/// Called with the lock held.
+void StreamQueue::wait_with(const Promise<Event>& promise) {
+  if (!canceller_) {
+    canceller_ = [queue = weak_from_this()] {
+      if (const auto alive = queue.lock()) alive->cancel();
+    };
+  }
+  if (runner_) promise.on_thread_of(runner_);
+  promise.on_cancel(canceller_);
+  waiting_ = promise;
 }
 
 /// Called with the lock held.
@@ -143,10 +155,6 @@ std::optional<StreamEvent> StreamQueue::next() {
 
 Pending<std::optional<StreamEvent>> StreamQueue::next_event() {
   const Promise<Event> promise;
-  if (runner_) promise.on_thread_of(runner_);
-  promise.on_cancel([queue = weak_from_this()] {
-    if (const auto alive = queue.lock()) alive->cancel();
-  });
   std::optional<Outcome<Event>> outcome;
   Callback<void()> on_room;
   {
@@ -158,7 +166,7 @@ Pending<std::optional<StreamEvent>> StreamQueue::next_event() {
     bool has_room = false;
     outcome = take(has_room);
     if (has_room) on_room = on_room_;
-    if (!outcome) waiting_ = promise;
+    if (!outcome) wait_with(promise);
   }
   if (on_room) on_room();
   if (outcome) promise.set(std::move(*outcome));

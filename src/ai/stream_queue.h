@@ -52,8 +52,8 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
   void set_runner(Callback<void(Callback<void()>)> runner) { runner_ = std::move(runner); }
 
   // ---- The writer's side
-  /// Nothing after close() or cancel().
-  void push(std::vector<StreamEvent> events);
+  /// Takes the events, but not the memory of the vector. Nothing after close() or cancel().
+  void push(std::vector<StreamEvent>&& events);
   bool is_full();  // whether the writer should wait for on_room
   /// The end: what is in the queue is still read, and then nothing, or `error` where it is set.
   /// Whether it was not closed before.
@@ -71,6 +71,7 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
   using Event = std::optional<StreamEvent>;
 
   bool close(ChatResponse response, std::exception_ptr error, bool drops_events);
+  void wait_with(const Promise<Event>& promise);
   std::optional<Promise<Event>> take_waiting();
   std::optional<Outcome<Event>> take(bool& has_room);
   Outcome<Event> end() const;
@@ -91,6 +92,7 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
   Callback<void()> on_cancel_;
   Callback<void(const std::exception_ptr&)> on_close_;
   Callback<void(Callback<void()>)> runner_;
+  Callback<void()> canceller_;  // of what next_event() gives
 };
 
 /// A complete answer as the events that a stream of it would have sent.

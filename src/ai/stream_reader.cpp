@@ -124,14 +124,14 @@ Flow StreamReader::read_events(std::string_view bytes) {
     raise(ErrorKind::malformed_response,
           concat("the stream is too large; got more than ", settings_.limits.stream, " bytes"));
   }
-  std::vector<SseEvent> events;
+  arrived_.clear();
   std::exception_ptr error;
   try {
-    parser_->add(bytes, events);
+    parser_->add(bytes, arrived_);
   } catch (...) {
     error = std::current_exception();  // what came before the wrong line still counts
   }
-  const bool carried = pass_on(events);
+  const bool carried = pass_on(arrived_);
   if (is_complete_) return Flow::enough;
   if (error) std::rethrow_exception(error);
   return carried ? Flow::progress : Flow::alive;
@@ -140,16 +140,16 @@ Flow StreamReader::read_events(std::string_view bytes) {
 /// Whether anything came of it for the caller.
 bool StreamReader::pass_on(const std::vector<SseEvent>& from) {
   if (from.empty()) return false;
-  std::vector<StreamEvent> events;
+  understood_.clear();
   std::exception_ptr error;
   try {
-    is_complete_ = so_far_->add(from, events);
+    is_complete_ = so_far_->add(from, understood_);
   } catch (...) {
     error = std::current_exception();
   }
-  const bool carried = !events.empty();
-  has_delivered_ = has_delivered_ || has_output(events);
-  queue_->push(std::move(events));
+  const bool carried = !understood_.empty();
+  has_delivered_ = has_delivered_ || has_output(understood_);
+  queue_->push(std::move(understood_));
   if (error) std::rethrow_exception(error);
   return carried;
 }

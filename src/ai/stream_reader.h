@@ -69,6 +69,8 @@ class StreamReader final : public AnswerReader {
   Form form_ = Form::events;
   std::string content_type_;
   std::optional<SseParser> parser_;
+  std::vector<SseEvent> arrived_;        // in the bytes that are being read
+  std::vector<StreamEvent> understood_;  // of these
   BodyCollector body_;
   int64_t bytes_ = 0;
   bool is_complete_ = false;

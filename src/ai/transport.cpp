@@ -2,11 +2,14 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <deque>
+#include <limits>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -14,6 +17,8 @@
 
 #include "src/ai/host_limits.h"
 #include "src/ai/libcurl_memory.h"
+#include "src/ai/poller.h"
+#include "src/ai/steady_time.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
@@ -58,16 +63,27 @@ long local_port(CURL* easy) {
 }
 
 constexpr size_t kIdleHandles = 64;
+constexpr double kNever = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
 struct Transport::State {
-  State(const ClientOptions& client_options, std::shared_ptr<TimeSource> time_source)
+  State(const ClientOptions& client_options, std::shared_ptr<TimeSource> time_source,
+        std::shared_ptr<Executor> executor)
       : options(client_options),
         time(std::move(time_source)),
+        callbacks(std::move(executor)),
         ca_file(roots(client_options)),
         multi(make_multi(client_options)),
-        limits(client_options.max_connections_per_host, client_options.max_connections) {}
+        limits(client_options.max_connections_per_host, client_options.max_connections) {
+    curl_multi_setopt(multi.get(), CURLMOPT_SOCKETFUNCTION, &State::on_socket);
+    curl_multi_setopt(multi.get(), CURLMOPT_SOCKETDATA, this);
+    curl_multi_setopt(multi.get(), CURLMOPT_TIMERFUNCTION, &State::on_timer);
+    curl_multi_setopt(multi.get(), CURLMOPT_TIMERDATA, this);
+  }
+
+  static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void*);
+  static int on_timer(CURLM*, long milliseconds, void* self);
 
   struct Entry {
     std::unique_ptr<Transfer> transfer;
@@ -78,6 +94,7 @@ struct Transport::State {
 
   void serve();
   void run_tasks();
+  void act(std::span<const Poller::Ready> ready);
   void read_finished();
   void sweep();
   void begin_waiting();
@@ -87,12 +104,15 @@ struct Transport::State {
   void remove(TransferId id);
   void leave_connection(const Entry& entry);
   CURL* neighbour_of(const Entry& gone) const;
-  int poll_time() const;
+  double wait_time() const;
   void count(CURL* easy, const Transfer& transfer);
 
   const ClientOptions options;
   const std::shared_ptr<TimeSource> time;
+  const std::shared_ptr<Executor> callbacks;
   const std::string ca_file;
+  Poller poller;
+  double due = kNever;  // when libcurl wants to be called without a socket, by steady_time()
   const std::unique_ptr<CURLM, MultiDeleter> multi;
 
   std::mutex mutex;  // of these
@@ -114,8 +134,9 @@ struct Transport::State {
   std::thread thread;
 };
 
-Transport::Transport(const ClientOptions& options, std::shared_ptr<TimeSource> time)
-    : state_(std::make_unique<State>(options, std::move(time))) {
+Transport::Transport(const ClientOptions& options, std::shared_ptr<TimeSource> time,
+                     std::shared_ptr<Executor> callbacks)
+    : state_(std::make_unique<State>(options, std::move(time), std::move(callbacks))) {
   state_->thread = std::thread([state = state_.get()] { state->serve(); });
 }
 
@@ -129,7 +150,7 @@ bool Transport::post(Callback<void()> task) {
     is_first = state_->tasks.empty();
     state_->tasks.push_back(std::move(task));
   }
-  if (is_first) curl_multi_wakeup(state_->multi.get());
+  if (is_first) state_->poller.wake();
   return true;
 }
 
@@ -143,7 +164,7 @@ void Transport::close(Callback<void()> last) {
       });
     }
   }
-  curl_multi_wakeup(state_->multi.get());
+  state_->poller.wake();
   if (state_->thread.joinable()) state_->thread.join();
 }
 
@@ -188,16 +209,17 @@ void Transport::resume(TransferId id) {
 // ---- The thread ---------------------------------------------------------------------------------
 
 void Transport::State::serve() {
-  while (!is_over) {
+  Executor::Holding holding(*callbacks);
+  std::span<const Poller::Ready> ready;
+  for (;;) {
     run_tasks();
     timers.run_due(time->now());
     sweep();
-    int running = 0;
-    curl_multi_perform(multi.get(), &running);
+    act(ready);
     read_finished();
     sweep();
     if (is_over) break;
-    curl_multi_poll(multi.get(), nullptr, 0, poll_time(), nullptr);
+    ready = poller.wait(std::min(holding.pass_on(), wait_time()));
   }
   std::vector<TransferId> left;
   for (const auto& [id, entry] : transfers) left.push_back(id);
@@ -218,11 +240,42 @@ void Transport::State::run_tasks() {
   }
 }
 
-int Transport::State::poll_time() const {
-  constexpr double kLongest = 60;  // seconds
-  double seconds = kLongest;
-  if (!timers.empty()) seconds = std::fmin(timers.next() - time->now(), kLongest);
-  return seconds <= 0 ? 0 : static_cast<int>(std::ceil(seconds * 1000));
+/// Seconds until something is to be done, whatever the sockets do.
+double Transport::State::wait_time() const {
+  double seconds = 60;
+  if (!timers.empty()) seconds = std::fmin(timers.next() - time->now(), seconds);
+  if (due < kNever) seconds = std::fmin(due - steady_time(), seconds);
+  return std::fmax(seconds, 0);
+}
+
+/// Lets libcurl go on where it can.
+void Transport::State::act(std::span<const Poller::Ready> ready) {
+  int running = 0;
+  for (const Poller::Ready& socket : ready) {
+    const int what = (socket.can_read ? CURL_CSELECT_IN : 0) |
+                     (socket.can_write ? CURL_CSELECT_OUT : 0) |
+                     (socket.has_failed ? CURL_CSELECT_ERR : 0);
+    curl_multi_socket_action(multi.get(), socket.socket, what, &running);
+  }
+  if (due > steady_time()) return;
+  due = kNever;  // a time is told once
+  curl_multi_socket_action(multi.get(), CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+/// What libcurl waits for at a socket has changed. Where it cannot be waited for, the transfer
+/// falls silent, and its time-outs end it.
+int Transport::State::on_socket(CURL*, curl_socket_t socket, int what, void* self, void*) {
+  Poller& poller = static_cast<State*>(self)->poller;
+  const bool reads = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
+  const bool writes = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
+  reads || writes ? poller.watch(socket, reads, writes) : poller.forget(socket);
+  return 0;
+}
+
+int Transport::State::on_timer(CURLM*, long milliseconds, void* self) {
+  static_cast<State*>(self)->due =
+      milliseconds < 0 ? kNever : steady_time() + 1e-3 * static_cast<double>(milliseconds);
+  return 0;
 }
 
 void Transport::State::sweep() {

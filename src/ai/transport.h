@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "src/ai/executor.h"
 #include "src/ai/time_source.h"
 #include "src/ai/timers.h"
 #include "src/ai/transfer.h"
@@ -16,7 +17,10 @@ using TransferId = uint64_t;  // 0: none
 
 class TAUT_API Transport {
  public:
-  Transport(const ClientOptions& options, std::shared_ptr<TimeSource> time);
+  /// `callbacks`: whom the thread gives what it does not run itself. It is woken once each time
+  /// that the thread has nothing left to do.
+  Transport(const ClientOptions& options, std::shared_ptr<TimeSource> time,
+            std::shared_ptr<Executor> callbacks);
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
   ~Transport();

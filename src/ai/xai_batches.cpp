@@ -8,6 +8,7 @@
 #include "src/ai/openai_errors.h"
 #include "src/ai/path_segment.h"
 #include "src/ai/refusal.h"
+#include "src/ai/request_json.h"
 #include "src/ai/request_parts.h"
 #include "taut/base/check.h"
 
@@ -69,7 +70,7 @@ const Json& error_in(const Json& item) {
 const Json& answer_in(const Json& item) {
   const Json& response = member(member(item, "batch_result"), "response");
   if (!response.is_object() || response.empty()) return response;
-  return response.begin().value();
+  return (*response.members().begin()).value;
 }
 
 }  // namespace
@@ -78,7 +79,7 @@ HttpRequest xai_create_batch(const ProviderConfig& config, const HttpAnswer* upl
   if (upload == nullptr) {
     refuse_request(config, {}, "batch", "batch: its file has not been uploaded");
   }
-  const std::string file = text_of(answer_object(config, *upload), "id");
+  const std::string file = text_of(answer_object(config, *upload).root(), "id");
   if (file.empty()) refuse_answer(config, "batch: the answer to the upload names no file");
   return json_request("/batches", {{"name", "taut"}, {"input_file_id", file}});
 }
@@ -90,7 +91,8 @@ HttpRequest xai_cancel_batch(const ProviderConfig& config, const std::string& id
 }
 
 BatchStatus parse_xai_batch(const ProviderConfig& config, const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_openai_error(json)) throw ProviderError(parse_openai_error(config, answer));
   BatchStatus status;
   status.id = text_of(json, "batch_id");
@@ -119,7 +121,7 @@ HttpRequest xai_batch_results(const ProviderConfig& config, const BatchStatus& s
 std::optional<HttpRequest> xai_batch_results_after(const ProviderConfig& config,
                                                    const HttpRequest& page,
                                                    const HttpAnswer& answer) {
-  const std::string token = text_of(answer_object(config, answer), "pagination_token");
+  const std::string token = text_of(answer_object(config, answer).root(), "pagination_token");
   if (token.empty()) return std::nullopt;
   const std::string first = page.path.substr(0, page.path.find('&'));
   return get_request(
@@ -129,7 +131,8 @@ std::optional<HttpRequest> xai_batch_results_after(const ProviderConfig& config,
 std::vector<BatchResult> parse_xai_batch_results(const ProtocolHandler& handler,
                                                  const ProviderConfig& config,
                                                  const HttpAnswer& answer) {
-  const Json json = answer_object(config, answer);
+  const JsonDocument document = answer_object(config, answer);
+  const Json& json = document.root();
   if (is_openai_error(json)) throw ProviderError(parse_openai_error(config, answer));
   std::vector<BatchResult> results;
   for (const Json& item : elements(json, "results")) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -117,6 +118,28 @@ TEST(Executor, RunsInOrderAndToTheEnd) {
   }
   ASSERT_EQ(order.size(), 100u);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+}
+
+TEST(Executor, IsGivenAtOnceWhatAThreadHasGathered) {
+  std::atomic<int> run{0};
+  const Executor executor(1);
+  std::thread giver([&] {
+    Executor::Holding holding(executor);
+    for (int i = 0; i < 100; ++i) executor.run([&] { ++run; });
+    EXPECT_EQ(run, 0);
+    EXPECT_EQ(holding.pass_on(), std::numeric_limits<double>::infinity());
+    // What may wait does so for a moment, and not longer than what may not.
+    executor.run_soon([&] { ++run; });
+    const double left = holding.pass_on();
+    EXPECT_TRUE(left <= 0.001 || left == std::numeric_limits<double>::infinity()) << left;
+    executor.run([&] { ++run; });
+    EXPECT_EQ(holding.pass_on(), std::numeric_limits<double>::infinity());
+    executor.run_soon([&] { ++run; });
+  });
+  giver.join();
+  const Promise<int> last;
+  executor.run([&] { last.set(run.load()); });
+  EXPECT_EQ(last.pending().get(), 103);
 }
 
 TEST(Executor, UsesItsThreads) {

@@ -195,11 +195,9 @@ class PlainHandler final : public ProtocolHandler {
     details.param = line_of(answer.body, "param");
     details.vendor_code = line_of(answer.body, "code");
     details.kind = kind_of(answer.status, details);
+    const std::string pause = line_of(answer.body, "retry");
+    if (!pause.empty()) details.retry_after = std::stod(pause);
     return details;
-  }
-  std::optional<double> retry_after(const HttpAnswer& answer) const override {
-    const std::string hint = line_of(answer.body, "retry");
-    return hint.empty() ? std::nullopt : std::optional<double>(std::stod(hint));
   }
   std::string_view request_id_header() const override { return "x-request-id"; }
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "src/ai/anthropic_models.h"
-#include "src/ai/json.h"
+#include "src/ai/request_json.h"
 #include "taut/ai/error.h"
 #include "tests/ai/golden.h"
 
@@ -20,7 +20,7 @@ BuiltRequest build(std::string_view folder, const ChatRequest& request, bool is_
                       is_stream);
 }
 
-Json body_of(const BuiltRequest& built) { return parse_json(built.http.body).value(); }
+SortedJson body_of(const BuiltRequest& built) { return SortedJson::parse(built.http.body); }
 
 ChatRequest hello(std::string model) {
   return {.model = std::move(model), .messages = {Message::user("Hello")}};
@@ -178,7 +178,7 @@ TEST(ProtocolRequest, SomeModelsSampleWhileTheyDoNotReason) {
   ChatRequest request = hello("gpt-5.1");
   request.temperature = 0.5;
   request.reasoning_effort = "none";
-  EXPECT_EQ(get<double>(body_of(build("openai", request)), "temperature"), 0.5);
+  EXPECT_EQ(body_of(build("openai", request))["temperature"], 0.5);
 }
 
 TEST(ProtocolRequest, LimitsOfStopsAndLogprobs) {
@@ -186,16 +186,16 @@ TEST(ProtocolRequest, LimitsOfStopsAndLogprobs) {
   request.stop = {"1", "2", "3", "4", "5"};
   expect_refusal("openai", request, ErrorKind::unsupported_parameter, "stop");
   request.features = FeaturePolicy::drop_with_warning;
-  EXPECT_EQ(elements(body_of(build("openai", request)), "stop").size(), 4u);
+  EXPECT_EQ(body_of(build("openai", request))["stop"].size(), 4u);
   request = hello("grok-3");
   request.top_logprobs = 9;
   expect_refusal("xai", request, ErrorKind::unsupported_parameter, "top_logprobs");
   request.features = FeaturePolicy::drop_with_warning;
-  EXPECT_EQ(get<int64_t>(body_of(build("xai", request)), "top_logprobs"), 8);
+  EXPECT_EQ(body_of(build("xai", request))["top_logprobs"], 8);
   request = hello("gpt-4.1");
   request.top_logprobs = -1;
   expect_refusal("openai", request, ErrorKind::unsupported_parameter, "top_logprobs");
-  EXPECT_EQ(get<int64_t>(body_of(build("vllm", request)), "top_logprobs"), -1);
+  EXPECT_EQ(body_of(build("vllm", request))["top_logprobs"], -1);
 }
 
 TEST(ProtocolRequest, WhatTheUserSaysOfAModelDoesNotGiveAProtocolWords) {
@@ -250,20 +250,20 @@ TEST(ProtocolRequest, PicturesHaveToBeOnes) {
   }
   ImagePart good;
   good.url = "data:image/gif;base64,R0lGODlh";
-  const Json body = body_of(build("anthropic", with(good)));
-  const Json& source = body["messages"][0]["content"][1]["source"];
-  EXPECT_EQ(text_of(source, "media_type"), "image/gif");
-  EXPECT_EQ(text_of(source, "data"), "R0lGODlh");
+  const SortedJson body = body_of(build("anthropic", with(good)));
+  const SortedJson& source = body["messages"][0]["content"][1]["source"];
+  EXPECT_EQ(source["media_type"], "image/gif");
+  EXPECT_EQ(source["data"], "R0lGODlh");
 }
 
 TEST(ProtocolRequest, ClaudeWantsALimitAndGetsOneWithAWarning) {
   const BuiltRequest built = build("anthropic", hello("claude-sonnet-5"));
-  EXPECT_EQ(get<int64_t>(body_of(built), "max_tokens"), 4096);
+  EXPECT_EQ(body_of(built)["max_tokens"], 4096);
   ASSERT_EQ(built.warnings.size(), 1u);
   ChatRequest request = hello("claude-sonnet-5");
   request.max_output_tokens = 30'000;
   expect_refusal("anthropic", request, ErrorKind::invalid_request, "max_output_tokens");
-  EXPECT_EQ(get<int64_t>(body_of(build("anthropic", request, true)), "max_tokens"), 30'000);
+  EXPECT_EQ(body_of(build("anthropic", request, true))["max_tokens"], 30'000);
 }
 
 TEST(ProtocolRequest, CallsOfWrongJsonCannotGoBackToAll) {
@@ -475,9 +475,9 @@ TEST(ProtocolBatches, OfAnthropicAreOneBody) {
   EXPECT_FALSE(handler.batch_upload(config, {}).has_value());
   const HttpRequest create = handler.create_batch(config, two_items("claude-sonnet-5"), nullptr);
   EXPECT_EQ(create.path, "/v1/messages/batches");
-  const Json body = parse_json(create.body).value();
-  EXPECT_EQ(text_of(elements(body, "requests")[1], "custom_id"), "b");
-  EXPECT_EQ(text_of(elements(body, "requests")[1], "params", "model"), "claude-sonnet-5");
+  const SortedJson body = SortedJson::parse(create.body);
+  EXPECT_EQ(body["requests"][1]["custom_id"], "b");
+  EXPECT_EQ(body["requests"][1]["params"]["model"], "claude-sonnet-5");
   HttpAnswer answer;
   answer.status = 200;
   answer.body =
@@ -503,9 +503,9 @@ TEST(ProtocolBatches, OfGeminiAreOneOperation) {
   const ProtocolHandler& handler = handler_for(config);
   const HttpRequest create = handler.create_batch(config, two_items("gemini-3-flash"), nullptr);
   EXPECT_EQ(create.path, "/v1/models/gemini-3-flash:batchGenerateContent");
-  const Json body = parse_json(create.body).value();
-  const Json& requests = body["batch"]["inputConfig"]["requests"]["requests"];
-  EXPECT_EQ(text_of(requests[1], "metadata", "key"), "b");
+  const SortedJson body = SortedJson::parse(create.body);
+  const SortedJson& requests = body["batch"]["inputConfig"]["requests"]["requests"];
+  EXPECT_EQ(requests[1]["metadata"]["key"], "b");
   BatchRequest mixed = two_items("gemini-3-flash");
   mixed.items[1].request.model = "gemini-3-pro";
   EXPECT_THROW(handler.create_batch(config, mixed, nullptr), ProviderError);

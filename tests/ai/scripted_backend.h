@@ -190,7 +190,7 @@ class ScriptedBackend final : public Backend {
       }
     }
     if (broken) {
-      queue->push(broken->first);
+      queue->push(std::vector<StreamEvent>(broken->first));
       queue->close({}, broken->second);
       return StreamQueue::stream(queue);
     }

@@ -30,7 +30,7 @@ DOORS = [
     (r"cublas\w*\.h", r"kernels/.*_cuda\.(cpp|cu)|kernels/matmul/cublaslt\.h|benchmarks/gpu/", "cuBLAS"),
     (r"nccl\.h", r"src/distributed/|kernels/.*_cuda\.cpp", "NCCL"),
     (r"nvrtc\.h|cupti\w*\.h", r"kernels/|src/", "NVRTC and CUPTI"),
-    (r"nlohmann/|json\.hpp", r"src/(ai|io|onnx)/.*\.cpp|src/ai/json\w*\.h|tests/", "nlohmann_json"),
+    (r"nlohmann/|json\.hpp", r"src/(ai|io|onnx)/.*\.cpp|src/ai/\w*json\w*\.h|tests/", "nlohmann_json"),
     (r"curl/", r"src/ai/.*\.cpp|benchmarks/ai/", "libcurl"),
     (r"sqlite3\.h", r"src/ai/.*\.cpp|tests/", "SQLite"),
     (r"google/protobuf/|.*\.pb\.h", r"src/onnx/.*\.cpp|tests/", "protobuf"),

@@ -20,7 +20,8 @@ namespace taut::ai {
 template <class T>
 class Outcome {
  public:
-  Outcome(T value) : value_(std::move(value)) {}
+  Outcome(const T& value) : value_(value) {}
+  Outcome(T&& value) : value_(std::move(value)) {}
   Outcome(std::exception_ptr error) : error_(std::move(error)) {}
 
   bool has_value() const { return value_.has_value(); }

@@ -1,0 +1,94 @@
+// Waiting for sockets.
+
+#include "src/ai/poller.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <memory>
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace taut::ai::testing {
+namespace {
+
+struct Pair {
+  Pair() { EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0); }
+  ~Pair() {
+    close(ends[0]);
+    close(ends[1]);
+  }
+  void send() const { EXPECT_EQ(write(ends[1], "x", 1), 1); }
+  int ends[2] = {-1, -1};
+};
+
+constexpr double kLong = 60;  // seconds that no test takes
+
+TEST(Poller, TellsWhatIsReady) {
+  Poller poller;
+  const Pair pair;
+  poller.watch(pair.ends[0], true, false);
+  EXPECT_TRUE(poller.wait(0).empty());
+  pair.send();
+  auto ready = poller.wait(kLong);
+  ASSERT_EQ(ready.size(), 1u);
+  EXPECT_EQ(ready[0].socket, pair.ends[0]);
+  EXPECT_TRUE(ready[0].can_read);
+  EXPECT_FALSE(ready[0].can_write);
+  EXPECT_FALSE(ready[0].has_failed);
+  // The last word on a socket counts.
+  poller.watch(pair.ends[0], false, true);
+  ready = poller.wait(kLong);
+  ASSERT_EQ(ready.size(), 1u);
+  EXPECT_FALSE(ready[0].can_read);
+  EXPECT_TRUE(ready[0].can_write);
+  poller.forget(pair.ends[0]);
+  poller.forget(pair.ends[0]);
+  EXPECT_TRUE(poller.wait(0).empty());
+}
+
+TEST(Poller, TellsOfAnEnd) {
+  Poller poller;
+  const Pair pair;
+  poller.watch(pair.ends[0], true, false);
+  shutdown(pair.ends[1], SHUT_RDWR);
+  const auto ready = poller.wait(kLong);
+  ASSERT_EQ(ready.size(), 1u);
+  EXPECT_TRUE(ready[0].can_read);
+  EXPECT_TRUE(ready[0].has_failed);
+}
+
+TEST(Poller, TellsOfAllThatAreReady) {
+  Poller poller;
+  std::vector<std::unique_ptr<Pair>> pairs;
+  for (int i = 0; i < 200; ++i) {
+    pairs.push_back(std::make_unique<Pair>());
+    poller.watch(pairs.back()->ends[0], true, false);
+    pairs.back()->send();
+  }
+  std::set<int> told;
+  while (told.size() < pairs.size()) {
+    const auto ready = poller.wait(kLong);
+    ASSERT_FALSE(ready.empty());
+    for (const Poller::Ready& one : ready) {
+      EXPECT_TRUE(told.insert(one.socket).second);
+      poller.forget(one.socket);
+    }
+  }
+}
+
+TEST(Poller, IsWoken) {
+  Poller poller;
+  poller.wake();
+  poller.wake();
+  EXPECT_TRUE(poller.wait(kLong).empty());
+  EXPECT_TRUE(poller.wait(0).empty());
+  std::thread other([&] { poller.wake(); });
+  EXPECT_TRUE(poller.wait(kLong).empty());
+  other.join();
+}
+
+}  // namespace
+}  // namespace taut::ai::testing
