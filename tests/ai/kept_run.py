@@ -11,11 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+LETTERS = "ghjkmnpqrstvwxyz"  # of keys: marker_key.cpp's
 
 def begin(folder):
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "files").mkdir(parents=True)
-    (folder / "marker").write_text(secrets.token_hex(20))
+    (folder / "marker").write_text("".join(secrets.choice(LETTERS) for _ in range(40)))
 
 
 def run(folder, name, command):

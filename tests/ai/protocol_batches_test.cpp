@@ -103,8 +103,8 @@ TEST(PerplexityJobs, AreBatchesOfOne) {
   EXPECT_FALSE(handler.batch_upload(config, one).has_value());
   const HttpRequest create = handler.create_batch(config, one, nullptr);
   EXPECT_EQ(create.path, "/async/chat/completions");
-  const Json body = parse_json(create.body).value();
-  EXPECT_EQ(text_of(body, "request", "model"), "sonar-deep-research");
+  const JsonDocument body = parse_json(create.body).value();
+  EXPECT_EQ(text_of(body.root(), "request", "model"), "sonar-deep-research");
   EXPECT_THROW(handler.create_batch(config, items("sonar", 2), nullptr), ProviderError);
   EXPECT_THROW(handler.cancel_batch(config, "job_1"), ProviderError);
   EXPECT_EQ(handler.batch(config, "job_1").path, "/async/chat/completions/job_1");

@@ -10,16 +10,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kept_run import LETTERS
+
 PIECE = 8  # bytes
-KEYS = 16
+KEYS = len(LETTERS)
 # The least that a run has to have sent, or its silence means nothing.
 FEWEST_REQUESTS = 1000
 NEEDED = ("ai.out", "python.out", "python.xml", "files")
 
 
 def keys_of(marker):
-    """As marker_key() of marker_key.h makes them: each digit so much further on."""
-    return ["".join(f"{(int(digit, 16) + number) % 16:x}" for digit in marker) for number in range(KEYS)]
+    """As marker_key() of marker_key.h makes them: each letter so much further on."""
+    return ["".join(LETTERS[(LETTERS.index(letter) + number) % KEYS] for letter in marker) for number in range(KEYS)]
 
 
 def pieces(text, length=PIECE):
@@ -74,7 +76,7 @@ def search(folder, keys):
 
 def check_the_search():
     """Whatever the search says it can find, it finds; and it finds nothing in texts without a key."""
-    marker = "0f1e2d3c4b5a69788796a5b4c3d2e1f001234567"
+    marker = "gzhyjxkwmvntpsqrrqspntmvkwjxhyzgghjkmnpq"
     keys = keys_of(marker)
     key = keys[3]
     middle = key[11:19]

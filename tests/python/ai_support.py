@@ -14,16 +14,17 @@ pytest.importorskip("taut._ai", reason="this build has no AI clients")
 from taut import ai  # noqa: E402
 from taut.ai import fake  # noqa: E402
 
+LETTERS = "ghjkmnpqrstvwxyz"  # as in tests/ai/marker_key.cpp
 
 
 def _marker():
     """A key that no other run uses: tests/ai/search_for_keys.py looks for it in everything that a run has written."""
     folder = os.environ.get("TAUT_TEST_AI_RUN")
-    return secrets.token_hex(20) if folder is None else (Path(folder) / "marker").read_text().strip()
+    return "".join(secrets.choice(LETTERS) for _ in range(40)) if folder is None else (Path(folder) / "marker").read_text().strip()
 
 
 MARKER = _marker()
-OTHER_MARKER = "".join(f"{(int(digit, 16) + 1) % 16:x}" for digit in MARKER)
+OTHER_MARKER = "".join(LETTERS[(LETTERS.index(letter) + 1) % len(LETTERS)] for letter in MARKER)
 serve = functools.partial(fake.serve, key=MARKER)
 SCHEMA = {
     "type": "object",
