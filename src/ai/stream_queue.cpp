@@ -1,5 +1,6 @@
 #include "src/ai/stream_queue.h"
 
+#include <limits>
 #include <utility>
 
 #include "taut/ai/error.h"
@@ -198,7 +199,11 @@ void StreamQueue::cancel() {
     const std::lock_guard lock(mutex_);
     told = told_;
   }
-  if (told) told->pending().cancel();
+  if (!told) return;
+  // A writer has taken it under the lock and sets it without: whoever cancels has to find it set,
+  // because no callback may begin later.
+  static_cast<void>(told->pending().wait_for(std::numeric_limits<double>::infinity()));
+  told->pending().cancel();
 }
 
 std::vector<StreamEvent> events_of(const ChatResponse& response) {

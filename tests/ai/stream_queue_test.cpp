@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "taut/ai/error.h"
 #include "tests/ai/scripted_backend.h"
 
@@ -44,6 +47,35 @@ TEST(StreamQueueTest, ACancelDropsWhatWasNotTaken) {
   stream.cancel();
   queue->push({piece("c")});
   EXPECT_THROW(stream.next(), ProviderError);
+}
+
+/// The writer may have taken who waits, and be about to tell them.
+TEST(StreamQueueTest, NoCallbackBeginsWhenCancelHasReturned) {
+  constexpr int kRounds = 10'000;
+  std::vector<std::shared_ptr<StreamQueue>> queues;
+  for (int i = 0; i < kRounds; ++i) queues.push_back(std::make_shared<StreamQueue>(16));
+  std::atomic<int> begun{0}, written{0}, late{0};
+  std::thread writer([&] {
+    for (int i = 0; i < kRounds; ++i) {
+      while (begun <= i) std::this_thread::yield();
+      written = i + 1;
+      queues[static_cast<size_t>(i)]->push({piece("a")});
+    }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    const ChatStream stream = StreamQueue::stream(queues[static_cast<size_t>(i)]);
+    const auto has_returned = std::make_shared<std::atomic<bool>>(false);
+    stream.next_event().then([&late, has_returned](const auto&) {
+      if (*has_returned) ++late;
+    });
+    begun = i + 1;
+    while (written <= i) std::this_thread::yield();
+    for (int k = 0; k < i % 256; ++k) has_returned->load();  // so that they meet at all moments
+    stream.cancel();
+    *has_returned = true;
+  }
+  writer.join();
+  EXPECT_EQ(late, 0);
 }
 
 }  // namespace
