@@ -86,8 +86,10 @@ if [ ${#missing[@]} -gt 0 ] && [ -z "$obstacle" ]; then
   start=$SECONDS
   say "installing them with apt-get (a minute or two) ..."
   log=$(mktemp)
-  if { "${sudo[@]}" apt-get -q update && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-       apt-get -q install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  # A new machine often installs its updates at that moment: apt-get waits for them.
+  wait=(-o DPkg::Lock::Timeout=300)
+  if { "${sudo[@]}" apt-get -q "${wait[@]}" update && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+       apt-get -q "${wait[@]}" install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
     say "installed in $((SECONDS - start)) s"
   else
     tail -n 10 "$log" >&2
