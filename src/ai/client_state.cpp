@@ -42,8 +42,10 @@ ClientOptions checked(ClientOptions options) {
   check_bytes("limits.request", limits.request);
   check_bytes("max_connections", options.max_connections);
   check_bytes("max_connections_per_host", options.max_connections_per_host);
-  check_bytes("callback_threads", options.callback_threads);
   check_bytes("buffered_events", options.buffered_events);
+  TAUT_CHECK(options.callback_threads >= 0, ValueError,
+             "client: callback_threads: not a number of threads; got ", options.callback_threads,
+             "; expected at least 0");
   TAUT_CHECK(options.max_retries >= 0, ValueError,
              "client: max_retries: not a number of retries; got ", options.max_retries,
              "; expected at least 0");

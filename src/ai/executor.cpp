@@ -19,6 +19,9 @@ namespace {
 // Seconds between two times that threads are woken for tasks which may wait. To wake a thread costs
 // more than an event of a stream does, and nobody reads faster.
 constexpr double kMoment = 0.001;
+constexpr double kNothingLeft = std::numeric_limits<double>::infinity();
+
+thread_local bool is_running_here = false;
 
 }  // namespace
 
@@ -57,7 +60,7 @@ struct Executor::State : std::enable_shared_from_this<Executor::State> {
 };
 
 void Executor::State::add(std::span<Callback<void()>> more) {
-  {
+  if (limit > 0) {
     const std::lock_guard lock(mutex);
     if (!is_closed) {
       for (Callback<void()>& task : more) tasks.push_back(std::move(task));
@@ -72,9 +75,7 @@ void Executor::State::add(std::span<Callback<void()>> more) {
   for (const Callback<void()>& task : more) task();
 }
 
-Executor::Executor(int threads) : state_(std::make_shared<State>()) {
-  state_->limit = threads < 1 ? 1 : threads;
-}
+Executor::Executor(int threads) : state_(std::make_shared<State>()) { state_->limit = threads; }
 
 Executor::~Executor() { close(); }
 
@@ -117,14 +118,33 @@ Executor::Holding::~Holding() {
   pass_on_all();
 }
 
+bool Executor::runs_here() { return is_running_here; }
+
 double Executor::Holding::pass_on() {
-  if (state_->held.empty()) return std::numeric_limits<double>::infinity();
+  if (state_->held.empty()) return kNothingLeft;
+  if (state_->limit == 0) return run_all();
   const double now = steady_time();
   const double left = passed_on_at_ + kMoment - now;
   if (left > 0 && !state_->is_urgent) return left;
   passed_on_at_ = now;
   pass_on_all();
-  return std::numeric_limits<double>::infinity();
+  return kNothingLeft;
+}
+
+/// Those that come meanwhile have to wait for what else the thread does.
+double Executor::Holding::run_all() {
+  std::vector<Callback<void()>> tasks;
+  tasks.swap(state_->held);
+  is_running_here = true;
+  for (Callback<void()>& task : tasks) {
+    task();
+    task = nullptr;
+  }
+  is_running_here = false;
+  tasks.clear();
+  if (!state_->held.empty()) return 0;
+  tasks.swap(state_->held);  // its memory
+  return kNothingLeft;
 }
 
 void Executor::Holding::pass_on_all() {

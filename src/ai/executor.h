@@ -1,5 +1,6 @@
 #pragma once
-// Threads that run tasks in the order in which they come. They start with the first task.
+// Threads that run tasks in the order in which they come. They start with the first task. With none
+// of its own, tasks run on the thread that gives them.
 
 #include <memory>
 
@@ -24,8 +25,11 @@ class TAUT_API Executor {
   void close();
 
   /// While it is there, tasks that come from its thread are kept back until pass_on(): the threads
-  /// are woken once for all of them. One at a time.
+  /// are woken once for all of them. Without threads it runs them itself. One at a time.
   class TAUT_API Holding;
+
+  /// Whether this thread is a Holding's that runs tasks: what it waits for would not come.
+  static bool runs_here();
 
  private:
   struct State;
@@ -43,6 +47,7 @@ class Executor::Holding {
 
  private:
   void pass_on_all();
+  double run_all();
 
   std::shared_ptr<State> state_;
   double passed_on_at_ = 0;

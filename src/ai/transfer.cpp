@@ -70,10 +70,10 @@ bool contains(std::string_view text, std::string_view piece) {
 
 Transfer::Transfer(Settings settings, uint64_t id, TransferRequest request,
                    std::shared_ptr<TransferListener> listener, Fail fail)
-    : settings_(settings),
+    : listener_(std::move(listener)),
+      settings_(settings),
       id_(id),
       request_(std::move(request)),
-      listener_(std::move(listener)),
       fail_(std::move(fail)),
       error_text_(CURL_ERROR_SIZE, '\0') {}
 
@@ -279,7 +279,8 @@ void Transfer::end_head() {
   }
   long version = 0;
   curl_easy_getinfo(easy_, CURLINFO_HTTP_VERSION, &version);
-  if (version >= CURL_HTTP_VERSION_2_0) settings_.limits.set_multiplexed(request_.base.origin());
+  is_multiplexed_ = version >= CURL_HTTP_VERSION_2_0;
+  if (is_multiplexed_) settings_.limits.set_multiplexed(request_.base.origin());
   has_head_ = true;
   last_bytes_ = last_progress_ = settings_.time.now();
   watch_silence();
@@ -289,20 +290,28 @@ void Transfer::end_head() {
 size_t Transfer::read_body(std::string_view bytes) {
   const Flow flow = listener_->on_bytes(bytes);
   if (flow == Flow::pause) {
-    is_paused_ = true;
-    settings_.timers.cancel(timer_);
+    pause();
     return CURL_WRITEFUNC_PAUSE;
   }
   bytes_received_ += static_cast<int64_t>(bytes.size());
-  last_bytes_ = settings_.time.now();
+  last_bytes_ = settings_.now;
   if (flow == Flow::progress) last_progress_ = last_bytes_;
   if (flow == Flow::enough) start_draining();
   return bytes.size();
 }
 
+/// libcurl 8.5.0 reads on where it is told that there is something to read, and throws all that it
+/// holds back away when it meets the end. So it is not told.
+void Transfer::pause() {
+  is_paused_ = was_paused_ = true;
+  settings_.timers.cancel(timer_);
+  if (has_own_socket()) settings_.poller.forget(socket_);
+}
+
 void Transfer::resume() {
   if (!is_paused_) return;
   is_paused_ = false;
+  if (has_own_socket()) settings_.poller.watch(socket_, true, false);
   last_bytes_ = last_progress_ = settings_.time.now();
   watch_silence();
   // The bytes that were not taken are given again within this call, and may end the transfer.

@@ -13,6 +13,7 @@
 #include "src/ai/host_limits.h"
 #include "src/ai/http.h"
 #include "src/ai/key_text.h"
+#include "src/ai/poller.h"
 #include "src/ai/time_source.h"
 #include "src/ai/timers.h"
 #include "src/ai/trace.h"
@@ -68,8 +69,10 @@ class Transfer {
   struct Settings {
     const ClientOptions& options;
     const TimeSource& time;
+    const double& now;  // on that clock, when the transport woke last
     Timers& timers;
     HostLimits& limits;  // learn whether connections carry many requests
+    Poller& poller;
     const std::string& ca_file;
   };
   using Fail = Callback<void(ErrorKind, std::string)>;
@@ -87,9 +90,12 @@ class Transfer {
   const TransferRequest& request() const { return request_; }
   /// Who was told so far. Nothing more is told of the transfer.
   std::shared_ptr<TransferListener> take_listener() { return std::move(listener_); }
+  /// Where libcurl waits for it; -1 where it does not.
+  void set_socket(int socket) { socket_ = socket; }
   /// After Flow::pause.
   void resume();
   bool is_paused() const { return is_paused_; }
+  bool was_paused() const { return was_paused_; }  // at any time
 
   /// What libcurl's code says of it.
   TransferResult result(int code) const;
@@ -107,6 +113,8 @@ class Transfer {
   void read_header_line(std::string_view line);
   void end_head();
   size_t read_body(std::string_view bytes);
+  void pause();
+  bool has_own_socket() const { return socket_ >= 0 && !is_multiplexed_; }
   size_t drain(size_t bytes);
   /// The listener has had enough: the rest is read for a moment, so that the connection can be used
   /// again, and thrown away.
@@ -115,10 +123,21 @@ class Transfer {
   ErrorKind kind_of(int code, std::string& message) const;
   ErrorKind kind_of_cut() const;
 
+  // What each piece of a body needs stands together, in one line of the cache.
+  std::shared_ptr<TransferListener> listener_;
+  int64_t bytes_received_ = 0;
+  double last_bytes_ = 0;     // when they came
+  double last_progress_ = 0;  // when they carried something
+  bool is_draining_ = false;
+  bool is_requested_ = false;  // there is a connection, and the request is on its way
+  bool has_head_ = false;
+  bool is_paused_ = false;
+  bool was_paused_ = false;
+  bool is_multiplexed_ = false;  // other transfers may go over the same connection
+
   Settings settings_;
   const uint64_t id_;  // its transport's
   TransferRequest request_;
-  std::shared_ptr<TransferListener> listener_;
   Fail fail_;
   void* easy_ = nullptr;
   void* header_list_ = nullptr;  // libcurl's; it holds the key and is wiped
@@ -126,17 +145,11 @@ class Transfer {
   std::optional<Trace> trace_;  // where the client is traced
 
   TimerId timer_;
-  bool is_requested_ = false;  // there is a connection, and the request is on its way
-  bool has_head_ = false;
-  bool is_paused_ = false;
-  bool is_draining_ = false;
+  int socket_ = -1;
   int status_ = 0;
   std::vector<Header> headers_;
   int64_t header_bytes_ = 0;
-  int64_t bytes_received_ = 0;
   int64_t drained_ = 0;
-  double last_bytes_ = 0;     // when they came
-  double last_progress_ = 0;  // when they carried something
   std::exception_ptr error_;
 };
 

@@ -93,6 +93,7 @@ struct Transport::State {
   };
 
   void serve();
+  void end_all();
   void run_tasks();
   void act(std::span<const Poller::Ready> ready);
   void read_finished();
@@ -112,6 +113,7 @@ struct Transport::State {
   const std::shared_ptr<Executor> callbacks;
   const std::string ca_file;
   Poller poller;
+  double now = 0;       // of `time`, when the thread woke last
   double due = kNever;  // when libcurl wants to be called without a socket, by steady_time()
   const std::unique_ptr<CURLM, MultiDeleter> multi;
 
@@ -136,8 +138,8 @@ struct Transport::State {
 
 Transport::Transport(const ClientOptions& options, std::shared_ptr<TimeSource> time,
                      std::shared_ptr<Executor> callbacks)
-    : state_(std::make_unique<State>(options, std::move(time), std::move(callbacks))) {
-  state_->thread = std::thread([state = state_.get()] { state->serve(); });
+    : state_(std::make_shared<State>(options, std::move(time), std::move(callbacks))) {
+  state_->thread = std::thread([state = state_] { state->serve(); });
 }
 
 Transport::~Transport() { close(nullptr); }
@@ -164,6 +166,12 @@ void Transport::close(Callback<void()> last) {
       });
     }
   }
+  if (state_->thread.get_id() == std::this_thread::get_id()) {
+    state_->run_tasks();
+    state_->end_all();
+    state_->thread.detach();
+    return;
+  }
   state_->poller.wake();
   if (state_->thread.joinable()) state_->thread.join();
 }
@@ -184,8 +192,9 @@ TransferId Transport::start(TransferRequest request, std::shared_ptr<TransferLis
   };
   State::Entry entry;
   entry.transfer = std::make_unique<Transfer>(
-      Transfer::Settings{state.options, *state.time, state.timers, state.limits, state.ca_file}, id,
-      std::move(request), std::move(listener), std::move(fail));
+      Transfer::Settings{state.options, *state.time, state.now, state.timers, state.limits,
+                         state.poller, state.ca_file},
+      id, std::move(request), std::move(listener), std::move(fail));
   entry.is_admitted = state.limits.admit(origin, id);
   if (entry.is_admitted) state.to_begin.push_back(id);
   state.transfers.emplace(id, std::move(entry));
@@ -212,15 +221,22 @@ void Transport::State::serve() {
   Executor::Holding holding(*callbacks);
   std::span<const Poller::Ready> ready;
   for (;;) {
+    now = time->now();
     run_tasks();
-    timers.run_due(time->now());
+    timers.run_due(now);
     sweep();
     act(ready);
     read_finished();
     sweep();
     if (is_over) break;
-    ready = poller.wait(std::min(holding.pass_on(), wait_time()));
+    const double rest = holding.pass_on();
+    if (is_over) break;
+    ready = poller.wait(std::min(rest, wait_time()));
   }
+  end_all();
+}
+
+void Transport::State::end_all() {
   std::vector<TransferId> left;
   for (const auto& [id, entry] : transfers) left.push_back(id);
   for (const TransferId id : left) remove(id);
@@ -257,15 +273,19 @@ void Transport::State::act(std::span<const Poller::Ready> ready) {
                      (socket.has_failed ? CURL_CSELECT_ERR : 0);
     curl_multi_socket_action(multi.get(), socket.socket, what, &running);
   }
-  if (due > steady_time()) return;
+  if (due == kNever || due > steady_time()) return;
   due = kNever;  // a time is told once
   curl_multi_socket_action(multi.get(), CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
 /// What libcurl waits for at a socket has changed. Where it cannot be waited for, the transfer
 /// falls silent, and its time-outs end it.
-int Transport::State::on_socket(CURL*, curl_socket_t socket, int what, void* self, void*) {
+int Transport::State::on_socket(CURL* easy, curl_socket_t socket, int what, void* self, void*) {
   Poller& poller = static_cast<State*>(self)->poller;
+  void* transfer = nullptr;
+  if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer) == CURLE_OK && transfer != nullptr) {
+    static_cast<Transfer*>(transfer)->set_socket(what == CURL_POLL_REMOVE ? -1 : socket);
+  }
   const bool reads = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
   const bool writes = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
   reads || writes ? poller.watch(socket, reads, writes) : poller.forget(socket);
@@ -368,8 +388,11 @@ void Transport::State::remove(TransferId id) {
   leave_connection(entry);
   count(entry.easy.get(), *entry.transfer);
   limits.leave(origin);
+  // Where a transfer over HTTP/2 ends while it is paused, libcurl 7.88 leaves in the handle what it
+  // held back, and gives it to the next transfer that is paused. Such a handle is used no more.
+  if (!entry.is_done || entry.transfer->was_paused() || idle.size() >= kIdleHandles) return;
   curl_easy_reset(entry.easy.get());  // nothing of this provider stays in it, its key least of all
-  if (idle.size() < kIdleHandles) idle.push_back(std::move(entry.easy));
+  idle.push_back(std::move(entry.easy));
 }
 
 /// Takes a transfer from its connection. The server is to hear of it at once where the answer is

@@ -30,7 +30,7 @@ class TAUT_API Transport {
   /// program.
   bool post(Callback<void()> task);
   /// Runs what has been posted and then `last`, ends every transfer without a word, and waits for
-  /// the thread.
+  /// the thread, unless it is this one, which ends when it can.
   void close(Callback<void()> last);
   struct Counters {
     int64_t connections = 0, bytes_sent = 0, bytes_received = 0;
@@ -48,7 +48,7 @@ class TAUT_API Transport {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // the thread's, too
 };
 
 }  // namespace taut::ai

@@ -448,6 +448,63 @@ def test_a_slow_reader_holds_up_its_own_stream_alone(serve, connect):
     assert len(slow.response.text) == size * -(-most // len(piece("x" * size)))
 
 
+@pytest.mark.parametrize("others", [0, 20])
+def test_the_end_of_a_stream_waits_for_its_reader(serve, connect, others):
+    """Also where others keep its connection busy, so that libcurl looks at all that belongs to it."""
+    count, size = 2000, 100
+
+    async def handler(stream):
+        if prompt(stream) != "much":
+            await echo(stream)
+            return
+        stream.respond()
+        for _ in range(count):
+            await stream.send(piece("x" * size))
+        await stream.send(END, end=True)
+
+    server = serve(handler)
+    _, provider = connect(server)
+    readers = [iter(provider.stream("much")) for _ in range(8)]
+    for events in readers:
+        next(events)
+    expected = count * len(piece("x" * size)) + len(END)
+    wait_until(lambda: all(stream.sent == expected for stream in server.streams[:8]))
+    for i in range(others):
+        assert provider.chat(f"quick {i}", deadline=10).text == f"quick {i}"
+    for events in readers:
+        assert len(text_of(events)) == (count - 1) * size
+
+
+def test_what_a_reader_left_behind_is_given_to_nobody(serve, connect):
+    """A stream that is called off while it waits for its reader, and the next one that waits."""
+    count = 1000
+
+    async def handler(stream):
+        stream.respond()
+        word = prompt(stream)
+        for _ in range(count):
+            await stream.send(piece(word))
+        if word == "open":
+            await stream.has_gone.wait()
+        else:
+            await stream.send(END, end=True)
+
+    server = serve(handler)
+    _, provider = connect(server)
+    still_open = provider.stream("open")  # the connection stays in use
+    next(iter(still_open))
+    for number in range(4):
+        left = provider.stream("left")
+        next(iter(left))
+        wait_until(lambda: server.streams[-1].sent > count * len(piece("left")))
+        left.cancel()
+        events = iter(provider.stream(f"read {number}"))
+        first = next(events).text
+        wait_until(lambda: server.streams[-1].sent > count * len(piece("read 0")))
+        assert first + text_of(events) == f"read {number}" * count
+    still_open.cancel()
+
+
 # ---- Traces
 
 

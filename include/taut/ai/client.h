@@ -56,7 +56,9 @@ struct ClientOptions {
   SizeLimits limits = {};
   int max_connections = 64;
   int max_connections_per_host = 16;
-  int callback_threads = 1;  // which run the callbacks of users
+  /// Which run the callbacks and coroutines of users. With 0 the client's own thread runs them, at
+  /// the least cost: then they have to be quick, and to wait in one of them is a ValueError.
+  int callback_threads = 1;
   int64_t buffered_events =
       256;                   // of a stream that its reader has not taken, before the server waits
   std::string proxy = {};    // instead of what the environment says
