@@ -207,9 +207,12 @@ int main(int count, char** arguments) {
   ClientOptions options;
   options.max_connections = options.max_connections_per_host = kStreams;
   Client client(options);
+  options.callback_threads = 0;
+  Client own_thread(options);
   ProviderConfig config = ProviderConfig::compatible("server", url);
   config.max_concurrent = kStreams;
   const Provider provider = client.provider(config);
+  const Provider on_own_thread = own_thread.provider(config);
 
   BareLibcurl with_poll(target, BareLibcurl::Loop::poll);
   BareLibcurl with_epoll(target, BareLibcurl::Loop::epoll);
@@ -217,6 +220,7 @@ int main(int count, char** arguments) {
   const std::string body = body_of("m", "");
   compare("requests, 32 at once", kRequests, turns,
           {{"client", [&] { ask_with_client(provider); }},
+           {"client, own thread", [&] { ask_with_client(on_own_thread); }},
            {"libcurl, poll", [&] { with_poll.run(body, kRequests, kAtOnce); }},
            {"libcurl, epoll", [&] { with_epoll.run(body, kRequests, kAtOnce); }}});
   for (const StreamShape& shape : kShapes) {
@@ -225,6 +229,7 @@ int main(int count, char** arguments) {
             double{kStreams} * kEvents, turns,
             {{"client, coroutines", [&] { stream_to_coroutines(provider, shape); }},
              {"client, callbacks", [&] { stream_to_callbacks(provider, shape); }},
+             {"client, own thread", [&] { stream_to_coroutines(on_own_thread, shape); }},
              {"libcurl, poll", [&] { with_poll.run(stream_body, kStreams, kStreams); }},
              {"libcurl, epoll", [&] { with_epoll.run(stream_body, kStreams, kStreams); }}});
   }

@@ -26,11 +26,11 @@ std::string target_of(std::string_view location) {
 Call::Call(std::shared_ptr<Client::Implementation> client,
            std::shared_ptr<Provider::State> provider, CallRequest request,
            std::unique_ptr<AnswerReader> reader)
-    : client_(std::move(client)),
+    : reader_(std::move(reader)),
+      client_(std::move(client)),
       provider_(std::move(provider)),
       request_(std::move(request)),
       body_(std::make_shared<const std::string>(std::move(request_.http.body))),
-      reader_(std::move(reader)),
       error_body_(client_->options().limits.error_body) {}
 
 void Call::begin() {

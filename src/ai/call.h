@@ -67,11 +67,16 @@ class Call final : public TransferListener, public std::enable_shared_from_this<
   ErrorDetails details_of(ErrorKind kind, std::string message) const;
   bool is_success() const { return answer_.status >= 200 && answer_.status < 300; }
 
+  // What each piece of an answer needs stands together, in one line of the cache.
+  const std::unique_ptr<AnswerReader> reader_;
+  int64_t received_ = 0;
+  std::optional<double> first_at_;
+  HttpAnswer answer_;
+
   const std::shared_ptr<Client::Implementation> client_;
   const std::shared_ptr<Provider::State> provider_;
   CallRequest request_;
   std::shared_ptr<const std::string> body_;
-  const std::unique_ptr<AnswerReader> reader_;
 
   bool has_begun_ = false;
   bool is_over_ = false;
@@ -79,15 +84,12 @@ class Call final : public TransferListener, public std::enable_shared_from_this<
   int retries_ = 0;
   std::map<ErrorKind, int> retries_of_;
   double begun_at_ = 0;
-  std::optional<double> first_at_;
   TimerId deadline_timer_;
   TimerId pause_timer_;
   std::optional<Gate::Place> place_;
   bool is_inside_ = false;  // the gate
   TransferId transfer_ = 0;
-  HttpAnswer answer_;
   BodyCollector error_body_;
-  int64_t received_ = 0;
 };
 
 }  // namespace taut::ai

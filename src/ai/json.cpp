@@ -1,6 +1,7 @@
 #include "src/ai/json.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "src/ai/json_parser.h"
 
@@ -21,8 +22,12 @@ void reuse(std::vector<T>& memory) {
 
 const Json* Json::find(std::string_view name) const {
   const Json* found = nullptr;
-  for (const auto& [known, value] : members()) {
-    if (known == name) found = &value;
+  if (!is_object()) return found;
+  const Json* const end = next();
+  for (const Json* place = this + 1; place != end; place = place[1].next()) {
+    if (place->size_ == name.size() && std::memcmp(place->string_, name.data(), name.size()) == 0) {
+      found = place + 1;
+    }
   }
   return found;
 }

@@ -9,6 +9,7 @@ namespace taut::ai {
 namespace {
 
 constexpr size_t kExcerpt = 200;
+constexpr std::string_view kDoneMark = "[DONE]";
 
 /// Without the spaces around it.
 std::string_view trim(std::string_view text) {
@@ -19,20 +20,22 @@ std::string_view trim(std::string_view text) {
 
 }  // namespace
 
-bool is_done_mark(std::string_view data) { return trim(data) == "[DONE]"; }
-
 JsonAssembler::JsonAssembler(const ProviderConfig& config) : config_(config), builder_(config) {
   builder_.response().usage.partial = true;
 }
 
 void JsonAssembler::add(const SseEvent& event, std::vector<StreamEvent>& events) {
-  if (is_complete_ || trim(event.data).empty()) return;
-  if (is_done_mark(event.data)) {
+  if (is_complete_) return;
+  const std::string_view data = trim(event.data);
+  if (data.empty()) return;
+  if (data == kDoneMark) {
     add_done(events);
     return;
   }
-  document_.parse(event.data);
-  const Json& json = document_.root();
+  // One for all streams of a thread: its memory stays in the cache.
+  thread_local JsonDocument document;
+  document.parse(data);
+  const Json& json = document.root();
   // A report of an error may come as an array of one.
   const bool is_list = json.is_array() && json.size() == 1 && json.front().is_object();
   if (json.is_object() || is_list) {
@@ -41,7 +44,7 @@ void JsonAssembler::add(const SseEvent& event, std::vector<StreamEvent>& events)
     is_cut_ = true;
   } else {
     refuse_answer(config_, concat("stream: an event is not a JSON object; got ",
-                                  std::string_view(event.data).substr(0, kExcerpt)));
+                                  event.data.substr(0, kExcerpt)));
   }
 }
 

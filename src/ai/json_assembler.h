@@ -41,12 +41,8 @@ class JsonAssembler : public StreamAssembler {
  private:
   void add_parsed(const Json& json, std::vector<StreamEvent>& events);
 
-  JsonDocument document_;  // the event that is being read
   bool is_complete_ = false;
   bool is_cut_ = false;
 };
-
-/// Whether data is the mark at the end of a stream.
-bool is_done_mark(std::string_view data);
 
 }  // namespace taut::ai

@@ -254,10 +254,10 @@ std::string to_json(const StreamEvent& event) {
       .set("text", event.text);
   switch (event.kind) {
     case StreamEvent::Kind::tool_call:
-      writer.put("call_index", event.call_index).put("call", form::form_of(event.call));
+      writer.put("call_index", event.call_index).put("call", form::form_of(*event.call));
       break;
-    case StreamEvent::Kind::citation: writer.put("citation", form::form_of(event.citation)); break;
-    case StreamEvent::Kind::usage: writer.put("usage", form::form_of(event.usage)); break;
+    case StreamEvent::Kind::citation: writer.put("citation", form::form_of(*event.citation)); break;
+    case StreamEvent::Kind::usage: writer.put("usage", form::form_of(*event.usage)); break;
     case StreamEvent::Kind::finish:
       writer.put("finish_reason", std::string(name(event.finish_reason)));
       break;

@@ -7,7 +7,7 @@ namespace taut::ai {
 void OpenAiChatAssembler::add_json(const Json& json, std::vector<StreamEvent>& events) {
   choices_.add(json, false, events);
   // Perplexity's last object, behind which [DONE] may come or not.
-  if (text_of(json, "object") == "chat.completion.done" && builder_.all_finished()) complete();
+  if (view_of(json, "object") == "chat.completion.done" && builder_.all_finished()) complete();
 }
 
 void OpenAiChatAssembler::add_done(std::vector<StreamEvent>&) {

@@ -11,7 +11,7 @@ namespace {
 /// A string, or parts of which some hold text.
 std::string content_of(const Json& message) {
   const Json& content = member(message, "content");
-  if (content.is_string()) return *as<std::string>(content);
+  if (content.is_string()) return std::string(content.string());
   std::string text;
   if (!content.is_array()) return text;
   for (const Json& part : content) text += text_of(part, "text");
@@ -19,8 +19,8 @@ std::string content_of(const Json& message) {
 }
 
 std::string reasoning_of(const Json& message) {
-  std::string text = text_of(message, "reasoning_content");
-  return text.empty() ? text_of(message, "reasoning") : text;
+  const std::string_view text = view_of(message, "reasoning_content");
+  return text.empty() ? text_of(message, "reasoning") : std::string(text);
 }
 
 /// [{"title", "url", "date", "snippet"}] of Perplexity.
@@ -72,8 +72,8 @@ void ChoiceReader::add_choice(const Json& json, int64_t place, bool is_whole,
   }
   const Json& message = member(json, is_whole ? "message" : "delta");
   add_message(message, member(json, "logprobs"), candidate, is_whole, events);
-  const std::string word = text_of(json, "finish_reason");
-  if (!word.empty() || is_whole) finish(candidate, word, events);
+  const std::string_view word = view_of(json, "finish_reason");
+  if (!word.empty() || is_whole) finish(candidate, std::string(word), events);
 }
 
 void ChoiceReader::add_message(const Json& message, const Json& logprobs, int candidate,

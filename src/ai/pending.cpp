@@ -1,5 +1,6 @@
 #include "taut/ai/pending.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -8,11 +9,25 @@
 #include <utility>
 #include <vector>
 
+#include "src/ai/executor.h"
+#include "taut/base/check.h"
+
 namespace taut::ai::detail {
 
 // Callbacks wait in a queue and are taken out of it one at a time, each under the lock. Whoever
 // makes the call done takes them; who cancels takes what is left, so that nothing begins
 // afterwards.
+namespace {
+
+void check_wait(bool is_done) {
+  TAUT_CHECK(
+      is_done || !Executor::runs_here(), ValueError,
+      "pending: a client's own thread would wait for what it has to bring itself; got a wait "
+      "in a callback of a client with callback_threads = 0; expected then() or co_await");
+}
+
+}  // namespace
+
 struct Completion::State : std::enable_shared_from_this<Completion::State> {
   /// A callback that runs. It stands on the stack of its thread.
   struct Running {
@@ -22,19 +37,44 @@ struct Completion::State : std::enable_shared_from_this<Completion::State> {
 
   std::mutex mutex;
   std::condition_variable changed;
-  bool is_claimed = false;
-  bool is_done = false;
+  std::atomic<bool> is_claimed = false;
+  std::atomic<bool> is_done = false;  // written with the lock held
   bool was_cancelled = false;
-  std::vector<Callback<void()>> waiting;
-  size_t begun = 0;  // of those that wait
+  Callback<void()> first;  // that waits: mostly the only one
+  std::vector<Callback<void()>> others;
+  size_t begun = 0;  // of these
   Running* running = nullptr;
   Callback<void()> canceller;
+  Callback<void()> waiter;
   Callback<void(Callback<void()>)> runner;
+
+  /// Tells who may want to know that this thread is about to wait. What makes it done may not be
+  /// left to the thread itself.
+  void announce_wait() {
+    Callback<void()> told;
+    {
+      const std::lock_guard lock(mutex);
+      if (is_done) return;
+      told = waiter;
+    }
+    if (told) told();
+    check_wait(is_done);
+  }
+
+  // Both called with the lock held.
+  bool has_waiting() const { return static_cast<bool>(first) || begun < others.size(); }
+  void add_waiting(Callback<void()> next) {
+    if (has_waiting()) {
+      others.push_back(std::move(next));
+    } else {
+      first = std::move(next);
+    }
+  }
 
   void run_waiting() {
     std::unique_lock lock(mutex);
-    while (begun < waiting.size()) {
-      Callback<void()> next = std::move(waiting[begun++]);
+    while (has_waiting()) {
+      Callback<void()> next = std::move(first ? first : others[begun++]);
       Running self{std::this_thread::get_id(), running};
       running = &self;
       lock.unlock();
@@ -60,56 +100,51 @@ struct Completion::State : std::enable_shared_from_this<Completion::State> {
 Completion::Completion() : state_(std::make_shared<State>()) {}
 Completion::~Completion() = default;
 
-bool Completion::is_done() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->is_done;
-}
+bool Completion::is_done() const { return state_->is_done.load(); }
 
 void Completion::wait() const {
+  state_->announce_wait();
   std::unique_lock lock(state_->mutex);
-  state_->changed.wait(lock, [this] { return state_->is_done; });
+  state_->changed.wait(lock, [this] { return state_->is_done.load(); });
 }
 
 bool Completion::wait_for(double seconds) const {
   constexpr double kForever = 1e9;  // beyond what the clock counts in
+  if (!(seconds <= 0)) state_->announce_wait();
   std::unique_lock lock(state_->mutex);
   if (!(seconds < kForever)) {
-    state_->changed.wait(lock, [this] { return state_->is_done; });
+    state_->changed.wait(lock, [this] { return state_->is_done.load(); });
     return true;
   }
   return state_->changed.wait_for(lock, std::chrono::duration<double>(seconds),
-                                  [this] { return state_->is_done; });
+                                  [this] { return state_->is_done.load(); });
 }
 
 void Completion::on_done(Callback<void()> next) {
   {
     const std::lock_guard lock(state_->mutex);
     if (!state_->is_done) {
-      state_->waiting.push_back(std::move(next));
+      state_->add_waiting(std::move(next));
       return;
     }
   }
   next();
 }
 
-bool Completion::claim() {
-  const std::lock_guard lock(state_->mutex);
-  return !std::exchange(state_->is_claimed, true);
-}
+bool Completion::claim() { return !state_->is_claimed.exchange(true); }
 
 void Completion::set_done() {
   const std::shared_ptr<State> state = state_;  // the callbacks may drop the last Pending
-  Callback<void()> canceller;
+  Callback<void()> canceller, waiter;
   Callback<void(Callback<void()>)> runner;
   bool has_waiting = false;
   {
     const std::lock_guard lock(state->mutex);
     state->is_done = true;
-    canceller = std::move(state->canceller);
-    state->canceller = nullptr;
-    runner = std::move(state->runner);
-    state->runner = nullptr;
-    has_waiting = state->begun < state->waiting.size();
+    std::swap(canceller, state->canceller);
+    std::swap(waiter, state->waiter);
+    std::swap(runner, state->runner);
+    has_waiting = state->has_waiting();
     state->changed.notify_all();
   }
   if (!has_waiting) return;
@@ -130,6 +165,8 @@ void Completion::set_canceller(Callback<void()> cancel) {
   if (!state_->is_done) state_->canceller = std::move(cancel);
 }
 
+void Completion::set_waiter(Callback<void()> wait) { state_->waiter = std::move(wait); }
+
 void Completion::cancel() {
   const std::shared_ptr<State> state = state_;
   Callback<void()> canceller;
@@ -141,7 +178,7 @@ void Completion::cancel() {
   std::unique_lock lock(state->mutex);
   if (!state->is_claimed) return;  // nobody who can end it was told: it goes on
   // Who has claimed it is about to make it done.
-  state->changed.wait(lock, [&state] { return state->is_done; });
+  state->changed.wait(lock, [&state] { return state->is_done.load(); });
   lock.unlock();
   state->run_waiting();
   lock.lock();

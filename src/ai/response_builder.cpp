@@ -152,7 +152,7 @@ void ResponseBuilder::add_arguments(int candidate, int number, std::string_view 
   call(candidate, number).arguments += arguments;
   StreamEvent& event = emit(StreamEvent::Kind::tool_call, candidate, events);
   event.call_index = number;
-  event.call.arguments = arguments;
+  event.call.edit().arguments = arguments;
 }
 
 ToolCall& ResponseBuilder::call(int candidate, int number) {

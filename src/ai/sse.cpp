@@ -11,6 +11,7 @@ namespace taut::ai {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+constexpr size_t kMostKept = 65536;  // bytes: the memory of a larger event is let go of
 
 [[noreturn]] void refuse(std::string message) {
   ErrorDetails details;
@@ -50,11 +51,36 @@ class LineEnds {
 
 }  // namespace
 
+// ---- Values -------------------------------------------------------------------------------------
+
+void SseValue::add_line(std::string_view line) {
+  keep();
+  kept_ += '\n';
+  kept_ += line;
+  text_ = kept_;
+}
+
+void SseValue::clear() {
+  text_ = {};
+  if (kept_.capacity() > kMostKept) std::string().swap(kept_);
+}
+
+void SseValue::keep() {
+  if (text_.data() != kept_.data()) kept_ = text_;
+  text_ = kept_;
+}
+
+// ---- The parser ---------------------------------------------------------------------------------
+
 SseParser::SseParser(const SizeLimits& limits)
     : line_limit_(limits.line), event_limit_(limits.event), events_limit_(limits.events) {}
 
-void SseParser::add(std::string_view bytes, std::vector<SseEvent>& events) {
-  bytes = skip_byte_order_mark(bytes);
+void SseParser::add(std::string_view bytes, SseListener& listener) {
+  read_lines(skip_byte_order_mark(bytes), listener);
+  keep_fields();
+}
+
+void SseParser::read_lines(std::string_view bytes, SseListener& listener) {
   LineEnds ends(bytes);
   while (!bytes.empty()) {
     if (skips_line_feed_) {
@@ -74,24 +100,23 @@ void SseParser::add(std::string_view bytes, std::vector<SseEvent>& events) {
     bytes.remove_prefix(end + 1);
     if (line_.empty()) {
       check_line(piece.size());
-      read_line(piece, events);
+      read_line(piece, listener);
     } else {
       add_to_line(piece);
-      end_line(events);
+      end_line(listener);
     }
   }
 }
 
-void SseParser::finish(std::vector<SseEvent>& events) {
-  const size_t complete = events.size();
+void SseParser::finish(SseListener& listener) {
+  has_ended_ = true;
   if (!is_started_ && mark_seen_ > 0) line_ = kByteOrderMark.substr(0, mark_seen_);
-  if (!line_.empty()) end_line(events);
+  if (!line_.empty()) end_line(listener);
   if (bare_depth_ > 0) {
     bare_depth_ = 0;
-    emit({"message", std::exchange(bare_, {}), true}, events);
+    tell_bare_json(listener);
   }
-  dispatch(events);
-  for (size_t i = complete; i < events.size(); ++i) events[i].is_cut = true;
+  dispatch(listener);
 }
 
 bool SseParser::has_pending() const {
@@ -124,20 +149,27 @@ void SseParser::add_to_line(std::string_view piece) {
   line_.append(piece);
 }
 
-void SseParser::end_line(std::vector<SseEvent>& events) {
-  read_line(line_, events);
+void SseParser::end_line(SseListener& listener) {
+  read_line(line_, listener);
+  keep_fields();
   line_.clear();
 }
 
-void SseParser::read_line(std::string_view line, std::vector<SseEvent>& events) {
+void SseParser::keep_fields() {
+  if (!has_fields_) return;
+  type_.keep();
+  data_.keep();
+}
+
+void SseParser::read_line(std::string_view line, SseListener& listener) {
   if (bare_depth_ > 0) {
-    collect_bare_json(line, events);
+    collect_bare_json(line, listener);
   } else if (line.empty()) {
-    dispatch(events);
+    dispatch(listener);
   } else if (line.front() == ':') {
     ++keep_alives_;
   } else if (line.front() == '{' || line.front() == '[') {
-    collect_bare_json(line, events);
+    collect_bare_json(line, listener);
   } else {
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos) {
@@ -154,28 +186,26 @@ void SseParser::read_line(std::string_view line, std::vector<SseEvent>& events) 
 void SseParser::read_field(std::string_view name, std::string_view value) {
   has_fields_ = true;
   if (name == "event") {
-    type_ = value;
+    type_.set(value);
   } else if (name == "data") {
-    if (static_cast<int64_t>(data_.size() + value.size()) + 1 > event_limit_) {
+    if (static_cast<int64_t>(data_.text().size() + value.size()) + 1 > event_limit_) {
       refuse(concat("stream: an event is too long; expected at most ", event_limit_, " bytes"));
     }
-    if (has_data_) data_.push_back('\n');
-    data_.append(value);
+    has_data_ ? data_.add_line(value) : data_.set(value);
     has_data_ = true;
   }
 }
 
-void SseParser::dispatch(std::vector<SseEvent>& events) {
-  const bool has_data = std::exchange(has_data_, false);
-  const bool has_fields = std::exchange(has_fields_, false);
-  std::string type = std::exchange(type_, {});
-  std::string data = std::exchange(data_, {});
-  if (has_fields && data.empty()) ++keep_alives_;
-  if (!has_data) return;
-  emit({type.empty() ? "message" : std::move(type), std::move(data)}, events);
+void SseParser::dispatch(SseListener& listener) {
+  if (!std::exchange(has_fields_, false)) return;
+  const std::string_view type = type_.text(), data = data_.text();
+  if (data.empty()) ++keep_alives_;
+  if (std::exchange(has_data_, false)) tell({type.empty() ? "message" : type, data}, listener);
+  type_.clear();
+  data_.clear();
 }
 
-void SseParser::collect_bare_json(std::string_view line, std::vector<SseEvent>& events) {
+void SseParser::collect_bare_json(std::string_view line, SseListener& listener) {
   for (const char c : line) {
     if (bare_depth_ == 0 && c != '{' && c != '[') continue;
     bare_.push_back(c);
@@ -189,7 +219,7 @@ void SseParser::collect_bare_json(std::string_view line, std::vector<SseEvent>& 
     } else if (c == '{' || c == '[') {
       ++bare_depth_;
     } else if ((c == '}' || c == ']') && --bare_depth_ == 0) {
-      emit({"message", std::exchange(bare_, {}), true}, events);
+      tell_bare_json(listener);
     }
   }
   if (bare_depth_ > 0) bare_.push_back('\n');
@@ -198,11 +228,18 @@ void SseParser::collect_bare_json(std::string_view line, std::vector<SseEvent>& 
   }
 }
 
-void SseParser::emit(SseEvent event, std::vector<SseEvent>& events) {
+void SseParser::tell_bare_json(SseListener& listener) {
+  tell({"message", bare_, true}, listener);
+  std::string().swap(bare_);
+}
+
+void SseParser::tell(const SseEvent& event, SseListener& listener) {
   if (++events_ > events_limit_) {
     refuse(concat("stream: there are too many events; expected at most ", events_limit_));
   }
-  events.push_back(std::move(event));
+  SseEvent told = event;
+  told.is_cut = has_ended_;
+  listener.on_event(told);
 }
 
 }  // namespace taut::ai

@@ -1,9 +1,10 @@
 #include "src/ai/stream_queue.h"
 
-#include <limits>
 #include <utility>
 
+#include "src/ai/executor.h"
 #include "taut/ai/error.h"
+#include "taut/base/check.h"
 
 namespace taut::ai {
 
@@ -49,23 +50,21 @@ ChatStream StreamQueue::stream(std::shared_ptr<StreamQueue> queue) {
 }
 
 void StreamQueue::push(std::vector<StreamEvent>&& events) {
-  std::optional<Promise<Event>> waiting;
+  bool begins = false, is_here = false;
   {
     const std::lock_guard lock(mutex_);
     if (is_closed_ || events.empty()) return;
-    auto next = events.begin();
-    // Somebody waits only where there was nothing: the first event is theirs.
-    if (waiting_) {
-      waiting = take_waiting();
-      ++next;
-    }
-    for (; next != events.end(); ++next) events_.push_back(std::move(*next));
+    for (StreamEvent& event : events) events_.push_back(std::move(event));
+    count_events();
     if (sleepers_ > 0) changed_.notify_all();
+    is_here = is_blocked_;
+    begins = begins_delivery();
   }
-  if (waiting) waiting->set(Event(std::move(events.front())));
+  if (begins) start_delivery(is_here);
 }
 
 bool StreamQueue::is_full() {
+  if (waiting_events_.load(std::memory_order_relaxed) < capacity_) return false;
   const std::lock_guard lock(mutex_);
   was_full_ = !is_closed_ && static_cast<int64_t>(events_.size()) >= capacity_;
   return was_full_;
@@ -76,8 +75,7 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error) {
 }
 
 bool StreamQueue::close(ChatResponse response, std::exception_ptr error, bool drops_events) {
-  std::optional<Promise<Event>> waiting;
-  std::optional<Outcome<Event>> last;
+  bool begins = false, is_here = drops_events;
   Callback<ChatResponse()> snapshot;  // the hooks hold the writer, which holds the queue
   Callback<void()> on_room, on_cancel;
   Callback<void(const std::exception_ptr&)> on_close;
@@ -85,6 +83,7 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error, bool dr
     const std::lock_guard lock(mutex_);
     if (std::exchange(is_closed_, true)) return false;
     if (drops_events) events_.clear();
+    count_events();
     if (on_close_) on_close_(error);
     response_ = std::move(response);
     error_ = std::move(error);
@@ -92,51 +91,98 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error, bool dr
     std::swap(on_room, on_room_);
     std::swap(on_cancel, on_cancel_);
     std::swap(on_close, on_close_);
-    if (waiting_) {
-      waiting = take_waiting();
-      last = end();
-    }
     changed_.notify_all();
+    is_here = is_here || is_blocked_;
+    begins = begins_delivery() || (is_here && waiting_);
   }
-  if (waiting) waiting->set(std::move(*last));
+  if (begins) start_delivery(is_here);
   return true;
 }
 
 /// Called with the lock held.
 void StreamQueue::wait_with(const Promise<Event>& promise) {
   if (!canceller_) {
-    canceller_ = [queue = weak_from_this()] {
-      if (const auto alive = queue.lock()) alive->cancel();
+    const auto when_alive = [this](void (StreamQueue::*act)()) {
+      return [queue = weak_from_this(), act] {
+        if (const auto alive = queue.lock()) (*alive.*act)();
+      };
     };
+    canceller_ = when_alive(&StreamQueue::cancel);
+    waiter_ = when_alive(&StreamQueue::reader_blocks);
+    delivery_ = when_alive(&StreamQueue::deliver);
   }
-  if (runner_) promise.on_thread_of(runner_);
   promise.on_cancel(canceller_);
+  promise.on_wait(waiter_);
   waiting_ = promise;
 }
 
+// ---- Delivery -----------------------------------------------------------------------------------
+
+/// Whether the caller has to start one: there is something for who waits, and nobody sees to it.
 /// Called with the lock held.
-std::optional<Promise<StreamQueue::Event>> StreamQueue::take_waiting() {
-  told_ = waiting_;
-  return std::exchange(waiting_, std::nullopt);
+bool StreamQueue::begins_delivery() {
+  if (!waiting_ || (is_delivering_ && !is_blocked_)) return false;
+  is_delivering_ = true;
+  return true;
 }
 
-Outcome<StreamQueue::Event> StreamQueue::end() const {
-  return error_ ? Outcome<Event>(error_) : Outcome<Event>(Event());
+void StreamQueue::start_delivery(bool is_here) {
+  if (is_here || !runner_) {
+    deliver();
+  } else {
+    runner_(delivery_);
+  }
+}
+
+/// Tells who waits, as long as there is something to tell. What they do may take long, and may wait
+/// for events that come after: another delivery can be started meanwhile.
+void StreamQueue::deliver() {
+  for (;;) {
+    std::optional<Promise<Event>> waiting;
+    std::optional<Outcome<Event>> outcome;
+    Callback<void()> on_room;
+    {
+      const std::lock_guard lock(mutex_);
+      is_delivering_ = false;
+      bool has_room = false;
+      if (waiting_) take(outcome, has_room);
+      if (!outcome) return;
+      waiting_->claim();  // nobody else sets it: who cancels waits for this one
+      told_ = waiting_;
+      std::swap(waiting, waiting_);
+      is_blocked_ = false;
+      if (has_room) on_room = on_room_;
+    }
+    if (on_room) on_room();
+    waiting->fulfil(std::move(*outcome));
+  }
+}
+
+/// The threads of the runner may all be waiting: from now on the writer tells who waits. Callbacks
+/// of the same event are none of its business.
+void StreamQueue::reader_blocks() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_blocked_ = waiting_.has_value();
+    if (is_blocked_ && runner_) waiting_->on_thread_of(runner_);
+  }
+  deliver();
 }
 
 /// What a reader gets now, if anything. Called with the lock held.
-std::optional<Outcome<StreamQueue::Event>> StreamQueue::take(bool& has_room) {
+void StreamQueue::take(std::optional<Outcome<Event>>& outcome, bool& has_room) {
   if (events_.empty()) {
-    if (is_closed_) return end();
-    return std::nullopt;
+    if (!is_closed_) return;
+    error_ ? outcome.emplace(error_) : outcome.emplace(Event());
+    return;
   }
-  Outcome<Event> outcome = Event(std::move(events_.front()));
+  outcome.emplace(Event(std::move(events_.front())));
   events_.pop_front();
+  count_events();
   if (was_full_ && static_cast<int64_t>(events_.size()) <= capacity_ / 2) {
     was_full_ = false;
     has_room = true;
   }
-  return outcome;
 }
 
 std::optional<StreamEvent> StreamQueue::next() {
@@ -145,8 +191,15 @@ std::optional<StreamEvent> StreamQueue::next() {
   {
     std::unique_lock lock(mutex_);
     bool has_room = false;
+    take(outcome, has_room);
+    TAUT_CHECK(outcome || !Executor::runs_here(), ValueError,
+               "stream: next() would wait in a callback of a client with callback_threads = 0; "
+               "expected next_event()");
     ++sleepers_;
-    changed_.wait(lock, [&] { return (outcome = take(has_room)).has_value(); });
+    changed_.wait(lock, [&] {
+      if (!outcome) take(outcome, has_room);
+      return outcome.has_value();
+    });
     --sleepers_;
     if (has_room) on_room = on_room_;
   }
@@ -165,7 +218,7 @@ Pending<std::optional<StreamEvent>> StreamQueue::next_event() {
           "next_event: an event is waited for already; got a second wait; expected one at a time");
     }
     bool has_room = false;
-    outcome = take(has_room);
+    take(outcome, has_room);
     if (has_room) on_room = on_room_;
     if (!outcome) wait_with(promise);
   }
@@ -199,11 +252,9 @@ void StreamQueue::cancel() {
     const std::lock_guard lock(mutex_);
     told = told_;
   }
-  if (!told) return;
-  // A writer has taken it under the lock and sets it without: whoever cancels has to find it set,
-  // because no callback may begin later.
-  static_cast<void>(told->pending().wait_for(std::numeric_limits<double>::infinity()));
-  told->pending().cancel();
+  // One that has been claimed under the lock may not be fulfilled yet: no callback of it may begin
+  // later.
+  if (told) told->pending().cancel();
 }
 
 std::vector<StreamEvent> events_of(const ChatResponse& response) {

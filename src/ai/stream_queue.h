@@ -5,7 +5,10 @@
 //   ChatStream stream = StreamQueue::stream(queue);
 //   queue->push(std::move(events));
 //   queue->close(response, nullptr);
+// Who waits for an event is told of it by the runner, which takes it out of the queue: the writer
+// touches nothing but the queue.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -72,17 +75,25 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
 
   bool close(ChatResponse response, std::exception_ptr error, bool drops_events);
   void wait_with(const Promise<Event>& promise);
-  std::optional<Promise<Event>> take_waiting();
-  std::optional<Outcome<Event>> take(bool& has_room);
-  Outcome<Event> end() const;
+  bool begins_delivery();
+  void start_delivery(bool is_here);
+  void deliver();
+  void reader_blocks();
+  void take(std::optional<Outcome<Event>>& outcome, bool& has_room);
+  void count_events() {
+    waiting_events_.store(static_cast<int64_t>(events_.size()), std::memory_order_relaxed);
+  }
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   const int64_t capacity_;
   std::deque<StreamEvent> events_;
-  std::optional<Promise<Event>> waiting_;  // next_event()'s
-  std::optional<Promise<Event>> told_;     // the last that was given its event
+  std::atomic<int64_t> waiting_events_{0};  // how many they are
+  std::optional<Promise<Event>> waiting_;   // next_event()'s
+  std::optional<Promise<Event>> told_;      // the last that was taken to be given its event
   int sleepers_ = 0;
+  bool is_delivering_ = false;  // somebody will look whether waiting_ can be told
+  bool is_blocked_ = false;     // a thread waits for waiting_, perhaps one of the runner's
   bool was_full_ = false;
   bool is_closed_ = false;
   ChatResponse response_;
@@ -92,7 +103,9 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
   Callback<void()> on_cancel_;
   Callback<void(const std::exception_ptr&)> on_close_;
   Callback<void(Callback<void()>)> runner_;
-  Callback<void()> canceller_;  // of what next_event() gives
+  // Of what next_event() gives; made when it is called first.
+  Callback<void()> canceller_, waiter_;
+  Callback<void()> delivery_;  // what the runner runs
 };
 
 /// A complete answer as the events that a stream of it would have sent.

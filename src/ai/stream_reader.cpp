@@ -42,13 +42,10 @@ void StreamReader::SoFar::restart(std::unique_ptr<StreamAssembler> assembler) {
   is_whole_ = false;
 }
 
-bool StreamReader::SoFar::add(const std::vector<SseEvent>& from, std::vector<StreamEvent>& events) {
+bool StreamReader::SoFar::add(const SseEvent& event, std::vector<StreamEvent>& events) {
   const std::lock_guard lock(mutex_);
-  for (const SseEvent& event : from) {
-    assembler_->add(event, events);
-    if (assembler_->is_complete()) return true;
-  }
-  return false;
+  assembler_->add(event, events);
+  return assembler_->is_complete();
 }
 
 bool StreamReader::SoFar::ends_here() {
@@ -80,9 +77,10 @@ ChatResponse StreamReader::SoFar::response() const {
 // ---- The reader ---------------------------------------------------------------------------------
 
 StreamReader::StreamReader(Settings settings, std::shared_ptr<StreamQueue> queue)
-    : settings_(std::move(settings)),
+    : most_bytes_(settings.limits.stream),
       queue_(std::move(queue)),
-      so_far_(std::make_shared<SoFar>(settings_.config.name, settings_.model)),
+      so_far_(std::make_shared<SoFar>(settings.config.name, settings.model)),
+      settings_(std::move(settings)),
       body_(settings_.limits.json) {}
 
 void StreamReader::begin() {
@@ -120,38 +118,33 @@ void StreamReader::refuse_type() const {
 Flow StreamReader::read_events(std::string_view bytes) {
   if (queue_->is_full()) return Flow::pause;
   bytes_ += static_cast<int64_t>(bytes.size());
-  if (bytes_ > settings_.limits.stream) {
+  if (bytes_ > most_bytes_) {
     raise(ErrorKind::malformed_response,
-          concat("the stream is too large; got more than ", settings_.limits.stream, " bytes"));
+          concat("the stream is too large; got more than ", most_bytes_, " bytes"));
   }
-  arrived_.clear();
   std::exception_ptr error;
   try {
-    parser_->add(bytes, arrived_);
+    parser_->add(bytes, *this);
   } catch (...) {
     error = std::current_exception();  // what came before the wrong line still counts
   }
-  const bool carried = pass_on(arrived_);
+  const bool carried = pass_on();
   if (is_complete_) return Flow::enough;
   if (error) std::rethrow_exception(error);
   return carried ? Flow::progress : Flow::alive;
 }
 
-/// Whether anything came of it for the caller.
-bool StreamReader::pass_on(const std::vector<SseEvent>& from) {
-  if (from.empty()) return false;
-  understood_.clear();
-  std::exception_ptr error;
-  try {
-    is_complete_ = so_far_->add(from, understood_);
-  } catch (...) {
-    error = std::current_exception();
-  }
-  const bool carried = !understood_.empty();
+void StreamReader::on_event(const SseEvent& event) {
+  if (!is_complete_) is_complete_ = so_far_->add(event, understood_);
+}
+
+/// Whether anything came for the caller.
+bool StreamReader::pass_on() {
+  if (understood_.empty()) return false;
   has_delivered_ = has_delivered_ || has_output(understood_);
   queue_->push(std::move(understood_));
-  if (error) std::rethrow_exception(error);
-  return carried;
+  understood_.clear();
+  return true;
 }
 
 void StreamReader::finish(HttpAnswer& answer) {
@@ -166,10 +159,16 @@ void StreamReader::finish(HttpAnswer& answer) {
     return;
   }
   if (is_complete_) return;
-  std::vector<SseEvent> rest;
-  parser_->finish(rest);
-  pass_on(rest);
-  if (is_complete_ || so_far_->ends_here()) return;
+  std::exception_ptr error;
+  try {
+    parser_->finish(*this);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  pass_on();
+  if (is_complete_) return;
+  if (error) std::rethrow_exception(error);
+  if (so_far_->ends_here()) return;
   raise(ErrorKind::truncated_stream, "the stream ended before its protocol's end");
 }
 

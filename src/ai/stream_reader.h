@@ -14,23 +14,23 @@
 
 namespace taut::ai {
 
-class StreamReader final : public AnswerReader {
+class StreamReader final : public AnswerReader, private SseListener {
  public:
   /// What has arrived of a stream. The reader writes it, and the caller may look at any time.
   class SoFar {
    public:
     explicit SoFar(std::string provider, std::string model);
     void restart(std::unique_ptr<StreamAssembler> assembler);
-    /// Whether the protocol's end has come. What was understood before an error is appended, too.
-    bool add(const std::vector<SseEvent>& from, std::vector<StreamEvent>& events);
+    /// Appends what the event means. Whether the protocol's end has come.
+    bool add(const SseEvent& event, std::vector<StreamEvent>& events);
     bool ends_here();
     void set(ChatResponse response);
     ChatResponse response() const;
 
    private:
     mutable std::mutex mutex_;
-    std::string provider_, model_;
     std::unique_ptr<StreamAssembler> assembler_;
+    std::string provider_, model_;
     ChatResponse whole_;  // where the answer did not come in pieces
     bool is_whole_ = false;
   };
@@ -60,21 +60,24 @@ class StreamReader final : public AnswerReader {
   enum class Form : uint8_t { events, json, other };
 
   Flow read_events(std::string_view bytes);
-  bool pass_on(const std::vector<SseEvent>& from);
+  void on_event(const SseEvent& event) override;
+  bool pass_on();
   [[noreturn]] void refuse_type() const;
 
-  Settings settings_;
-  std::shared_ptr<StreamQueue> queue_;
-  std::shared_ptr<SoFar> so_far_;
+  // What each piece of a stream needs stands together, in few lines of the cache.
   Form form_ = Form::events;
-  std::string content_type_;
-  std::optional<SseParser> parser_;
-  std::vector<SseEvent> arrived_;        // in the bytes that are being read
-  std::vector<StreamEvent> understood_;  // of these
-  BodyCollector body_;
-  int64_t bytes_ = 0;
   bool is_complete_ = false;
   bool has_delivered_ = false;
+  int64_t bytes_ = 0;
+  const int64_t most_bytes_;
+  std::shared_ptr<StreamQueue> queue_;
+  std::shared_ptr<SoFar> so_far_;
+  std::vector<StreamEvent> understood_;  // of the bytes that are being read
+  std::optional<SseParser> parser_;
+
+  Settings settings_;
+  std::string content_type_;
+  BodyCollector body_;
 };
 
 }  // namespace taut::ai

@@ -5,11 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <coroutine>
 #include <thread>
 
 #include "tests/ai/fake_server.h"
 #include "tests/ai/plain_protocol.h"
+#include "tests/ai/task.h"
 
 namespace taut::ai::test {
 namespace {
@@ -20,17 +20,6 @@ std::string header(const ChatResponse& response, const std::string& name) {
   }
   return {};
 }
-
-/// A coroutine that runs at once and lets go of itself at its end.
-struct Task {
-  struct promise_type {
-    Task get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-};
 
 /// A client of the plain protocol and one server.
 class ClientTest : public ::testing::Test {
@@ -330,7 +319,7 @@ TEST(Client, OptionsThatMakeNoSense) {
                ValueError);
   EXPECT_THROW(Client({.limits = {.json = 0}}), ValueError);
   EXPECT_THROW(Client({.max_connections = 0}), ValueError);
-  EXPECT_THROW(Client({.callback_threads = 0}), ValueError);
+  EXPECT_THROW(Client({.callback_threads = -1}), ValueError);
 }
 
 TEST(LocalBackend, AnswersFromAFunction) {

@@ -76,23 +76,28 @@ const ProtocolHandler& handler_for(const ProviderConfig& config) {
   return handler_of(config.protocol);
 }
 
+namespace {
+
+class Assembling final : public SseListener {
+ public:
+  explicit Assembling(StreamRun& run) : run_(run) {}
+  void on_event(const SseEvent& event) override {
+    if (!run_.assembler->is_complete()) run_.assembler->add(event, run_.events);
+  }
+
+ private:
+  StreamRun& run_;
+};
+
+}  // namespace
+
 StreamRun run_stream(const ProviderConfig& config, const Pieces& pieces) {
   StreamRun run;
   run.assembler = handler_for(config).assembler(config);
+  Assembling assembling(run);
   SseParser parser{SizeLimits{}};
-  std::vector<SseEvent> events;
-  const auto take = [&] {
-    for (const SseEvent& event : events) {
-      if (!run.assembler->is_complete()) run.assembler->add(event, run.events);
-    }
-    events.clear();
-  };
-  for (const std::string_view piece : pieces) {
-    parser.add(piece, events);
-    take();
-  }
-  parser.finish(events);
-  take();
+  for (const std::string_view piece : pieces) parser.add(piece, assembling);
+  parser.finish(assembling);
   run.is_whole = run.assembler->is_complete() || run.assembler->ends_here();
   return run;
 }

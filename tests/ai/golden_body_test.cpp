@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "taut/ai/error.h"
+#include "tests/ai/event_keeper.h"
 #include "tests/ai/golden.h"
 #include "tests/ai/response_summary.h"
 
@@ -130,8 +131,9 @@ TEST(StrangeEvent, IsAPieceOrAnError) {
   for (const std::string& file : golden_files(".sse")) {
     const ProviderConfig config = config_of(folder_of(file));
     SseParser parser{SizeLimits{}};
-    std::vector<SseEvent> events;
-    parser.add(read_golden(file), events);
+    EventKeeper keeper;
+    parser.add(read_golden(file), keeper);
+    const std::vector<KeptEvent>& events = keeper.events();
     for (size_t place = 0; place < events.size(); ++place) {
       json document = json::parse(events[place].data, nullptr, false);
       if (document.is_discarded()) continue;
@@ -141,9 +143,9 @@ TEST(StrangeEvent, IsAPieceOrAnError) {
               const auto assembler = handler_for(config).assembler(config);
               std::vector<StreamEvent> told;
               for (size_t i = 0; i < events.size() && !assembler->is_complete(); ++i) {
-                SseEvent event = events[i];
+                KeptEvent event = events[i];
                 if (i == place) event.data = text;
-                assembler->add(event, told);
+                assembler->add(event.event(), told);
               }
               assembler->ends_here();
               EXPECT_LE(assembler->response().candidates.size(), 128u);

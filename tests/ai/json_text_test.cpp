@@ -134,7 +134,7 @@ TEST(JsonTextTest, EventsAndErrorsComeBackAsTheyWere) {
   event.kind = StreamEvent::Kind::tool_call;
   event.candidate = 1;
   event.call_index = 2;
-  event.call = {"i", "n", "{}", "s"};
+  event.call = ToolCall{"i", "n", "{}", "s"};
   EXPECT_EQ(to_json(stream_event_from_json(to_json(event))), to_json(event));
   event.kind = StreamEvent::Kind::finish;
   event.finish_reason = FinishReason::length;

@@ -52,7 +52,7 @@ class PlainAssembler final : public StreamAssembler {
       return;
     }
     if (event.data.starts_with("[error]")) {
-      raise(ErrorKind::stream_error, "the provider failed: " + event.data);
+      raise(ErrorKind::stream_error, concat("the provider failed: ", event.data));
     }
     if (event.is_cut) return;
     std::vector<Part>& parts = response_.candidates.front().parts;

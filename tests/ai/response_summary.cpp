@@ -102,10 +102,10 @@ Summary summary_of(const StreamEvent& event) {
           {"candidate", event.candidate},
           {"text", event.text},
           {"call_index", event.call_index},
-          {"call", call_of(event.call)},
+          {"call", call_of(*event.call)},
           {"logprobs", logprobs_of(event.logprobs)},
-          {"citation", citation_of(event.citation)},
-          {"usage", usage_of(event.usage)},
+          {"citation", citation_of(*event.citation)},
+          {"usage", usage_of(*event.usage)},
           {"finish_reason", name(event.finish_reason)}};
 }
 

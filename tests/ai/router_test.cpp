@@ -626,7 +626,7 @@ StreamEvent piece(const std::string& text) {
 StreamEvent usage_event() {
   StreamEvent event;
   event.kind = StreamEvent::Kind::usage;
-  event.usage.input_total = 7;
+  event.usage.edit().input_total = 7;
   return event;
 }
 

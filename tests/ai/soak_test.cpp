@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <coroutine>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -20,6 +19,7 @@
 #include "tests/ai/load_server.h"
 #include "tests/ai/plain_protocol.h"
 #include "tests/ai/process_use.h"
+#include "tests/ai/task.h"
 
 namespace taut::ai::test {
 namespace {
@@ -54,17 +54,6 @@ double percentile(std::vector<double> values, size_t hundredths) {
   std::sort(values.begin(), values.end());
   return values[(values.size() - 1) * hundredths / 100];
 }
-
-/// A coroutine that nobody waits for.
-struct Task {
-  struct promise_type {
-    Task get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-};
 
 // ---- Readers and the one who calls them off -----------------------------------------------------
 

@@ -8,22 +8,25 @@
 #include <random>
 
 #include "taut/ai/error.h"
+#include "tests/ai/event_keeper.h"
 
 namespace taut::ai::testing {
 namespace {
 
-std::string told_by(const std::vector<SseEvent>& events) {
+std::string told_by(const std::vector<KeptEvent>& events) {
   std::string told;
-  for (const SseEvent& event : events) {
+  for (const KeptEvent& event : events) {
     told += event.type + "|" + event.data + (event.is_bare_json ? "|bare" : "") +
             (event.is_cut ? "|cut" : "") + "\n";
   }
   return told;
 }
 
+std::string told_by(const EventKeeper& keeper) { return told_by(keeper.events()); }
+
 std::string parse(std::string_view text, bool has_finish = false) {
   SseParser parser{SizeLimits{}};
-  std::vector<SseEvent> events;
+  EventKeeper events;
   parser.add(text, events);
   if (has_finish) parser.finish(events);
   return told_by(events);
@@ -31,7 +34,7 @@ std::string parse(std::string_view text, bool has_finish = false) {
 
 std::string parse_in_pieces(std::string_view text, size_t piece) {
   SseParser parser{SizeLimits{}};
-  std::vector<SseEvent> events;
+  EventKeeper events;
   for (size_t at = 0; at < text.size(); at += piece) parser.add(text.substr(at, piece), events);
   return told_by(events);
 }
@@ -76,7 +79,7 @@ TEST(Sse, SkipsOneByteOrderMark) {
 
 TEST(Sse, CountsSignsOfLife) {
   SseParser parser{SizeLimits{}};
-  std::vector<SseEvent> events;
+  EventKeeper events;
   parser.add(": one\n\n:\n\nevent: ping\n\ndata:\n\ndata: a\n\n", events);
   EXPECT_EQ(parser.keep_alives(), 4);
   EXPECT_EQ(told_by(events), "message|\nmessage|a\n");
@@ -89,7 +92,7 @@ TEST(Sse, TellsWhatIsCut) {
   EXPECT_EQ(parse("data: a\n\n", true), "message|a\n");
   EXPECT_EQ(parse("{\"error\":", true), "message|{\"error\":\n|bare|cut\n");
   SseParser parser{SizeLimits{}};
-  std::vector<SseEvent> events;
+  EventKeeper events;
   EXPECT_FALSE(parser.has_pending());
   parser.add("data: a\n", events);
   EXPECT_TRUE(parser.has_pending());
@@ -111,7 +114,7 @@ TEST(Sse, CollectsBareJson) {
 template <class Feed>
 void expect_refused(const SizeLimits& limits, const Feed& feed) {
   SseParser parser{limits};
-  std::vector<SseEvent> events;
+  EventKeeper events;
   try {
     feed(parser, events);
     ADD_FAILURE() << "nothing was refused";
@@ -154,13 +157,13 @@ std::string reference(std::string text) {
       line.push_back(text[i]);
     }
   }
-  std::vector<SseEvent> events;
+  std::vector<KeptEvent> events;
   std::string data, type;
   for (const std::string& each : lines) {
     if (each.empty()) {
       if (!data.empty()) {
         data.pop_back();
-        events.push_back({type.empty() ? "message" : type, data});
+        events.push_back({type.empty() ? "message" : type, data, false, false});
       }
       data.clear();
       type.clear();
@@ -189,7 +192,7 @@ TEST(Sse, AgreesWithAReaderOfTheWholeInAnyPieces) {
     const size_t count = random() % 20;
     for (size_t i = 0; i < count; ++i) text += words[random() % std::size(words)];
     SseParser parser{SizeLimits{}};
-    std::vector<SseEvent> events;
+    EventKeeper events;
     for (std::string_view rest = text; !rest.empty();) {
       const size_t piece = 1 + random() % rest.size();
       parser.add(rest.substr(0, piece), events);
@@ -202,12 +205,12 @@ TEST(Sse, AgreesWithAReaderOfTheWholeInAnyPieces) {
 TEST(Sse, TakesTimeInProportionToTheBytes) {
   // A line that comes byte by byte is not read anew each time: four million bytes are no matter.
   SseParser parser{SizeLimits{}};
-  std::vector<SseEvent> events;
+  EventKeeper events;
   parser.add("data: ", events);
   for (int i = 0; i < 4'000'000; ++i) parser.add("x", events);
   parser.add("\n\n", events);
-  ASSERT_EQ(events.size(), 1u);
-  EXPECT_EQ(events[0].data.size(), 4'000'000u);
+  ASSERT_EQ(events.events().size(), 1u);
+  EXPECT_EQ(events.events()[0].data.size(), 4'000'000u);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <thread>
 
+#include "src/ai/executor.h"
 #include "taut/ai/error.h"
 #include "tests/ai/scripted_backend.h"
 
@@ -76,6 +77,130 @@ TEST(StreamQueueTest, NoCallbackBeginsWhenCancelHasReturned) {
   }
   writer.join();
   EXPECT_EQ(late, 0);
+}
+
+/// A queue whose callbacks run on so many threads.
+class RunnerTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<StreamQueue> queue(Executor& executor) {
+    auto queue = std::make_shared<StreamQueue>(16);
+    queue->set_runner([&executor](Callback<void()> task) { executor.run(std::move(task)); });
+    return queue;
+  }
+};
+
+TEST_F(RunnerTest, RunsCallbacksAndNotTheWriter) {
+  Executor executor(1);
+  const auto events = queue(executor);
+  const ChatStream stream = StreamQueue::stream(events);
+  const Promise<std::thread::id> told;
+  stream.next_event().then([told](const auto&) { told.set(std::this_thread::get_id()); });
+  events->push({piece("a")});
+  EXPECT_NE(told.pending().get(), std::this_thread::get_id());
+}
+
+/// The only thread that could tell it waits for it.
+TEST_F(RunnerTest, AWaitOnItsOnlyThreadIsToldByTheWriter) {
+  Executor executor(1);
+  const auto events = queue(executor);
+  const ChatStream stream = StreamQueue::stream(events);
+  const Promise<std::string> last;
+  std::atomic<bool> has_begun{false};
+  stream.next_event().then([&, stream](const auto&) {
+    has_begun = true;
+    std::string text = stream.next_event().get()->text;
+    text += stream.next_event().get()->text;
+    last.set(text + (stream.next_event().get() ? "" : "|"));
+  });
+  events->push({piece("a")});
+  while (!has_begun) std::this_thread::yield();
+  events->push({piece("b")});
+  events->push({piece("c")});
+  events->close(testing::answer("abc"), nullptr);
+  ASSERT_TRUE(last.pending().wait_for(10));
+  EXPECT_EQ(last.pending().get(), "bc|");
+}
+
+/// What a callback waits for may be done by the callback of the event after it.
+TEST_F(RunnerTest, ACallbackMayWaitForTheNextOne) {
+  Executor executor(2);
+  const auto events = queue(executor);
+  const ChatStream stream = StreamQueue::stream(events);
+  const Promise<int> next, both;
+  stream.next_event().then([&, stream](const auto&) {
+    stream.next_event().then([&](const auto&) { next.set(1); });
+    both.set(next.pending().get());
+  });
+  events->push({piece("a")});
+  events->push({piece("b")});
+  EXPECT_TRUE(both.pending().wait_for(10));
+}
+
+TEST_F(RunnerTest, AWaitThatIsGivenUpLeavesTheCallbackToTheRunner) {
+  Executor executor(1);
+  const auto events = queue(executor);
+  const ChatStream stream = StreamQueue::stream(events);
+  const Pending<std::optional<StreamEvent>> event = stream.next_event();
+  EXPECT_FALSE(event.wait_for(0.01));
+  const Promise<std::thread::id> told;
+  event.then([told](const auto&) { told.set(std::this_thread::get_id()); });
+  events->push({piece("a")});
+  EXPECT_NE(told.pending().get(), std::this_thread::get_id());
+}
+
+/// Readers that wait, ask and are called back, in turn, from threads that all are the runner's.
+TEST_F(RunnerTest, EveryEventReachesEveryKindOfReader) {
+  constexpr int kEvents = 20'000;
+  Executor executor(2);
+  const auto events = queue(executor);
+  const ChatStream stream = StreamQueue::stream(events);
+  const Promise<int64_t> sum;
+  int64_t seen = 0;
+  int turn = 0;
+  Callback<void()> read = [&] {
+    for (;;) {
+      const Pending<std::optional<StreamEvent>> pending = stream.next_event();
+      if (++turn % 3 == 0) {
+        pending.then([&, pending](const Outcome<std::optional<StreamEvent>>&) {
+          const auto event = pending.get();
+          if (!event) return static_cast<void>(sum.set(seen));
+          seen += event->candidate;
+          read();
+        });
+        return;
+      }
+      const auto event = turn % 3 == 1 ? pending.get() : (pending.wait_for(30), pending.get());
+      if (!event) return static_cast<void>(sum.set(seen));
+      seen += event->candidate;
+    }
+  };
+  executor.run(read);
+  for (int i = 1; i <= kEvents; ++i) {
+    while (events->is_full()) std::this_thread::yield();
+    StreamEvent event = piece("x");
+    event.candidate = i;
+    events->push({event});
+  }
+  events->close(testing::answer("x"), nullptr);
+  ASSERT_TRUE(sum.pending().wait_for(60));
+  EXPECT_EQ(sum.pending().get(), int64_t{kEvents} * (kEvents + 1) / 2);
+}
+
+TEST(Boxed, IsAsByDefaultUntilItIsSet) {
+  Boxed<Usage> usage;
+  EXPECT_FALSE(usage->total);
+  usage.edit().total = 7;
+  Boxed<Usage> copy = usage;
+  copy.edit().total = 8;
+  EXPECT_EQ(usage->total, 7);
+  EXPECT_EQ(copy->total, 8);
+  usage = copy;
+  EXPECT_EQ((*usage).total, 8);
+  const Boxed<Usage>& self = usage;
+  usage = self;
+  EXPECT_EQ(usage->total, 8);
+  copy = {};
+  EXPECT_FALSE(copy->total);
 }
 
 }  // namespace

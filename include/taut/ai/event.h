@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "taut/ai/boxed.h"
 #include "taut/ai/response.h"
 
 namespace taut::ai {
@@ -22,13 +23,14 @@ struct StreamEvent {
   };
   Kind kind = Kind::text;
   int candidate = 0;
-  std::string text;
-  int call_index = 0;                  // which of the candidate's calls
-  ToolCall call;                       // id and name are set when it begins
-  std::vector<TokenLogprob> logprobs;  // of `text`, where they were asked for
-  Citation citation;
-  Usage usage;
+  int call_index = 0;  // which of the candidate's calls
   FinishReason finish_reason = FinishReason::unknown;
+  std::string text;
+  std::vector<TokenLogprob> logprobs;  // of `text`, where they were asked for
+  // Of their kinds alone: most events are of none of these.
+  Boxed<ToolCall> call;  // id and name are set when it begins
+  Boxed<Citation> citation;
+  Boxed<Usage> usage;
 };
 
 }  // namespace taut::ai

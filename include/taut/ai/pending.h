@@ -57,7 +57,7 @@ class TAUT_API Completion {
   /// `next` runs once: when it is done, on the thread that does it, or at once where it is. What it
   /// throws ends the program, as what a thread throws.
   void on_done(Callback<void()> next);
-  /// True for the first who asks, and for nobody after: who may make it done.
+  /// True for the first who asks, and for nobody after: who may make it done, and has to.
   bool claim();
   void set_done();
 
@@ -66,6 +66,9 @@ class TAUT_API Completion {
   void set_runner(Callback<void(Callback<void()>)> runner);
   /// What cancel() calls, once at most; nothing after it is done.
   void set_canceller(Callback<void()> cancel);
+  /// What a thread calls before it waits, as long as it is not done: it may make it done. Set
+  /// before anybody else sees it.
+  void set_waiter(Callback<void()> wait);
   /// When it returns, no callback begins that has not begun: one that another thread is running is
   /// waited for. May be called from inside a callback.
   void cancel();
@@ -91,6 +94,7 @@ class Pending {
   explicit Pending(std::shared_ptr<detail::PendingState<T>> state) : state_(std::move(state)) {}
 
   bool is_done() const { return state_->completion.is_done(); }
+  /// Whether it is done within so many seconds.
   bool wait_for(double seconds) const { return state_->completion.wait_for(seconds); }
   /// Waits; gives a copy of the result or throws the error.
   T get() const {
@@ -129,10 +133,16 @@ class Promise {
   Pending<T> pending() const { return Pending<T>(state_); }
   /// Whether this outcome was the first.
   bool set(Outcome<T> outcome) const {
-    if (!state_->completion.claim()) return false;
+    if (!claim()) return false;
+    fulfil(std::move(outcome));
+    return true;
+  }
+  /// set() in two steps: the caller of claim() has to fulfil it where that is true, and who cancels
+  /// waits for it.
+  bool claim() const { return state_->completion.claim(); }
+  void fulfil(Outcome<T>&& outcome) const {
     state_->outcome.emplace(std::move(outcome));
     state_->completion.set_done();
-    return true;
   }
   bool is_done() const { return state_->completion.is_done(); }
   void on_thread_of(Callback<void(Callback<void()>)> runner) const {
@@ -141,6 +151,8 @@ class Promise {
   void on_cancel(Callback<void()> cancel) const {
     state_->completion.set_canceller(std::move(cancel));
   }
+  /// Told when a thread is about to wait for the outcome.
+  void on_wait(Callback<void()> wait) const { state_->completion.set_waiter(std::move(wait)); }
 
  private:
   std::shared_ptr<detail::PendingState<T>> state_;
