@@ -103,6 +103,7 @@ struct Transport::State {
   void fail(TransferId id, ErrorKind kind, std::string message);
   void end(TransferId id, const TransferResult& result);
   void remove(TransferId id);
+  void drop_what_is_held_back(const Entry& entry);
   void leave_connection(const Entry& entry);
   CURL* neighbour_of(const Entry& gone) const;
   double wait_time() const;
@@ -385,14 +386,21 @@ void Transport::State::remove(TransferId id) {
     if (entry.is_admitted) limits.leave(origin);
     return;
   }
+  drop_what_is_held_back(entry);
   leave_connection(entry);
   count(entry.easy.get(), *entry.transfer);
   limits.leave(origin);
-  // Where a transfer over HTTP/2 ends while it is paused, libcurl 7.88 leaves in the handle what it
-  // held back, and gives it to the next transfer that is paused. Such a handle is used no more.
   if (!entry.is_done || entry.transfer->was_paused() || idle.size() >= kIdleHandles) return;
   curl_easy_reset(entry.easy.get());  // nothing of this provider stays in it, its key least of all
   idle.push_back(std::move(entry.easy));
+}
+
+/// Where a transfer over HTTP/2 ends while it is paused, libcurl 7.88 leaves in the handle what it
+/// held back: it gives it to the next transfer of the handle that is paused, or forgets to free it.
+/// To go on makes it let go, and nobody listens. The handle is used no more all the same.
+void Transport::State::drop_what_is_held_back(const Entry& entry) {
+  if (auto listener = entry.transfer->take_listener()) released.push_back(std::move(listener));
+  if (entry.transfer->is_paused()) curl_easy_pause(entry.easy.get(), CURLPAUSE_CONT);
 }
 
 /// Takes a transfer from its connection. The server is to hear of it at once where the answer is
