@@ -396,7 +396,9 @@ TEST_F(CancelTest, TenThousandAtRandomMoments) {
   EXPECT_EQ(told, chats) << "each is told of its end, once";
   EXPECT_EQ(late, 0) << "and none after cancel() has returned";
   EXPECT_TRUE(server_.wait_until_idle(30));
-  EXPECT_LE(open_files(), files_before + 40) << "the server closes its last ones later";
+  // Connections that were given up may still wait to be accepted.
+  for (int i = 0; i < 500 && (server_.close_ended(), open_files() > files_before); ++i) sleep(0.02);
+  EXPECT_LE(open_files(), files_before);
 }
 
 }  // namespace

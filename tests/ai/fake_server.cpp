@@ -176,6 +176,19 @@ bool FakeServer::wait_until_idle(double seconds) const {
   return changed_.wait_for(lock, of_seconds(seconds), [&] { return active_ == 0; });
 }
 
+void FakeServer::close_ended() {
+  const std::lock_guard lock(mutex_);
+  for (auto old = open_.begin(); old != open_.end();) {
+    if (!old->is_over) {
+      ++old;
+      continue;
+    }
+    old->thread.join();
+    ::close(old->socket);
+    old = open_.erase(old);
+  }
+}
+
 void FakeServer::accept_all() {
   for (;;) {
     pollfd waits[2] = {{listener_, POLLIN, 0}, {stop_[0], POLLIN, 0}};
@@ -185,17 +198,8 @@ void FakeServer::accept_all() {
     if (socket < 0) continue;
     const int on = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    close_ended();  // so that thousands can come one after the other
     const std::lock_guard lock(mutex_);
-    // Those that are over are let go, so that thousands can come one after the other.
-    for (auto old = open_.begin(); old != open_.end();) {
-      if (!old->is_over) {
-        ++old;
-        continue;
-      }
-      old->thread.join();
-      ::close(old->socket);
-      old = open_.erase(old);
-    }
     Connection& connection = open_.emplace_back();
     connection.socket = socket;
     ++connections_;

@@ -97,6 +97,8 @@ class FakeServer {
   /// Whether so many requests came within the time.
   bool wait_for_requests(size_t count, double seconds = 10) const;
   bool wait_until_idle(double seconds = 10) const;
+  /// Their descriptors, which stay until another connection comes otherwise.
+  void close_ended();
 
  private:
   struct Connection;
