@@ -17,17 +17,6 @@ namespace taut::ai::detail {
 // Callbacks wait in a queue and are taken out of it one at a time, each under the lock. Whoever
 // makes the call done takes them; who cancels takes what is left, so that nothing begins
 // afterwards.
-namespace {
-
-void check_wait(bool is_done) {
-  TAUT_CHECK(
-      is_done || !Executor::runs_here(), ValueError,
-      "pending: a client's own thread would wait for what it has to bring itself; got a wait "
-      "in a callback of a client with callback_threads = 0; expected then() or co_await");
-}
-
-}  // namespace
-
 struct Completion::State : std::enable_shared_from_this<Completion::State> {
   /// A callback that runs. It stands on the stack of its thread.
   struct Running {
@@ -58,10 +47,13 @@ struct Completion::State : std::enable_shared_from_this<Completion::State> {
       told = waiter;
     }
     if (told) told();
-    check_wait(is_done);
+    TAUT_CHECK(
+        is_done || !Executor::runs_here(), ValueError,
+        "pending: a client's own thread would wait for what it has to bring itself; got a wait "
+        "in a callback of a client with callback_threads = 0; expected then() or co_await");
   }
 
-  // Both called with the lock held.
+  // These two are called with the lock held.
   bool has_waiting() const { return static_cast<bool>(first) || begun < others.size(); }
   void add_waiting(Callback<void()> next) {
     if (has_waiting()) {

@@ -28,7 +28,8 @@ TEST(AiJson, KeepsToItsLimits) {
   EXPECT_FALSE(is_json(nested(200'000)));
   EXPECT_FALSE(is_json(std::string(200'000, '[')));
   // Brackets in strings are no depth.
-  EXPECT_TRUE(is_json("\"" + std::string(500, '[') + "\\\"[[\""));
+  const std::string brackets(500, '[');
+  EXPECT_TRUE(is_json('"' + brackets + R"(\"[[")"));
   SizeLimits limits;
   limits.json = 10;
   EXPECT_TRUE(is_json("[1,2,3,45]", limits));
