@@ -18,6 +18,7 @@ if(TAUT_HAS_AI)
     add_executable(benchmark_${name} EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/benchmarks/${source}")
     set_target_properties(benchmark_${name} PROPERTIES
       OUTPUT_NAME ${name} JOB_POOL_LINK taut_link CXX_EXTENSIONS OFF RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/benchmarks")
+    target_include_directories(benchmark_${name} PRIVATE "${PROJECT_SOURCE_DIR}")
     target_link_libraries(benchmark_${name} PRIVATE taut::ai taut_build_flags CURL::libcurl Threads::Threads)
     add_dependencies(benchmarks benchmark_${name})
   endforeach()

@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <coroutine>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "taut/ai/client.h"
+#include "tests/ai/task.h"
 
 namespace {
 
@@ -26,6 +26,7 @@ using taut::ai::Message;
 using taut::ai::Promise;
 using taut::ai::Provider;
 using taut::ai::ProviderConfig;
+using taut::ai::test::Task;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -48,16 +49,6 @@ long long memory(const std::string& what) {
   }
   return 0;
 }
-
-struct Task {
-  struct promise_type {
-    Task get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-};
 
 /// Calls that `at_once` coroutines make until none is left.
 struct Work {

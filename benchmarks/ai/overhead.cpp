@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <coroutine>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -19,6 +18,7 @@
 #include "bare_libcurl.h"
 #include "stream_server.h"
 #include "taut/ai/client.h"
+#include "tests/ai/task.h"
 
 namespace {
 
@@ -33,6 +33,7 @@ using taut::ai::Promise;
 using taut::ai::Provider;
 using taut::ai::ProviderConfig;
 using taut::ai::StreamEvent;
+using taut::ai::test::Task;
 using taut::bench::BareLibcurl;
 using taut::bench::kEvents;
 using taut::bench::kShapes;
@@ -101,16 +102,6 @@ struct Readers {
     done.pending().get();
     if (bytes != int64_t{kStreams} * kEvents * 5) std::abort();
   }
-};
-
-struct Task {
-  struct promise_type {
-    Task get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
 };
 
 Task listen_to(ChatStream stream, Readers& readers) {

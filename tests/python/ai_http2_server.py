@@ -1,6 +1,7 @@
 """A server that speaks HTTP/2 over TLS as a test tells it to, down to its frames, on a thread of its own."""
 
 import asyncio
+import json
 import ssl
 import subprocess
 import threading
@@ -22,6 +23,32 @@ def make_certificates(folder):
     ):
         subprocess.run(command.split(), cwd=folder, check=True, capture_output=True, timeout=60)
     return folder
+
+
+def piece(text, finish=None):
+    """An event of a chat that is streamed, as OpenAI sends it."""
+    choice = {"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish}
+    value = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+END = piece("", "stop") + b"data: [DONE]\n\n"
+
+
+def whole(text):
+    """The answer to a chat that is not."""
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    return json.dumps({"id": "c1", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage}).encode()
+
+
+def prompt(stream):
+    return json.loads(stream.body)["messages"][-1]["content"]
+
+
+def is_stream(stream):
+    return json.loads(stream.body).get("stream", False)
 
 
 class Stream:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import json
 import shutil
 import threading
 import time
@@ -16,6 +15,7 @@ if shutil.which("openssl") is None:
     pytest.skip("openssl(1) is not there", allow_module_level=True)
 
 import ai_http2_server as http2  # noqa: E402
+from ai_http2_server import END, is_stream, piece, prompt, whole  # noqa: E402
 
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0, 2, 7, 8
 
@@ -54,30 +54,6 @@ def connect(certificates):
     yield make
     for client in clients:
         client.close()
-
-
-def piece(text, finish=None):
-    choice = {"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish}
-    value = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-    return b"data: " + json.dumps(value).encode() + b"\n\n"
-
-
-END = piece("", "stop") + b"data: [DONE]\n\n"
-
-
-def whole(text):
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-    return json.dumps({"id": "c1", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage}).encode()
-
-
-def prompt(stream):
-    return json.loads(stream.body)["messages"][-1]["content"]
-
-
-def is_stream(stream):
-    return json.loads(stream.body).get("stream", False)
 
 
 async def echo(stream):
