@@ -23,17 +23,27 @@ namespace HWY_NAMESPACE {
 // Elements that one thread should at least have; also the pieces that squares are summed in.
 constexpr int64_t kGrain = 32768;
 
-// Calls run(tensor, begin, end) over parts of all tensors, which the threads share evenly.
+// Elements of a tensor that are updated from first to last.
+constexpr int64_t kPiece = 16384;
+
+// Calls run(tensor, begin, end) over parts of all tensors, which the threads share evenly, the last
+// ones first: what the caches still hold are the gradients of the first layers, which backward made
+// last, and the next forward begins with their parameters.
 template <class Run>
 void for_parts(const int64_t* sizes, int64_t count, Run&& run) {
   int64_t total = 0;
   for (int64_t i = 0; i < count; ++i) total += sizes[i];
   parallel_for(total, kGrain, [&](int64_t begin, int64_t end) {
-    int64_t start = 0;  // of the tensor, among all elements
-    for (int64_t i = 0; i < count && start < end; start += sizes[i], ++i) {
+    int64_t start = total;  // of the tensor, among all elements
+    for (int64_t i = count - 1; i >= 0 && start > begin; --i) {
+      start -= sizes[i];
       const int64_t from = std::max(begin - start, int64_t{0});
-      const int64_t to = std::min(end - start, sizes[i]);
-      if (from < to) run(i, from, to);
+      int64_t to = std::min(end - start, sizes[i]);
+      while (from < to) {
+        const int64_t piece = std::max(from, (to - 1) / kPiece * kPiece);
+        run(i, piece, to);
+        to = piece;
+      }
     }
   });
 }

@@ -2,7 +2,7 @@
 
 import sys
 
-from . import _C
+from . import _C, autograd
 from ._C import Tensor
 
 
@@ -91,8 +91,6 @@ def _reversed(self):
 
 def _backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
     """Adds the gradients of this tensor to the .grad of the leaves that it was computed from; see taut.autograd.backward."""
-    from . import autograd
-
     autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 

@@ -60,6 +60,7 @@ Ref<Node> make_copy_slices(const Tensor& base, const Layout& view, Ref<Node> wri
   node->outputs()[0] = meta_of(base);
   node->edges()[0] = history;
   for (size_t i = 1; i < write->edges().size(); ++i) node->edges()[i] = write->edges()[i];
+  node->take_number();
   // The write asks its context whether input 0 is wanted by whether it has an edge there.
   if (!write->edges()[0] && history) write->edges()[0] = history;
   new (node->attributes()) CopySlicesState{base.layout(), view, std::move(write)};
@@ -76,6 +77,7 @@ Ref<Node> make_view_history(const Tensor& base, const Layout& view) {
                  {.outputs = 1, .edges = 1, .attribute_bytes = sizeof(AsStridedAttributes)});
   node->outputs()[0] = {view.shape, base.dtype(), base.device()};
   node->edges()[0] = history;
+  node->take_number();
   *static_cast<AsStridedAttributes*>(node->attributes()) = {base.layout(), view};
   return node;
 }

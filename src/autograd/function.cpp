@@ -93,8 +93,9 @@ struct FunctionRunner {
     new (node->attributes()) State{context, std::move(backward_fn)};
     node->set_attribute_destructor(destroy_state);
     context->node_ = node.get();
-    trace_node(node->sequence());
     for (size_t i = 0; i < edges.size(); ++i) node->edges()[i] = std::move(edges[i]);
+    node->take_number();
+    trace_node(node->sequence());
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (!outputs[i].defined()) continue;
       node->outputs()[i] = meta_of(outputs[i]);

@@ -25,7 +25,7 @@ inline bool is_only_reference(const Tensor& tensor) {
   if (impl.use_count() != 1) return false;
   if (!tensor.is_view()) return tensor.storage()->use_count() == 1;
   return impl.view_base->use_count() == 1 && !impl.view_base->view_base &&
-         tensor.storage()->use_count() == 2;
+         tensor.storage()->use_count() == (impl.borrows_storage ? 1U : 2U);
 }
 
 class AutogradMeta {

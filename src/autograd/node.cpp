@@ -1,5 +1,6 @@
 #include "taut/autograd/node.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <new>
@@ -11,7 +12,16 @@
 namespace taut::autograd {
 namespace {
 
-std::atomic<uint64_t> next_sequence{1};
+// Threads take their numbers by so many: one that all count in would cost every op a locked
+// instruction, and threads that record at once each other's cache.
+constexpr uint64_t kNumbers = 1024;
+std::atomic<uint64_t> next_numbers{1};
+
+struct Numbers {
+  uint64_t next = 0;
+  uint64_t end = 0;
+};
+constinit TAUT_HOT_THREAD_LOCAL Numbers numbers;
 
 constexpr size_t align_up(size_t bytes) {
   return (bytes + alignof(std::max_align_t) - 1) & ~(alignof(std::max_align_t) - 1);
@@ -27,14 +37,6 @@ constinit TAUT_HOT_THREAD_LOCAL DestroyQueue destroy_queue;
 }  // namespace
 
 Ref<Node> Node::make(const char* name, BackwardFn function, const NodeSizes& sizes) {
-  Ref<Node> node = make_unnumbered(name, function, sizes);
-  node->take_number();
-  return node;
-}
-
-void Node::take_number() { sequence_ = next_sequence.fetch_add(1, std::memory_order_relaxed); }
-
-Ref<Node> Node::make_unnumbered(const char* name, BackwardFn function, const NodeSizes& sizes) {
   const size_t bytes = align_up(sizeof(Node)) +
                        align_up(sizeof(TensorMeta) * static_cast<size_t>(sizes.outputs)) +
                        align_up(sizeof(Edge) * static_cast<size_t>(sizes.edges)) +
@@ -42,6 +44,20 @@ Ref<Node> Node::make_unnumbered(const char* name, BackwardFn function, const Nod
                        align_up(sizes.attribute_bytes);
   void* memory = taut::detail::pool_allocate(bytes);
   return Ref<Node>::adopt(new (memory) Node(name, function, sizes, bytes));
+}
+
+void Node::take_number() {
+  uint64_t newest = 0;
+  for (const Edge& edge : edges()) {
+    if (edge && !edge.node->is_accumulator()) newest = std::max(newest, edge.node->sequence());
+  }
+  // Another thread's node may have a number beyond those that this thread took: none has one beyond
+  // those that it takes now.
+  if (TAUT_UNLIKELY(numbers.next == numbers.end || numbers.next <= newest)) {
+    numbers.next = next_numbers.fetch_add(kNumbers, std::memory_order_relaxed);
+    numbers.end = numbers.next + kNumbers;
+  }
+  sequence_ = numbers.next++;
 }
 
 Node::Node(const char* name, BackwardFn function, const NodeSizes& sizes, size_t bytes)
@@ -120,13 +136,15 @@ Tensor BackwardContext::base_of_grads() const {
   if (is_grad_enabled() || grads_.empty() || !grads_[0].defined()) return {};
   const Ref<TensorImpl>& base = grads_[0].impl()->view_base;
   if (!base || base->view_base || base->autograd != nullptr) return {};
+  uint32_t owners = 1;
   for (const Tensor& grad : grads_) {
     if (!grad.defined()) return {};
     const TensorImpl& impl = *grad.impl();
+    if (!impl.borrows_storage) ++owners;
     if (impl.view_base != base || impl.use_count() != 1 || impl.autograd != nullptr) return {};
   }
   const auto views = static_cast<uint32_t>(grads_.size());
-  const bool is_all = base->use_count() == views && base->storage->use_count() == views + 1;
+  const bool is_all = base->use_count() == views && base->storage->use_count() == owners;
   return is_all && base->dtype == grads_[0].dtype() ? Tensor(base) : Tensor();
 }
 

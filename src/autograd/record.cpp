@@ -68,18 +68,23 @@ void save_tensor(SavedTensor& slot, const Tensor& tensor, TensorRefs outputs) {
 // A node with its edges, attributes and output metadata; its saved tensors are the caller's part.
 Ref<Node> make_node(const char* name, TensorRefs inputs, TensorRefs outputs, size_t saved_count,
                     BackwardFn backward, const void* attributes, size_t attribute_bytes) {
-  Ref<Node> node = Node::make_unnumbered(name, backward,
-                                         {.outputs = static_cast<int>(outputs.size()),
-                                          .edges = static_cast<int>(inputs.size()),
-                                          .saved = static_cast<int>(saved_count),
-                                          .attribute_bytes = attribute_bytes,
-                                          .attributes = attributes});
+  Ref<Node> node = Node::make(name, backward,
+                              {.outputs = static_cast<int>(outputs.size()),
+                               .edges = static_cast<int>(inputs.size()),
+                               .saved = static_cast<int>(saved_count),
+                               .attribute_bytes = attribute_bytes,
+                               .attributes = attributes});
   Edge* edges = node->edges().data();
   for (size_t i = 0; i < inputs.size(); ++i) edges[i] = gradient_edge(*inputs[i]);
   // Making an edge may have made a node (of a refreshed view), which must be older.
   node->take_number();
   TensorMeta* metas = node->outputs().data();
-  for (size_t i = 0; i < outputs.size(); ++i) metas[i] = meta_of(*outputs[i]);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    // Field by field: a copy of the whole would read back in words what was written in bytes.
+    metas[i].shape = outputs[i]->shape();
+    metas[i].dtype = outputs[i]->dtype();
+    metas[i].device = outputs[i]->device();
+  }
   if (TAUT_UNLIKELY(AnomalyMode::is_enabled()) && call_site_provider != nullptr) {
     node->set_call_site(call_site_provider());
   }
@@ -126,20 +131,22 @@ void record(const char* name, TensorRefs inputs, TensorRefs outputs, TensorRefs 
     if (!is_recording(inputs)) return;
   }
   if (backward == nullptr) return;
-  const Ref<Node> node =
+  Ref<Node> owner =
       make_node(name, inputs, outputs, saved.size(), backward, attributes, attribute_bytes);
-  if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) trace_node(node->sequence());
+  Node& node = *owner;
+  if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) trace_node(node.sequence());
+  for (size_t i = 0; i < saved.size(); ++i) save_tensor(node.saved()[i], *saved[i], outputs);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Tensor& output = *outputs[i];
     if (!output.is_floating_point()) continue;
-    set_history(output, node, static_cast<uint32_t>(i));
+    const bool is_last = i + 1 == outputs.size();
+    set_history(output, is_last ? std::move(owner) : owner, static_cast<uint32_t>(i));
     // A new view belongs to the base's present generation.
     const Ref<TensorImpl>& base = output.impl()->view_base;
     if (base && base->autograd != nullptr) {
       output.impl()->autograd->seen_generation = base->autograd->generation.load();
     }
   }
-  for (size_t i = 0; i < saved.size(); ++i) save_tensor(node->saved()[i], *saved[i], outputs);
 }
 
 void record_in_place(const char* name, TensorRefs inputs, const Tensor& self, TensorRefs saved,
@@ -170,10 +177,7 @@ void record_in_place(const char* name, TensorRefs inputs, const Tensor& self, Te
 
 namespace {
 
-Tensor as_view_of(const Tensor& input, Ref<TensorImpl> impl) {
-  const TensorImpl& source = *input.impl();
-  impl->is_inference = source.is_inference;
-  impl->view_base = source.view_base ? source.view_base : input.impl_ref();
+Tensor of_present_generation(Ref<TensorImpl> impl) {
   const AutogradMeta* base_meta = impl->view_base->autograd;
   Tensor view(std::move(impl));
   if (TAUT_UNLIKELY(base_meta != nullptr && base_meta->generation.load() != 0)) {
@@ -186,12 +190,11 @@ Tensor as_view_of(const Tensor& input, Ref<TensorImpl> impl) {
 }  // namespace
 
 Tensor make_view(const Tensor& input, const Layout& layout) {
-  const TensorImpl& source = *input.impl();
-  return as_view_of(input, TensorImpl::make(source.storage, layout, source.dtype));
+  return of_present_generation(TensorImpl::make_view(input.impl_ref(), layout));
 }
 
 Tensor make_contiguous_view(const Tensor& input, const Dims& shape) {
-  return as_view_of(input, TensorImpl::make_contiguous_view(*input.impl(), shape));
+  return of_present_generation(TensorImpl::make_contiguous_view(input.impl_ref(), shape));
 }
 
 void check_in_place(const char* op, const Tensor& self) {

@@ -14,7 +14,7 @@ void set_data(const Tensor& tensor, const Tensor& data, const Tensor& grad) {
   impl.set_storage(data.storage());
   impl.dtype = data.dtype();
   impl.set_layout(data.layout());
-  impl.view_base = {};
+  impl.forget_base();
   // The accumulator stays, and with it the hooks: it only learns what gradients now look like.
   if (impl.autograd == nullptr || !impl.autograd->node) return;
   Node& accumulator = *impl.autograd->node;

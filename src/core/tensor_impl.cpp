@@ -1,6 +1,7 @@
 #include "taut/core/tensor_impl.h"
 
 #include <new>
+#include <utility>
 
 #include "taut/base/check.h"
 #include "taut/base/pool.h"
@@ -24,9 +25,8 @@ void detail::set_python_object_release(PythonObjectRelease release) {
   python_object_release = release;
 }
 
-TensorImpl::TensorImpl(Storage storage_in, const Layout& layout_in, DType dtype_in)
-    : storage(std::move(storage_in)),
-      layout(layout_in),
+TensorImpl::TensorImpl(const Layout& layout_in, DType dtype_in)
+    : layout(layout_in),
       numel(layout_in.numel()),
       dtype(dtype_in),
       is_contiguous(layout_in.is_contiguous()) {}
@@ -39,24 +39,33 @@ inline TensorImpl::TensorImpl(const Dims& shape, DType dtype_in)
 
 Ref<TensorImpl> TensorImpl::make(Storage storage, const Layout& layout, DType dtype) {
   void* memory = detail::pool_allocate(sizeof(TensorImpl));
-  return Ref<TensorImpl>::adopt(new (memory) TensorImpl(std::move(storage), layout, dtype));
+  auto impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(layout, dtype));
+  impl->storage = std::move(storage);
+  return impl;
 }
 
-inline Ref<TensorImpl> TensorImpl::make_counted(Device device, const Dims& shape, DType dtype,
+// `form` is a layout, or the shape of a contiguous tensor.
+template <class Form>
+inline Ref<TensorImpl> TensorImpl::make_counted(Device device, const Form& form, DType dtype,
                                                 size_t bytes) {
   static_assert(sizeof(TensorImpl) <= kEmbeddedBytes);
   if (TAUT_LIKELY(device.is_cpu() && bytes - 1 < kSmallTensorBytes)) {
     SmallBlock block = make_small_block(bytes);
-    auto* impl = new (block.embedded) TensorImpl(shape, dtype);
+    auto* impl = new (block.embedded) TensorImpl(form, dtype);
     impl->is_embedded = true;
     impl->storage = std::move(block.storage);
     return Ref<TensorImpl>::adopt(impl);
   }
   Storage storage = make_storage(device, bytes);
   void* memory = detail::pool_allocate(sizeof(TensorImpl));
-  Ref<TensorImpl> impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(shape, dtype));
+  auto impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(form, dtype));
   impl->storage = std::move(storage);
   return impl;
+}
+
+Ref<TensorImpl> TensorImpl::make_allocated(Device device, const Layout& layout, DType dtype,
+                                           size_t bytes) {
+  return make_counted(device, layout, dtype, bytes);
 }
 
 Ref<TensorImpl> TensorImpl::make_contiguous(Device device, const Dims& shape, DType dtype) {
@@ -75,11 +84,31 @@ Ref<TensorImpl> TensorImpl::make_contiguous_like(const TensorImpl& model, DType 
   return make_counted(model.storage->device(), model.layout.shape, dtype, bytes);
 }
 
-Ref<TensorImpl> TensorImpl::make_contiguous_view(const TensorImpl& source, const Dims& shape) {
+// Makes a new TensorImpl a view of what `source` shows.
+inline void TensorImpl::show(const Ref<TensorImpl>& source) {
+  view_base = source->view_base ? source->view_base : source;
+  is_inference = source->is_inference;
+  if (TAUT_LIKELY(view_base->is_embedded && !view_base->home &&
+                  source->storage == view_base->storage)) {
+    storage = Storage::adopt(source->storage.get());
+    borrows_storage = true;
+  } else {
+    storage = source->storage;
+  }
+}
+
+Ref<TensorImpl> TensorImpl::make_view(const Ref<TensorImpl>& source, const Layout& layout) {
   void* memory = detail::pool_allocate(sizeof(TensorImpl));
-  Ref<TensorImpl> impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(shape, source.dtype));
-  impl->storage = source.storage;
-  impl->layout.offset = source.layout.offset;
+  auto impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(layout, source->dtype));
+  impl->show(source);
+  return impl;
+}
+
+Ref<TensorImpl> TensorImpl::make_contiguous_view(const Ref<TensorImpl>& source, const Dims& shape) {
+  void* memory = detail::pool_allocate(sizeof(TensorImpl));
+  auto impl = Ref<TensorImpl>::adopt(new (memory) TensorImpl(shape, source->dtype));
+  impl->layout.offset = source->layout.offset;
+  impl->show(source);
   return impl;
 }
 
@@ -90,10 +119,14 @@ void TensorImpl::set_layout(const Layout& new_layout) {
 }
 
 void TensorImpl::set_storage(Storage new_storage) {
-  if (is_embedded && !home) {
-    home = std::move(storage);
-  }
+  if (is_embedded && !home) home = std::move(storage);
+  if (std::exchange(borrows_storage, false)) (void)storage.detach();
   storage = std::move(new_storage);
+}
+
+void TensorImpl::forget_base() {
+  if (std::exchange(borrows_storage, false)) storage->retain();
+  view_base.reset();
 }
 
 void TensorImpl::destroy() noexcept {
@@ -105,6 +138,7 @@ void TensorImpl::destroy() noexcept {
     this->~TensorImpl();
     return;
   }
+  if (borrows_storage) (void)storage.detach();
   this->~TensorImpl();
   detail::pool_free(this, sizeof(TensorImpl));
 }

@@ -14,7 +14,7 @@ inline Tensor allocate_layout(const Layout& layout, DType dtype, Device device) 
   // What no memory holds stays so: the product must not overflow to something small.
   const auto extent = std::min(static_cast<uint64_t>(layout.extent_end()), uint64_t{1} << 58);
   const size_t bytes = extent * item_size(dtype);
-  Ref<TensorImpl> impl = TensorImpl::make(make_storage(device, bytes), layout, dtype);
+  Ref<TensorImpl> impl = TensorImpl::make_allocated(device, layout, dtype, bytes);
   impl->is_inference = is_inference_mode_enabled();
   return Tensor(std::move(impl));
 }

@@ -115,7 +115,7 @@ Tensor matrix_product(const Tensor& a, const Tensor& b) {
     const NoGradGuard no_grad;
     output = multiply_matrices(view(a, {-1, a.shape().back()}), b, {});
     output.impl()->set_layout(Layout::contiguous(shape));
-    output.impl()->view_base.reset();
+    output.impl()->forget_base();
   } else {
     output = multiply_matrices(
         a, b, batch_a == batch_b ? batch_a : broadcast_shapes("matmul", batch_a, batch_b));

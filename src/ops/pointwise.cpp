@@ -356,7 +356,10 @@ unsigned saved_mask(const FunctorInfo& info, unsigned gradients) {
 }
 
 PointwiseAttributes attributes_of(Pointwise op, Inputs inputs, const double* parameters) {
-  PointwiseAttributes attributes{op, 0, {}, {}};
+  // Field by field: to clear all of it first takes g++ as long as the rest of the call.
+  PointwiseAttributes attributes;
+  attributes.op = op;
+  attributes.scalar_mask = 0;
   std::copy_n(parameters, kMaxPointwiseParameters, attributes.parameters);
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].is_scalar()) continue;

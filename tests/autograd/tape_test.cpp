@@ -462,6 +462,27 @@ TEST(Tape, ThreadsShareALeaf) {
   EXPECT_DOUBLE_EQ(at(w.grad(), 3), 100);
 }
 
+TEST(Tape, OrderHoldsForNodesOfManyThreads) {
+  // Threads take their places in the order by blocks: whoever goes on from another's node has to
+  // come after it. It is what the search for the way to given inputs goes by.
+  const Tensor x = ones({1}).requires_grad_();
+  Tensor y = x;
+  double expected = 1;
+  for (int round = 0; round < 50; ++round) {
+    const Tensor mine = y * 2.0;
+    std::thread other([&] {
+      const Tensor unrelated = x * 3.0;
+      y = mine + unrelated;
+      y[0].mul_(1.0);
+    });
+    other.join();
+    expected = expected * 2 + 3;
+    y = y * 0.5;
+    expected *= 0.5;
+  }
+  EXPECT_DOUBLE_EQ(autograd::grad({y}, {x})[0].item<double>(), expected);
+}
+
 struct Interrupted {};
 
 TEST(Tape, BackwardCanBeInterrupted) {

@@ -50,15 +50,14 @@ struct NodeSizes {
 
 class TAUT_API Node final : public RefCounted {
  public:
-  /// A node with empty edges, empty saved tensors, newest in the order.
+  /// A node with empty edges, empty saved tensors, without a place in the order.
   static Ref<Node> make(const char* name, BackwardFn backward, const NodeSizes& sizes);
-  /// The same, to be given its place in the order by take_number() once it has its edges.
-  static Ref<Node> make_unnumbered(const char* name, BackwardFn backward, const NodeSizes& sizes);
+  /// Gives it its place in the order, once it has its edges.
   void take_number();
 
   const char* name() const { return name_; }
   BackwardFn backward() const { return backward_; }
-  /// Grows with the time of creation: a node's edges lead to smaller ones.
+  /// A node's edges lead to smaller ones, and of one thread's nodes the newer has the larger.
   uint64_t sequence() const { return sequence_; }
 
   std::span<TensorMeta> outputs() { return {outputs_, output_count_}; }
