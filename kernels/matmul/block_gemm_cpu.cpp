@@ -109,6 +109,7 @@ struct Tile {
   int64_t a_tile_stride;  // from one tile's rows to those of the tile below
   const T* b;             // vectors side by side, rows b_row_stride apart
   int64_t b_row_stride;
+  int64_t b_ahead;  // from what is read of b to what is fetched meanwhile
   T* c;
   int64_t c_row_stride;
   int64_t last;  // columns of the last vector
@@ -127,7 +128,7 @@ HWY_INLINE void accumulate(const Tile<T>& tile, int64_t steps, const T*& a, cons
     Vec right[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      hwy::Prefetch(b + kAheadOfB * tile.b_row_stride + v * kLanes);
+      hwy::Prefetch(b + tile.b_ahead + v * kLanes);
       right[v] = Ragged && v == V - 1 ? load_first(d, b + v * kLanes, tile.last)
                                       : hn::LoadU(d, b + v * kLanes);
     }
@@ -335,6 +336,9 @@ class Product {
         if (width > kTileColumns && width < tile_columns) width = kTileColumns;
         tile.b = in_place ? b + j : b + j * depth;
         tile.b_row_stride = in_place ? p_.b_row_stride : padded(width);
+        // So many rows below a shallow b in place there is nothing to fetch but the tile beside it.
+        tile.b_ahead =
+            in_place && depth <= 2 * kAheadOfB ? tile_columns : kAheadOfB * tile.b_row_stride;
         tile.c = p_.c + row * p_.c_row_stride + column + j;
         column_of_tiles(tile, rows, width);
         j += width;
