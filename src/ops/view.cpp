@@ -35,6 +35,19 @@ Dims inverse(const Dims& order) {
   return result;
 }
 
+// `size`, or its copy in `room` with what was to be inferred. It is not copied where that can be
+// helped: the copy would wait for what the caller has just written.
+const Dims& complete(const char* op, const Dims& size, int64_t numel, Dims& room) {
+  int64_t product = 1;
+  bool is_complete = true;
+  for (const int64_t entry : size) {
+    is_complete = is_complete && entry >= 0 && !__builtin_mul_overflow(product, entry, &product);
+  }
+  if (TAUT_LIKELY(is_complete && product == numel)) return size;
+  room = infer_size(op, size, numel);
+  return room;
+}
+
 // The elements of `input` under the sizes `target`, which fit; undefined when that needs a copy.
 Tensor view_if_possible(const char* op, const Tensor& input, const Dims& target) {
   const TraceScope scope(ScopeKind::op, op);
@@ -100,7 +113,8 @@ Tensors split_at(const char* name, const Tensor& input, int dim, std::span<const
 }  // namespace
 
 Tensor view(const Tensor& input, const Dims& size) {
-  const Dims target = infer_size("view", size, input.numel());
+  Dims room;
+  const Dims& target = complete("view", size, input.numel(), room);
   Tensor output = view_if_possible("view", input, target);
   TAUT_CHECK(output.defined(), ShapeError, "view: a tensor of shape ", input.shape(),
              " and strides ", input.strides(), " has no view of shape ", target,
@@ -109,7 +123,8 @@ Tensor view(const Tensor& input, const Dims& size) {
 }
 
 Tensor reshape(const Tensor& input, const Dims& shape) {
-  const Dims target = infer_size("reshape", shape, input.numel());
+  Dims room;
+  const Dims& target = complete("reshape", shape, input.numel(), room);
   Tensor output = view_if_possible("reshape", input, target);
   return output.defined() ? output : view(clone(input, MemoryFormat::contiguous), target);
 }
