@@ -91,6 +91,17 @@ Ref<Node> make_node(const char* name, TensorRefs inputs, TensorRefs outputs, siz
   return node;
 }
 
+// Makes the node the history of its output `slot`.
+void begin_history(const Tensor& output, Ref<Node> node, size_t slot) {
+  if (!output.is_floating_point()) return;
+  set_history(output, std::move(node), static_cast<uint32_t>(slot));
+  // A new view belongs to the base's present generation.
+  const Ref<TensorImpl>& base = output.impl()->view_base;
+  if (base && base->autograd != nullptr) {
+    output.impl()->autograd->seen_generation = base->autograd->generation.load();
+  }
+}
+
 }  // namespace
 
 OpObserver::OpObserver() : previous_(current_observer) {
@@ -136,17 +147,10 @@ void record(const char* name, TensorRefs inputs, TensorRefs outputs, TensorRefs 
   Node& node = *owner;
   if (TAUT_UNLIKELY(taut::detail::thread_mode().observed)) trace_node(node.sequence());
   for (size_t i = 0; i < saved.size(); ++i) save_tensor(node.saved()[i], *saved[i], outputs);
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const Tensor& output = *outputs[i];
-    if (!output.is_floating_point()) continue;
-    const bool is_last = i + 1 == outputs.size();
-    set_history(output, is_last ? std::move(owner) : owner, static_cast<uint32_t>(i));
-    // A new view belongs to the base's present generation.
-    const Ref<TensorImpl>& base = output.impl()->view_base;
-    if (base && base->autograd != nullptr) {
-      output.impl()->autograd->seen_generation = base->autograd->generation.load();
-    }
-  }
+  if (outputs.empty()) return;
+  const size_t last = outputs.size() - 1;
+  for (size_t i = 0; i < last; ++i) begin_history(*outputs[i], owner, i);
+  begin_history(*outputs[last], std::move(owner), last);
 }
 
 void record_in_place(const char* name, TensorRefs inputs, const Tensor& self, TensorRefs saved,
