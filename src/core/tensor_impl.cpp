@@ -132,9 +132,13 @@ void TensorImpl::forget_base() {
 void TensorImpl::destroy() noexcept {
   if (TAUT_UNLIKELY(python_object != nullptr) && python_object_release(this)) return;
   if (autograd != nullptr) autograd::destroy_meta(autograd);
-  if (TAUT_LIKELY(is_embedded)) {
-    // Keeps the block until the last line of this has run.
-    const Storage owner = home ? std::move(home) : std::move(storage);
+  if (is_embedded) {
+    Storage block;  // kept until the last line of this has run
+    if (TAUT_LIKELY(!home)) {
+      block = std::move(storage);
+    } else {
+      block = std::move(home);
+    }
     this->~TensorImpl();
     return;
   }
