@@ -142,6 +142,7 @@ Tensor BackwardContext::base_of_grads() const {
     const TensorImpl& impl = *grad.impl();
     if (!impl.borrows_storage) ++owners;
     if (impl.view_base != base || impl.use_count() != 1 || impl.autograd != nullptr) return {};
+    if (impl.storage != base->storage) return {};  // the base has come to show other memory
   }
   const auto views = static_cast<uint32_t>(grads_.size());
   const bool is_all = base->use_count() == views && base->storage->use_count() == owners;

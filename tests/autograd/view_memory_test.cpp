@@ -5,6 +5,8 @@
 
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "taut/taut.h"
 
@@ -117,6 +119,23 @@ TEST_P(ViewMemory, GradientsOfPiecesAreTheirs) {
   const Tensor expected =
       cat({full({GetParam(), 2}, 2.0), numbers().view({-1, 4}).narrow(1, 2, 2) * 2.0}, 1);
   EXPECT_TRUE(equal(leaf.grad(), expected));
+}
+
+TEST_P(ViewMemory, GradientsOfPiecesAreNotOfABaseThatShowsOtherMemory) {
+  // Hooks give pieces of a tensor which shows zeros since, and which nobody else has.
+  const Tensor leaf = numbers().view({-1, 4}).clone().requires_grad_();
+  const Tensors pieces = leaf.chunk(2, 1);
+  std::vector<Tensor> given;
+  {
+    const Tensor base = ones({GetParam(), 4});
+    given = base.chunk(2, 1);
+    autograd::set_data(base, zeros({GetParam(), 4}));
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    register_hook(pieces[i], [&given, i](const Tensor&) { return std::move(given[i]); });
+  }
+  (pieces[0].sum() + pieces[1].sum()).backward();
+  EXPECT_TRUE(equal(leaf.grad(), ones({GetParam(), 4})));
 }
 
 TEST_P(ViewMemory, GoesInWhicheverThreadHasTheLastView) {
