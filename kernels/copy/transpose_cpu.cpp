@@ -17,6 +17,7 @@
 
 #include <algorithm>
 
+#include "kernels/api/prefetch.h"
 #include "kernels/copy/transpose.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -124,8 +125,7 @@ class LinesAhead {
       : column_(static_cast<const char*>(column)), bytes_(column_bytes), stride_(stride_bytes) {}
 
   void fetch() {
-    constexpr int kRead = 0, kIntoSecondCache = 2;
-    __builtin_prefetch(column_ + at_, kRead, kIntoSecondCache);
+    fetch_into_second_cache(column_ + at_);
     at_ += kLine;
     if (at_ < bytes_) return;
     at_ = 0;

@@ -33,7 +33,7 @@ struct Feed {
 };
 
 struct Plan {
-  RowFn row;
+  Loop loop;
   const double* parameters;
   int count;
   Dims shape;  // simplified
@@ -66,17 +66,17 @@ bool repeats(const Dims& strides) {
   return true;
 }
 
-Plan make_plan(const PointwiseArgs& args, RowFn row, DType result_dtype) {
+Plan make_plan(const PointwiseArgs& args, const Loop& loop) {
   Plan plan;
-  plan.row = row;
+  plan.loop = loop;
   plan.parameters = args.parameters;
   plan.count = args.count;
   plan.block = kBlockBytes;
-  StridedLoop loop{args.shape, {}, args.count};
+  StridedLoop strided{args.shape, {}, args.count};
   for (int k = 0; k < args.count; ++k) {
     const PointwiseOperand& operand = args.operands[k];
     Feed& feed = plan.feeds[k];
-    const DType row_dtype = k == 0 ? result_dtype : args.compute;
+    const DType row_dtype = k == 0 ? loop.result_dtype : args.compute;
     feed.data = static_cast<char*>(operand.data);
     feed.strides = operand.strides;
     feed.size = item_size(operand.dtype);
@@ -86,10 +86,10 @@ Plan make_plan(const PointwiseArgs& args, RowFn row, DType result_dtype) {
                                               : convert_row(operand.dtype, row_dtype);
     const int64_t widest = static_cast<int64_t>(std::max(feed.size, feed.row_size));
     plan.block = std::min(plan.block, kBlockBytes / widest);
-    loop.strides[k] = &feed.strides;
+    strided.strides[k] = &feed.strides;
   }
-  simplify(loop);
-  plan.shape = loop.shape;
+  simplify(strided);
+  plan.shape = strided.shape;
   plan.inner = plan.shape.rank() == 0 ? 1 : plan.shape.back();
   for (int k = 0; k < args.count; ++k) {
     Feed& feed = plan.feeds[k];
@@ -229,11 +229,11 @@ void run_block(const Plan& plan, int64_t position, int64_t n, Buffers& buffers) 
     }
   }
   if (plan.streams && stored) {
-    run_streamed_row(plan.row, pointers, plan.count, n,
+    run_streamed_row(plan.loop, pointers, plan.count, n,
                      static_cast<int64_t>(plan.feeds[0].row_size),
                      static_cast<int64_t>(plan.feeds[plan.count - 1].row_size), plan.parameters);
   } else {
-    plan.row(pointers, n, plan.parameters);
+    plan.loop.row(pointers, n, plan.parameters);
   }
   if (!stored) store(plan, plan.feeds[0], position, n, buffers.rows[0], buffers.raw);
 }
@@ -264,7 +264,7 @@ void run_range(const Plan& plan, int64_t begin, int64_t end) {
 
 void run(const PointwiseArgs& args) {
   const Loop loop = find_loop(args.op, args.derivative, args.compute);
-  Plan plan = make_plan(args, loop.row, loop.result_dtype);
+  Plan plan = make_plan(args, loop);
   const int64_t n = plan.shape.numel();
   plan.streams = streams_result(loop, n * static_cast<int64_t>(plan.feeds[0].size));
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) { run_range(plan, begin, end); });

@@ -63,7 +63,7 @@ class FlatRun {
       pointers[k] = is_number(args_, k) ? number_rows_[k] : args_.data[k] + begin * in_size_;
     }
     if (streams_) {
-      run_streamed_row(loop_.row, pointers, args_.count, n, out_size_, in_size_, args_.parameters);
+      run_streamed_row(loop_, pointers, args_.count, n, out_size_, in_size_, args_.parameters);
     } else {
       loop_.row(pointers, n, args_.parameters);
     }

@@ -7,6 +7,9 @@
 #define TAUT_KERNELS_ELEMENTWISE_ROWS_INL_H
 #endif
 
+#include <hwy/cache_control.h>
+
+#include <algorithm>
 #include <type_traits>
 
 #include "kernels/api/scalar_math.h"
@@ -152,6 +155,46 @@ void simd_row(char* const* pointers, int64_t n, Body body) {
   }
 }
 
+// How many elements from `to` on must be made before a whole vector may be streamed.
+template <class T>
+int64_t elements_to_alignment(const T* to) {
+  constexpr uintptr_t kAlignment = hn::MaxLanes(hn::ScalableTag<T>()) * sizeof(T);
+  const uintptr_t beyond = reinterpret_cast<uintptr_t>(to) % kAlignment;
+  return static_cast<int64_t>((kAlignment - beyond) % kAlignment / sizeof(T));
+}
+
+// The same past the caches. What is read is fetched ahead: a function that takes long fills the
+// processor's window with few elements, and its own fetching stops at the end of a page.
+template <class T, class Body>
+void streamed_simd_row(char* const* pointers, int64_t n, Body body) {
+  using D = hn::ScalableTag<T>;
+  const D d;
+  constexpr int kOperands = Body::operands;
+  constexpr int64_t kAhead = static_cast<int64_t>(2048 / sizeof(T));
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  T* const out = reinterpret_cast<T*>(pointers[0]);
+  const int64_t head = std::min(n, elements_to_alignment(out));
+  simd_row<T>(pointers, head, body);
+  int64_t i = head;
+  for (; i + lanes <= n; i += lanes) {
+    Simd<T> x[kOperands];
+    for (int k = 0; k < kOperands; ++k) {
+      const T* in = reinterpret_cast<const T*>(pointers[k + 1]) + i;
+      hwy::Prefetch(in + kAhead);
+      x[k] = Simd<T>(hn::LoadU(d, in));
+    }
+    hn::Stream(body(x).v, d, out + i);
+  }
+  char* rest[1 + kOperands];
+  for (int k = 0; k <= kOperands; ++k) rest[k] = pointers[k] + i * static_cast<int64_t>(sizeof(T));
+  simd_row<T>(rest, n - i, body);
+}
+
+template <class F, class T>
+void streamed_row(char* const* pointers, int64_t n, const double* parameters) {
+  streamed_simd_row<T>(pointers, n, Forward<F>{make_functor<F>(parameters)});
+}
+
 template <class F, class T>
 void forward_row(char* const* pointers, int64_t n, const double* parameters) {
   const Forward<F> body{make_functor<F>(parameters)};
@@ -200,6 +243,9 @@ void add_functor(RowTable& table, Pointwise op) {
   constexpr bool kBool = F::domain == Domain::arithmetic || F::domain == Domain::integral ||
                          F::domain == Domain::compare;
   if constexpr (kFloats) add_forward<F>(functor, Computing{});
+  if constexpr (F::domain == Domain::floating && F::vectorized) {
+    functor.streamed[static_cast<int>(DType::float32)] = &streamed_row<F, float>;
+  }
   if constexpr (kIntegers) add_forward<F>(functor, Integral{});
   if constexpr (kBool) add_forward<F>(functor, TypeList<bool>{});
   if constexpr (F::derivative == Derivative::given) {

@@ -20,6 +20,9 @@ using RowFn = void (*)(char* const* pointers, int64_t n, const double* parameter
 /// derivative by input i.
 struct FunctorRows {
   RowFn rows[1 + kMaxPointwiseInputs][kDTypeCount] = {};
+  /// The functor for a result that is streamed: costly ones, which would lose by the two steps of a
+  /// block that is streamed when it is done (run_streamed_row).
+  RowFn streamed[kDTypeCount] = {};
   /// The result is bool, whatever it computes in.
   bool gives_bool = false;
   /// So cheap that memory is all it waits for.
@@ -36,6 +39,7 @@ extern const RowTable* row_table;
 /// What a call computes with, whatever its operands look like.
 struct Loop {
   RowFn row;
+  RowFn streamed_row;  // null: in blocks
   DType result_dtype;
   bool is_cheap;
 };
@@ -44,14 +48,17 @@ inline Loop find_loop(Pointwise op, int derivative, DType compute) {
   const FunctorRows& functor = row_table->functors[static_cast<int>(op)];
   const RowFn row = functor.rows[derivative][static_cast<int>(compute)];
   TAUT_ASSERT(row != nullptr);
-  return {row, functor.gives_bool && derivative == 0 ? DType::bool_ : compute, functor.is_cheap};
+  const RowFn streamed = derivative == 0 ? functor.streamed[static_cast<int>(compute)] : nullptr;
+  const bool is_bool = functor.gives_bool && derivative == 0;
+  return {row, streamed, is_bool ? DType::bool_ : compute, functor.is_cheap};
 }
 
 /// Whether a result of so many bytes is streamed: larger than the caches, and memory is what the
-/// loop waits for. One thread that has more to compute would lose by the two steps of a streamed
-/// row; several together wait for memory all the same.
+/// loop waits for. One thread that has more to compute would lose by the two steps of a row that is
+/// streamed in blocks; several together wait for memory all the same.
 inline bool streams_result(const Loop& loop, int64_t bytes) {
-  return is_streamed(bytes) && (loop.is_cheap || get_num_threads() > 1);
+  return is_streamed(bytes) &&
+         (loop.is_cheap || loop.streamed_row != nullptr || get_num_threads() > 1);
 }
 
 /// Calls that need no strides; see FlatPointwiseArgs.

@@ -17,13 +17,11 @@ void fetch(const char* data, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += kLine) __builtin_prefetch(data + i);
 }
 
-}  // namespace
-
 // The loop writes to a block in the first cache, which is streamed from there: one more copy within
 // the cache, and no second version of every loop. Small blocks keep reads and writes close together
 // in time, so that memory has both to do.
-void run_streamed_row(RowFn row, char* const* pointers, int count, int64_t n, int64_t result_size,
-                      int64_t operand_size, const double* parameters) {
+void run_in_blocks(RowFn row, char* const* pointers, int count, int64_t n, int64_t result_size,
+                   int64_t operand_size, const double* parameters) {
   alignas(64) char block[kBlockBytes];
   char* shifted[kMaxPointwiseOperands];
   shifted[0] = block;
@@ -37,6 +35,14 @@ void run_streamed_row(RowFn row, char* const* pointers, int count, int64_t n, in
     row(shifted, length, parameters);
     stream_bytes(pointers[0] + begin * result_size, block, length * result_size);
   }
+}
+
+}  // namespace
+
+void run_streamed_row(const Loop& loop, char* const* pointers, int count, int64_t n,
+                      int64_t result_size, int64_t operand_size, const double* parameters) {
+  if (loop.streamed_row != nullptr) return loop.streamed_row(pointers, n, parameters);
+  run_in_blocks(loop.row, pointers, count, n, result_size, operand_size, parameters);
 }
 
 }  // namespace taut::kernels

@@ -34,6 +34,10 @@ struct Extremum {
     const auto is_better = kIsMax ? hn::Gt(x, accumulator) : hn::Lt(x, accumulator);
     return hn::IfThenElse(hn::Or(is_better, hn::IsNaN(x)), x, accumulator);
   }
+  template <class D>
+  static HWY_INLINE hn::Vec<D> fold_numbers(D, hn::Vec<D> accumulator, hn::Vec<D> x) {
+    return kIsMax ? hn::Max(accumulator, x) : hn::Min(accumulator, x);
+  }
 };
 
 template <class T, bool kIsMax>

@@ -9,8 +9,9 @@
 #define TAUT_KERNELS_REDUCE_REDUCE_MAP_INL_H_
 #endif
 
-#include <hwy/cache_control.h>
+#include <limits>
 
+#include "kernels/api/prefetch.h"
 #include "kernels/reduce/reduce_typed-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -18,7 +19,9 @@ namespace taut::kernels {
 namespace HWY_NAMESPACE {
 
 /// Op offers, over A = compute_t<T> and vectors of it: static identity<A>(), fill<A>() (an element
-/// that leaves the result alone), map(d, v), fold(d, a, b).
+/// that leaves the result alone), map(d, v), fold(d, a, b). An Op whose result is NaN iff an
+/// element is may offer fold_numbers(d, a, b), which need not care for NaN and is the faster for
+/// it.
 template <class T, class Op, class Finish>
 struct VectorReducer {
   using In = T;
@@ -26,7 +29,6 @@ struct VectorReducer {
   static constexpr int kPlanes = 1;
   static constexpr int64_t kTileCols = 2048;
   static constexpr int64_t kBlockRows = 256;
-  static constexpr int64_t kLongRow = 2048;  // bytes
   static constexpr int64_t kAhead = 2048 / sizeof(T);
   using D = hn::ScalableTag<Acc>;
   using V = hn::Vec<D>;
@@ -74,13 +76,16 @@ struct VectorReducer {
     if (n < step) return strided_row(x, n, 1);
     const V none = hn::Set(d, Op::template identity<Acc>());
     V a0 = none, a1 = none, a2 = none, a3 = none, a4 = none, a5 = none, a6 = none, a7 = none;
-    const auto take = [&](V& into, const T* from) {
-      into = Op::fold(d, into, Op::map(d, load_as(d, from)));
+    auto is_nan = hn::Ne(none, none);
+    const auto add = [&](V& into, V value) HWY_ATTR {
+      if constexpr (kWatchesNan) is_nan = hn::Or(is_nan, hn::IsNaN(value));
+      into = fold_watched(d, into, Op::map(d, value));
     };
+    const auto take = [&](V& into, const T* from) HWY_ATTR { add(into, load_as(d, from)); };
     int64_t i = 0;
     for (; i + 8 * step <= n; i += 8 * step) {
       // A long row comes in leaves, between which the hardware would stop to look ahead.
-      for (int64_t k = 0; k < 8; ++k) hwy::Prefetch(x + i + k * step + kAhead);
+      for (int64_t k = 0; k < 8; ++k) fetch_into_second_cache(x + i + k * step + kAhead);
       take(a0, x + i);
       take(a1, x + i + step);
       take(a2, x + i + 2 * step);
@@ -98,12 +103,24 @@ struct VectorReducer {
       take(a2, x + i);
       i += step;
     }
-    if (i < n) {
-      a3 = Op::fold(d, a3, Op::map(d, load_first(d, x + i, n - i, Op::template fill<Acc>())));
+    if (i < n) add(a3, load_first(d, x + i, n - i, Op::template fill<Acc>()));
+    if (kWatchesNan && HWY_UNLIKELY(!hn::AllFalse(d, is_nan))) {
+      return std::numeric_limits<Acc>::quiet_NaN();
     }
-    a0 = Op::fold(d, Op::fold(d, a0, a1), Op::fold(d, a2, a3));
-    a4 = Op::fold(d, Op::fold(d, a4, a5), Op::fold(d, a6, a7));
-    return fold_lanes(d, Op::fold(d, a0, a4));
+    a0 = fold_watched(d, fold_watched(d, a0, a1), fold_watched(d, a2, a3));
+    a4 = fold_watched(d, fold_watched(d, a4, a5), fold_watched(d, a6, a7));
+    return fold_lanes(d, fold_watched(d, a0, a4));
+  }
+
+  static constexpr bool kWatchesNan = requires(D d, V v) { Op::fold_numbers(d, v, v); };
+
+  // Where no element is NaN, or the caller looks for NaN itself.
+  static HWY_INLINE V fold_watched(D d, V a, V b) {
+    if constexpr (kWatchesNan) {
+      return Op::fold_numbers(d, a, b);
+    } else {
+      return Op::fold(d, a, b);
+    }
   }
 
   static HWY_NOINLINE Acc strided_row(const T* x, int64_t n, int64_t stride) {
@@ -125,43 +142,43 @@ struct VectorReducer {
     return hn::GetLane(Op::fold(one, Op::fold(one, a0, a1), Op::fold(one, a2, a3)));
   }
 
-  static HWY_NOINLINE void fold_one(const T* row, int64_t cols, Acc* HWY_RESTRICT sums) {
-    const D d;
-    for_vectors(d, cols, [&](auto load, auto store) {
-      store(Op::fold(d, load(sums), Op::map(d, load(row))), sums);
-    });
+  template <int kRows, class Load>
+  static HWY_INLINE V fold_column(D d, const Load& load, const T* x, int64_t stride) {
+    if constexpr (kRows == 1) {
+      return Op::map(d, load(x));
+    } else {
+      return Op::fold(d, fold_column<kRows / 2>(d, load, x, stride),
+                      fold_column<kRows / 2>(d, load, x + kRows / 2 * stride, stride));
+    }
   }
 
-  // The hardware does not see four short rows coming at once: where they follow one another, the
-  // next four are fetched in the order of memory.
-  static HWY_NOINLINE void fold_four(const T* row, int64_t stride, int64_t cols,
+  // The hardware does not see several rows coming at once: where they follow one another, the next
+  // ones are fetched in the order of memory.
+  template <int kRows>
+  static HWY_NOINLINE void fold_rows(const T* x, int64_t stride, int64_t cols,
                                      Acc* HWY_RESTRICT sums) {
     const D d;
-    const T* next = row + 4 * stride;
+    const T* next = x + kRows * stride;
     for_vectors(d, cols, [&](auto load, auto store) {
       if (stride == cols) {
-        for (int k = 0; k < 4; ++k, next += hn::Lanes(d)) hwy::Prefetch(next);
+        for (int k = 0; k < kRows; ++k, next += hn::Lanes(d)) fetch_into_second_cache(next);
       }
-      const V sum = Op::fold(
-          d, Op::fold(d, Op::map(d, load(row)), Op::map(d, load(row + stride))),
-          Op::fold(d, Op::map(d, load(row + 2 * stride)), Op::map(d, load(row + 3 * stride))));
-      store(Op::fold(d, load(sums), sum), sums);
+      store(Op::fold(d, load(sums), fold_column<kRows>(d, load, x, stride)), sums);
     });
   }
 
-  // Rows into a block of its own, which then joins the total: two levels of sums. Four at a time
-  // save loads and stores of the sums; but long rows that follow one another are best read in the
-  // order of memory, which the hardware foresees.
+  // Rows into a block of its own, which then joins the total: two levels of sums. Several at a time
+  // save loads and stores of the sums.
   static void contiguous_block(const T* x, int64_t rows, int64_t stride, int64_t cols,
                                Acc* planes) {
     HWY_ALIGN Acc sums[kTileCols];
     const D d;
-    for_vectors(d, cols, [&](auto load, auto store) { store(Op::map(d, load(x)), sums); });
-    int64_t r = 1;
-    if (stride != cols || cols * static_cast<int64_t>(sizeof(T)) < kLongRow) {
-      for (; r + 4 <= rows; r += 4) fold_four(x + r * stride, stride, cols, sums);
-    }
-    for (; r < rows; ++r) fold_one(x + r * stride, cols, sums);
+    const V none = hn::Set(d, Op::template identity<Acc>());
+    for_vectors(d, cols, [&](auto, auto store) { store(none, sums); });
+    int64_t r = 0;
+    for (; r + 8 <= rows; r += 8) fold_rows<8>(x + r * stride, stride, cols, sums);
+    for (; r + 2 <= rows; r += 2) fold_rows<2>(x + r * stride, stride, cols, sums);
+    if (r < rows) fold_rows<1>(x + r * stride, stride, cols, sums);
     for_vectors(d, cols, [&](auto load, auto store) {
       store(Op::fold(d, load(planes), load(sums)), planes);
     });

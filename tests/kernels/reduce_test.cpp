@@ -352,6 +352,30 @@ TEST_F(ReduceTest, IndicesOfContiguousExtremaAreTheFirst) {
   }
 }
 
+// Eight rows at a time, then two, then one; rows that follow one another and rows apart.
+TEST_F(ReduceTest, ColumnsOfAnyNumberOfRows) {
+  for (DType dtype : kFloats) {
+    for (int64_t rows : {2, 7, 8, 9, 15, 16, 27, 300}) {
+      for (int64_t cols : {33, 600, 1024}) {
+        for (int64_t apart : {1, 2}) {
+          View view(dtype, Dims{rows, cols}, {0, 1}, {apart, 1}, 0b01u);
+          view.buffer.fill(rng_);
+          view.buffer.set(static_cast<int64_t>(rng_() % static_cast<uint64_t>(cols)), kNaN);
+          SCOPED_TRACE(::testing::Message() << "seed " << test_seed() << ", " << rows << " x "
+                                            << cols << ", rows apart " << apart);
+          ValueBuffer out(dtype, cols);
+          ReduceArgs args;
+          describe(args, view, out);
+          run_twice(kernels_.sum, args, out);
+          expect_matches(view, out, sum_of, tolerance(dtype) * 4, "sum");
+          run_twice(kernels_.amax, args, out);
+          expect_matches(view, out, max_of, 0, "amax");
+        }
+      }
+    }
+  }
+}
+
 TEST_F(ReduceTest, SpecialValues) {
   for (DType dtype : kFloats) {
     for (int64_t n : {1, 5, 100, 9000}) {

@@ -52,6 +52,30 @@ TEST_P(Streamed, BroadcastRowsAndViewsAreWhatTheirPartsAre) {
   for (int64_t r = 0; r < kRows; ++r) ASSERT_TRUE(equal(result[r], a[r] + row)) << "row " << r;
 }
 
+// Functions that take long stream from the loop itself, one vector at a time, from the first
+// aligned place on.
+TEST_P(Streamed, CostlyFunctionsAreWhatTheirPartsAre) {
+  constexpr int64_t kCount = 130 * kCols;  // 32.5 MiB of float32
+  const Tensor a = rand({kCount});
+  const auto exponential = [](const Tensor& x, const Tensor&) { return exp(x); };
+  const auto error_function = [](const Tensor& x, const Tensor&) {
+    return nn::functional::gelu(x);
+  };
+  const auto power = [](const Tensor& x, const Tensor& y) { return pow(x, y); };
+  const Tensor raised = exp(a), activated = nn::functional::gelu(a), powers = pow(a, a);
+  expect_as_in_parts(raised, a, a, exponential);
+  expect_as_in_parts(activated, a, a, error_function);
+  expect_as_in_parts(powers, a, a, power);
+
+  set_num_threads(GetParam());
+  const Tensor rows = a.view({130, kCols}), row = rand({kCols});  // each row is aligned otherwise
+  const Tensor raised_by_row = pow(rows, row);
+  set_num_threads(1);
+  for (int64_t r = 0; r < 130; ++r) {
+    ASSERT_TRUE(equal(raised_by_row[r], pow(rows[r], row))) << "row " << r;
+  }
+}
+
 // Rows of whole lines, rows off every line, and rows that no buffer holds.
 TEST_P(Streamed, RowsOfNormsAndSoftmaxAreWhatTheirPartsAre) {
   namespace F = nn::functional;
