@@ -14,7 +14,9 @@ void square(benchmark::State& state) {
   const int64_t n = state.range(0);
   const int threads = static_cast<int>(state.range(1));
   taut::set_num_threads(threads);
-  omp_set_num_threads(threads);  // OpenBLAS asks OpenMP
+  // One build of OpenBLAS asks OpenMP, the other has threads of its own.
+  omp_set_num_threads(threads);
+  openblas_set_num_threads(threads);
   const Tensor a = taut::rand({n, n}), b = taut::rand({n, n}), c = taut::empty({n, n});
   const int size = static_cast<int>(n);
   const double operations =
