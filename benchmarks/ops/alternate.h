@@ -20,8 +20,8 @@ inline double seconds_of(auto&& work) {
 /// The best of the calls of one turn. Threads of a library watch for more work for a while after a
 /// call, on the cores that the next turn needs: a turn begins with a pause, and then takes long
 /// enough for its own threads and caches to be warm.
-double turn(auto&& work) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+double turn(auto&& work, std::chrono::milliseconds pause) {
+  std::this_thread::sleep_for(pause);
   constexpr double kLeast = 0.02;
   double best = std::numeric_limits<double>::infinity();
   double total = 0;
@@ -35,16 +35,16 @@ double turn(auto&& work) {
 
 /// Runs `ours` and `theirs` by turns. `amount` is what each moves or computes, in bytes or in
 /// operations; `unit` names the counters.
-void alternate(benchmark::State& state, double amount, const char* unit, auto&& ours,
-               auto&& theirs) {
+void alternate(benchmark::State& state, double amount, const char* unit, auto&& ours, auto&& theirs,
+               std::chrono::milliseconds pause = std::chrono::milliseconds(10)) {
   double best_ours = std::numeric_limits<double>::infinity();
   double best_theirs = best_ours;
   ours();
   theirs();
   for (auto _ : state) {
-    const double elapsed = turn(ours);
+    const double elapsed = turn(ours, pause);
     best_ours = std::min(best_ours, elapsed);
-    best_theirs = std::min(best_theirs, turn(theirs));
+    best_theirs = std::min(best_theirs, turn(theirs, pause));
     state.SetIterationTime(elapsed);
   }
   state.counters[unit] = amount / best_ours / 1e9;
