@@ -155,12 +155,14 @@ void simd_row(char* const* pointers, int64_t n, Body body) {
   }
 }
 
-// How many elements from `to` on must be made before a whole vector may be streamed.
+// How many of the n elements from `to` on must be made before a whole vector may be streamed: all,
+// where the memory of somebody else begins between two elements' places.
 template <class T>
-int64_t elements_to_alignment(const T* to) {
+int64_t elements_to_alignment(const T* to, int64_t n) {
   constexpr uintptr_t kAlignment = hn::MaxLanes(hn::ScalableTag<T>()) * sizeof(T);
-  const uintptr_t beyond = reinterpret_cast<uintptr_t>(to) % kAlignment;
-  return static_cast<int64_t>((kAlignment - beyond) % kAlignment / sizeof(T));
+  const uintptr_t missing = -reinterpret_cast<uintptr_t>(to) % kAlignment;
+  if (missing % sizeof(T) != 0) return n;
+  return std::min(n, static_cast<int64_t>(missing / sizeof(T)));
 }
 
 // The same past the caches. What is read is fetched ahead: a function that takes long fills the
@@ -173,7 +175,7 @@ void streamed_simd_row(char* const* pointers, int64_t n, Body body) {
   constexpr int64_t kAhead = static_cast<int64_t>(2048 / sizeof(T));
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   T* const out = reinterpret_cast<T*>(pointers[0]);
-  const int64_t head = std::min(n, elements_to_alignment(out));
+  const int64_t head = elements_to_alignment(out, n);
   simd_row<T>(pointers, head, body);
   int64_t i = head;
   for (; i + lanes <= n; i += lanes) {

@@ -23,6 +23,23 @@ def test_numpy_shares_both_ways(dtype):
     assert b.dtype == a.dtype and b.__array_interface__["data"][0] == x.data_ptr()
 
 
+@pytest.mark.parametrize("offset", [1, 2, 4])
+def test_elements_may_lie_at_any_address(offset):
+    n = 8_400_000  # more than 32 MiB: written past the caches, by stores that want aligned addresses
+    bytes_ = np.zeros(4 * n + offset, dtype=np.uint8)
+    x = taut.from_numpy(bytes_[offset:].view(np.float32))
+    same = taut.rand(n)
+    x.copy_(same)
+    assert x.data_ptr() % 64 == (bytes_.ctypes.data + offset) % 64
+    for op in ("sum", "amax", "exp"):
+        assert taut.equal(getattr(x, op)(), getattr(same, op)()), op
+    for op in ("exp_", "tanh_", "neg_"):
+        getattr(x, op)()
+        getattr(same, op)()
+        assert taut.equal(x, same), op
+    assert taut.equal(x.add_(x), same.add_(same)) and taut.equal(x.mul_(3), same.mul_(3))
+
+
 def test_strides_are_kept():
     a = np.arange(12.0).reshape(3, 4)
     for view in (a.T, a[::2], a[:, 1:3], np.broadcast_to(a[:1], (3, 4)).copy()):
