@@ -233,8 +233,8 @@ def tell_speed(what, rows, busiest):
         print(f"  {name:18} {rate[name]:10.0f}/s {cpu:9.1f} us CPU   {rate[name] / best:6.1f} x openai's better one")
 
 
-def tell_memory(rows):
-    print(f"\nmemory with {HELD} streams open: the most in RAM, and of that what is no page of a file")
+def tell_memory(when, rows):
+    print(f"\nmemory {when}: the most in RAM, and of that what is no page of a file")
     for what, title in (("memory", "in RAM"), ("own", "own")):
         of = {name: middle(own, lambda row: row[what]) for name, own in rows.items()}
         least = min(of[name] for name in of if name.startswith("openai"))
@@ -259,9 +259,11 @@ def main():
             for name in names:  # as many as fill the time
                 row = in_a_process(options.build, name, server.url, kind, first, options.at_once)
                 counts[name] = max(first, int(first * options.seconds / row["seconds"]))
-            tell_speed(what, *compare(options.build, server, kind, counts, options.at_once, options.turns))
+            rows, busiest = compare(options.build, server, kind, counts, options.at_once, options.turns)
+            tell_speed(what, rows, busiest)
+            tell_memory(f"of that, {options.at_once} at once", rows)
         rows, _ = compare(options.build, server, "held", dict.fromkeys(names, HELD), HELD, options.turns)
-        tell_memory(rows)
+        tell_memory(f"with {HELD} streams open", rows)
     finally:
         server.close()
 

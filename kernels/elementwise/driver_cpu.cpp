@@ -33,13 +33,13 @@ struct Feed {
 };
 
 struct Plan {
-  Loop loop;
+  RowFn row;
   const double* parameters;
   int count;
   Dims shape;  // simplified
   int64_t inner;
   int64_t block;  // elements that fit a buffer, before and after conversion
-  bool streams;
+  Streaming streaming;
   Feed feeds[kMaxPointwiseOperands];
 };
 
@@ -68,7 +68,7 @@ bool repeats(const Dims& strides) {
 
 Plan make_plan(const PointwiseArgs& args, const Loop& loop) {
   Plan plan;
-  plan.loop = loop;
+  plan.row = loop.row;
   plan.parameters = args.parameters;
   plan.count = args.count;
   plan.block = kBlockBytes;
@@ -228,12 +228,12 @@ void run_block(const Plan& plan, int64_t position, int64_t n, Buffers& buffers) 
       buffers.held[k] = 0;
     }
   }
-  if (plan.streams && stored) {
-    run_streamed_row(plan.loop, pointers, plan.count, n,
+  if (plan.streaming.streams && stored) {
+    run_streamed_row(plan.streaming, plan.row, pointers, plan.count, n,
                      static_cast<int64_t>(plan.feeds[0].row_size),
                      static_cast<int64_t>(plan.feeds[plan.count - 1].row_size), plan.parameters);
   } else {
-    plan.loop.row(pointers, n, plan.parameters);
+    plan.row(pointers, n, plan.parameters);
   }
   if (!stored) store(plan, plan.feeds[0], position, n, buffers.rows[0], buffers.raw);
 }
@@ -259,14 +259,15 @@ void run_range(const Plan& plan, int64_t begin, int64_t end) {
     run_block(plan, begin, n, buffers);
     begin += n;
   }
-  if (plan.streams) finish_streams();
+  if (plan.streaming.streams) finish_streams();
 }
 
 void run(const PointwiseArgs& args) {
   const Loop loop = find_loop(args.op, args.derivative, args.compute);
   Plan plan = make_plan(args, loop);
   const int64_t n = plan.shape.numel();
-  plan.streams = streams_result(loop, n * static_cast<int64_t>(plan.feeds[0].size));
+  plan.streaming = plan_streaming(args.op, args.derivative, args.compute,
+                                  n * static_cast<int64_t>(plan.feeds[0].size));
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) { run_range(plan, begin, end); });
 }
 

@@ -39,7 +39,7 @@ class FlatRun {
         number_rows_(number_rows),
         in_size_(static_cast<int64_t>(item_size(args.compute))),
         out_size_(static_cast<int64_t>(item_size(loop.result_dtype))),
-        streams_(streams_result(loop, args.n * out_size_)) {}
+        streaming_(plan_streaming(args.op, args.derivative, args.compute, args.n * out_size_)) {}
 
   void run() const {
     if (args_.n <= kGrain) {
@@ -53,7 +53,7 @@ class FlatRun {
   void run_range(int64_t begin, int64_t end) const {
     const int64_t block = args_.numbers == 0 ? end - begin : kBlock;
     for (; begin < end; begin += block) run_block(begin, std::min(block, end - begin));
-    if (streams_) finish_streams();
+    if (streaming_.streams) finish_streams();
   }
 
   void run_block(int64_t begin, int64_t n) const {
@@ -62,8 +62,9 @@ class FlatRun {
     for (int k = 1; k < args_.count; ++k) {
       pointers[k] = is_number(args_, k) ? number_rows_[k] : args_.data[k] + begin * in_size_;
     }
-    if (streams_) {
-      run_streamed_row(loop_, pointers, args_.count, n, out_size_, in_size_, args_.parameters);
+    if (streaming_.streams) {
+      run_streamed_row(streaming_, loop_.row, pointers, args_.count, n, out_size_, in_size_,
+                       args_.parameters);
     } else {
       loop_.row(pointers, n, args_.parameters);
     }
@@ -74,7 +75,7 @@ class FlatRun {
   char* const* number_rows_;
   int64_t in_size_;
   int64_t out_size_;
-  bool streams_;
+  Streaming streaming_;
 };
 
 [[gnu::noinline]] void run_with_numbers(const FlatPointwiseArgs& args, const Loop& loop) {

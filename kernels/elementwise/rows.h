@@ -39,7 +39,6 @@ extern const RowTable* row_table;
 /// What a call computes with, whatever its operands look like.
 struct Loop {
   RowFn row;
-  RowFn streamed_row;  // null: in blocks
   DType result_dtype;
   bool is_cheap;
 };
@@ -48,17 +47,23 @@ inline Loop find_loop(Pointwise op, int derivative, DType compute) {
   const FunctorRows& functor = row_table->functors[static_cast<int>(op)];
   const RowFn row = functor.rows[derivative][static_cast<int>(compute)];
   TAUT_ASSERT(row != nullptr);
-  const RowFn streamed = derivative == 0 ? functor.streamed[static_cast<int>(compute)] : nullptr;
-  const bool is_bool = functor.gives_bool && derivative == 0;
-  return {row, streamed, is_bool ? DType::bool_ : compute, functor.is_cheap};
+  return {row, functor.gives_bool && derivative == 0 ? DType::bool_ : compute, functor.is_cheap};
 }
 
-/// Whether a result of so many bytes is streamed: larger than the caches, and memory is what the
+/// Whether a result is streamed, and by which loop; null: in blocks.
+struct Streaming {
+  bool streams = false;
+  RowFn row = nullptr;
+};
+
+/// A result of so many bytes is streamed where it is larger than the caches, and memory is what the
 /// loop waits for. One thread that has more to compute would lose by the two steps of a row that is
 /// streamed in blocks; several together wait for memory all the same.
-inline bool streams_result(const Loop& loop, int64_t bytes) {
-  return is_streamed(bytes) &&
-         (loop.is_cheap || loop.streamed_row != nullptr || get_num_threads() > 1);
+inline Streaming plan_streaming(Pointwise op, int derivative, DType compute, int64_t bytes) {
+  if (!is_streamed(bytes)) return {};
+  const FunctorRows& functor = row_table->functors[static_cast<int>(op)];
+  const RowFn row = derivative == 0 ? functor.streamed[static_cast<int>(compute)] : nullptr;
+  return {functor.is_cheap || row != nullptr || get_num_threads() > 1, row};
 }
 
 /// Calls that need no strides; see FlatPointwiseArgs.

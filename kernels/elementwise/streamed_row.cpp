@@ -39,10 +39,11 @@ void run_in_blocks(RowFn row, char* const* pointers, int count, int64_t n, int64
 
 }  // namespace
 
-void run_streamed_row(const Loop& loop, char* const* pointers, int count, int64_t n,
-                      int64_t result_size, int64_t operand_size, const double* parameters) {
-  if (loop.streamed_row != nullptr) return loop.streamed_row(pointers, n, parameters);
-  run_in_blocks(loop.row, pointers, count, n, result_size, operand_size, parameters);
+void run_streamed_row(const Streaming& streaming, RowFn row, char* const* pointers, int count,
+                      int64_t n, int64_t result_size, int64_t operand_size,
+                      const double* parameters) {
+  if (streaming.row != nullptr) return streaming.row(pointers, n, parameters);
+  run_in_blocks(row, pointers, count, n, result_size, operand_size, parameters);
 }
 
 }  // namespace taut::kernels

@@ -7,10 +7,11 @@
 
 namespace taut::kernels {
 
-/// The loop over n elements of `count` operands, for a result that need not stay in the caches. Its
-/// elements have result_size bytes, those of the others operand_size. finish_streams() must follow
-/// the last row.
-void run_streamed_row(const Loop& loop, char* const* pointers, int count, int64_t n,
-                      int64_t result_size, int64_t operand_size, const double* parameters);
+/// row(pointers, n, parameters) with `count` operands, for a result that need not stay in the
+/// caches. Its elements have result_size bytes, those of the others operand_size. finish_streams()
+/// must follow the last row.
+void run_streamed_row(const Streaming& streaming, RowFn row, char* const* pointers, int count,
+                      int64_t n, int64_t result_size, int64_t operand_size,
+                      const double* parameters);
 
 }  // namespace taut::kernels
