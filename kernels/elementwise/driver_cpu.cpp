@@ -66,17 +66,17 @@ bool repeats(const Dims& strides) {
   return true;
 }
 
-Plan make_plan(const PointwiseArgs& args, const Loop& loop) {
+Plan make_plan(const PointwiseArgs& args, RowFn row, DType result_dtype) {
   Plan plan;
-  plan.row = loop.row;
+  plan.row = row;
   plan.parameters = args.parameters;
   plan.count = args.count;
   plan.block = kBlockBytes;
-  StridedLoop strided{args.shape, {}, args.count};
+  StridedLoop loop{args.shape, {}, args.count};
   for (int k = 0; k < args.count; ++k) {
     const PointwiseOperand& operand = args.operands[k];
     Feed& feed = plan.feeds[k];
-    const DType row_dtype = k == 0 ? loop.result_dtype : args.compute;
+    const DType row_dtype = k == 0 ? result_dtype : args.compute;
     feed.data = static_cast<char*>(operand.data);
     feed.strides = operand.strides;
     feed.size = item_size(operand.dtype);
@@ -86,10 +86,10 @@ Plan make_plan(const PointwiseArgs& args, const Loop& loop) {
                                               : convert_row(operand.dtype, row_dtype);
     const int64_t widest = static_cast<int64_t>(std::max(feed.size, feed.row_size));
     plan.block = std::min(plan.block, kBlockBytes / widest);
-    strided.strides[k] = &feed.strides;
+    loop.strides[k] = &feed.strides;
   }
-  simplify(strided);
-  plan.shape = strided.shape;
+  simplify(loop);
+  plan.shape = loop.shape;
   plan.inner = plan.shape.rank() == 0 ? 1 : plan.shape.back();
   for (int k = 0; k < args.count; ++k) {
     Feed& feed = plan.feeds[k];
@@ -264,7 +264,7 @@ void run_range(const Plan& plan, int64_t begin, int64_t end) {
 
 void run(const PointwiseArgs& args) {
   const Loop loop = find_loop(args.op, args.derivative, args.compute);
-  Plan plan = make_plan(args, loop);
+  Plan plan = make_plan(args, loop.row, loop.result_dtype);
   const int64_t n = plan.shape.numel();
   plan.streaming = plan_streaming(args.op, args.derivative, args.compute,
                                   n * static_cast<int64_t>(plan.feeds[0].size));

@@ -40,14 +40,13 @@ extern const RowTable* row_table;
 struct Loop {
   RowFn row;
   DType result_dtype;
-  bool is_cheap;
 };
 
 inline Loop find_loop(Pointwise op, int derivative, DType compute) {
   const FunctorRows& functor = row_table->functors[static_cast<int>(op)];
   const RowFn row = functor.rows[derivative][static_cast<int>(compute)];
   TAUT_ASSERT(row != nullptr);
-  return {row, functor.gives_bool && derivative == 0 ? DType::bool_ : compute, functor.is_cheap};
+  return {row, functor.gives_bool && derivative == 0 ? DType::bool_ : compute};
 }
 
 /// Whether a result is streamed, and by which loop; null: in blocks.
