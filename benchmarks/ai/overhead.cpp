@@ -186,9 +186,10 @@ std::string body_of(const char* model, const char* rest) {
 
 }  // namespace
 
-/// The first argument: how many turns each takes.
+/// The first argument: how many turns each takes. The second: the only shape of streams to run.
 int main(int count, char** arguments) {
   const int turns = count > 1 ? std::max(std::atoi(arguments[1]), 1) : 5;
+  const std::string only = count > 2 ? arguments[2] : "";
   StreamServer server;
   const pid_t child = fork();
   if (child == 0) server.serve();
@@ -209,12 +210,15 @@ int main(int count, char** arguments) {
   BareLibcurl with_epoll(target, BareLibcurl::Loop::epoll);
 
   const std::string body = body_of("m", "");
-  compare("requests, 32 at once", kRequests, turns,
-          {{"client", [&] { ask_with_client(provider); }},
-           {"client, own thread", [&] { ask_with_client(on_own_thread); }},
-           {"libcurl, poll", [&] { with_poll.run(body, kRequests, kAtOnce); }},
-           {"libcurl, epoll", [&] { with_epoll.run(body, kRequests, kAtOnce); }}});
+  if (only.empty()) {
+    compare("requests, 32 at once", kRequests, turns,
+            {{"client", [&] { ask_with_client(provider); }},
+             {"client, own thread", [&] { ask_with_client(on_own_thread); }},
+             {"libcurl, poll", [&] { with_poll.run(body, kRequests, kAtOnce); }},
+             {"libcurl, epoll", [&] { with_epoll.run(body, kRequests, kAtOnce); }}});
+  }
   for (const StreamShape& shape : kShapes) {
+    if (!only.empty() && only != shape.model) continue;
     const std::string stream_body = body_of(shape.model, R"(,"stream":true)");
     compare(("events of 256 streams: " + std::string(shape.meaning)).c_str(),
             double{kStreams} * kEvents, turns,

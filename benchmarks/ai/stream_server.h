@@ -78,8 +78,10 @@ class StreamServer {
   }
 
  private:
-  static constexpr itimerspec kTick = {{0, 1'000'000}, {0, 1'000'000}};  // a millisecond
-  static constexpr int kTicksOfEvent = 10;
+  static constexpr itimerspec kTick = {{0, 100'000}, {0, 100'000}};  // a tenth of a millisecond
+  static constexpr int kTicksOfEvent = 100;
+  // Ticks from one peer to the next: no factor of an interval, so that they fill it.
+  static constexpr int kStride = 37;
 
   struct Peer {
     std::string input;
@@ -166,7 +168,8 @@ class StreamServer {
     for (auto& [socket, peer] : peers_) {
       if (peer.events_left == 0) continue;
       const int interval = kTicksOfEvent * peer.shape->events_at_once;
-      if ((ticks_ + (peer.shape->is_spread ? peer.number : 0)) % interval == 0) write(socket, peer);
+      const int place = peer.shape->is_spread ? kStride * peer.number : 0;
+      if ((ticks_ + place) % interval == 0) write(socket, peer);
     }
   }
   void write(int socket, Peer& peer) {

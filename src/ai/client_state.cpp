@@ -94,18 +94,14 @@ Client::Implementation::Implementation(ClientOptions options, const Parts& parts
       handler_(parts.handler),
       chance_(options_.seed),
       callbacks_(std::make_shared<Executor>(options_.callback_threads)),
+      runner_([callbacks = callbacks_](Callback<void()> task) { callbacks->run(std::move(task)); }),
+      event_runner_([callbacks = callbacks_](Callback<void()> task) {
+        callbacks->run_soon(std::move(task));
+      }),
       workers_(1),
       transport_(options_, time_, callbacks_) {}
 
 Client::Implementation::~Implementation() { close(); }
-
-Callback<void(Callback<void()>)> Client::Implementation::runner() {
-  return [callbacks = callbacks_](Callback<void()> task) { callbacks->run(std::move(task)); };
-}
-
-Callback<void(Callback<void()>)> Client::Implementation::event_runner() {
-  return [callbacks = callbacks_](Callback<void()> task) { callbacks->run_soon(std::move(task)); };
-}
 
 bool Client::Implementation::submit(std::shared_ptr<Call> call) {
   return transport_.post([this, call = std::move(call)] {

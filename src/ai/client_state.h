@@ -30,9 +30,9 @@ class Client::Implementation : public std::enable_shared_from_this<Client::Imple
   /// Runs tasks for the client where they would hold up its thread.
   Executor& workers() { return workers_; }
   /// Runs the callbacks of users.
-  Callback<void(Callback<void()>)> runner();
+  const Callback<void(Callback<void()>)>& runner() const { return runner_; }
   /// The same for events of streams, which may wait a moment for others.
-  Callback<void(Callback<void()>)> event_runner();
+  const Callback<void(Callback<void()>)>& event_runner() const { return event_runner_; }
 
   /// False where the client has been closed: the call is not begun.
   bool submit(std::shared_ptr<Call> call);
@@ -60,6 +60,7 @@ class Client::Implementation : public std::enable_shared_from_this<Client::Imple
   std::atomic<int64_t> begun_{0}, completed_{0}, failed_{0}, cancelled_{0};
   std::atomic<int64_t> attempts_{0}, retried_{0};
   std::shared_ptr<Executor> callbacks_;
+  const Callback<void(Callback<void()>)> runner_, event_runner_;
   Executor workers_;
   Transport transport_;  // the last: its thread ends before the rest goes
 };

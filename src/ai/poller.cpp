@@ -1,13 +1,16 @@
 #include "src/ai/poller.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "src/ai/steady_time.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
@@ -18,24 +21,43 @@ namespace {
   throw IoError(concat("client: ", what, " fails; got ", std::strerror(errno)));
 }
 
+/// Until one of the sets has something, but for so many seconds at most.
+void sleep_on(std::span<pollfd> sets, double seconds) {
+  const double left = std::max(seconds, 0.0);
+  timespec time = {};
+  time.tv_sec = static_cast<time_t>(left);
+  time.tv_nsec = static_cast<long>(1e9 * (left - static_cast<double>(time.tv_sec)));
+  ppoll(sets.data(), sets.size(), &time, nullptr);
+}
+
 }  // namespace
 
-Poller::Poller() : set_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (set_ < 0) fail("epoll_create1");
-  wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (wake_ < 0) {
-    close(set_);
-    fail("eventfd");
+Poller::Poller(double rest)
+    : rest_(rest),
+      set_(epoll_create1(EPOLL_CLOEXEC)),
+      patient_set_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (set_ < 0 || patient_set_ < 0 || wake_ < 0) {
+    const int error = errno;
+    close_all();
+    errno = error;
+    fail(wake_ < 0 ? "eventfd" : "epoll_create1");
   }
   watch(wake_, true, false);
 }
 
-Poller::~Poller() {
-  close(wake_);
-  close(set_);
+Poller::~Poller() { close_all(); }
+
+void Poller::close_all() const {
+  for (const int one : {wake_, patient_set_, set_}) {
+    if (one >= 0) close(one);
+  }
 }
 
+// ---- What is waited for -------------------------------------------------------------------------
+
 void Poller::watch(int socket, bool reads, bool writes) {
+  end_patience(socket);
   epoll_event event = {};
   event.events = (reads ? EPOLLIN : 0u) | (writes ? EPOLLOUT : 0u);
   event.data.fd = socket;
@@ -43,13 +65,67 @@ void Poller::watch(int socket, bool reads, bool writes) {
   if (errno == ENOENT) epoll_ctl(set_, EPOLL_CTL_ADD, socket, &event);
 }
 
-void Poller::forget(int socket) { epoll_ctl(set_, EPOLL_CTL_DEL, socket, nullptr); }
+void Poller::forget(int socket) {
+  if (is_patient(socket)) {
+    end_patience(socket);
+  } else {
+    epoll_ctl(set_, EPOLL_CTL_DEL, socket, nullptr);
+  }
+}
+
+void Poller::let_wait(int socket) {
+  if (socket < 0 || is_patient(socket)) return;
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.fd = socket;
+  if (epoll_ctl(patient_set_, EPOLL_CTL_ADD, socket, &event) != 0) return;  // it stays as it is
+  epoll_ctl(set_, EPOLL_CTL_DEL, socket, nullptr);
+  const auto place = static_cast<size_t>(socket);
+  if (place >= patient_.size()) patient_.resize(place + 1);
+  patient_[place] = true;
+  ++patients_;
+}
+
+bool Poller::is_patient(int socket) const {
+  const auto place = static_cast<size_t>(socket);
+  return place < patient_.size() && patient_[place];
+}
+
+void Poller::end_patience(int socket) {
+  if (!is_patient(socket)) return;
+  epoll_ctl(patient_set_, EPOLL_CTL_DEL, socket, nullptr);
+  patient_[static_cast<size_t>(socket)] = false;
+  --patients_;
+}
+
+// ---- Waiting ------------------------------------------------------------------------------------
 
 std::span<const Poller::Ready> Poller::wait(double seconds) {
-  const int milliseconds = seconds <= 0 ? 0 : static_cast<int>(std::ceil(seconds * 1000));
+  if (patients_ == 0) {
+    const int milliseconds = seconds <= 0 ? 0 : static_cast<int>(std::ceil(seconds * 1000));
+    return {ready_.data(), gather(set_, milliseconds, 0)};
+  }
+  pollfd sets[] = {{set_, POLLIN, 0}, {patient_set_, POLLIN, 0}};
+  const double left = rests_until_ - steady_time();
+  if (left > 0) {
+    sleep_on({sets, 1}, std::min(left, seconds));
+  } else {
+    sleep_on(sets, seconds);
+  }
+  size_t ready = sets[0].revents == 0 ? 0 : gather(set_, 0, 0);
+  const double now = steady_time();
+  if (left > 0 ? now < rests_until_ : sets[1].revents == 0) return {ready_.data(), ready};
+  const size_t others = ready;
+  ready = gather(patient_set_, 0, ready);
+  if (ready > others && ready < kAtOnce) rests_until_ = now + rest_;
+  return {ready_.data(), ready};
+}
+
+/// Adds what is ready of a set to the first `ready` ones; how many there are then.
+size_t Poller::gather(int set, int milliseconds, size_t ready) {
+  if (ready == kAtOnce) return ready;
   const int count =
-      epoll_wait(set_, events_.data(), static_cast<int>(events_.size()), milliseconds);
-  size_t ready = 0;
+      epoll_wait(set, events_.data(), static_cast<int>(kAtOnce - ready), milliseconds);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events_[static_cast<size_t>(i)];
     if (event.data.fd == wake_) {
@@ -59,7 +135,7 @@ std::span<const Poller::Ready> Poller::wait(double seconds) {
     ready_[ready++] = {event.data.fd, (event.events & EPOLLIN) != 0, (event.events & EPOLLOUT) != 0,
                        (event.events & (EPOLLERR | EPOLLHUP)) != 0};
   }
-  return {ready_.data(), ready};
+  return ready;
 }
 
 void Poller::wake() const {

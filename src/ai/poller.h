@@ -4,7 +4,9 @@
 #include <sys/epoll.h>
 
 #include <array>
+#include <cstddef>
 #include <span>
+#include <vector>
 
 #include "taut/base/macros.h"
 
@@ -18,7 +20,8 @@ class TAUT_API Poller {
     bool can_read = false, can_write = false, has_failed = false;
   };
 
-  Poller();
+  /// `rest`: how many seconds sockets that may wait do so.
+  explicit Poller(double rest = 0.001);
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
   ~Poller();
@@ -28,6 +31,12 @@ class TAUT_API Poller {
   void watch(int socket, bool reads, bool writes);
   /// A socket that is closed already is forgotten by itself.
   void forget(int socket);
+  /// It is waited for something to read, which may itself wait a moment for more of its kind: to
+  /// wake a thread costs more than to read a piece of a stream. What comes after a rest is told at
+  /// once, and then nobody looks at these sockets for the next. Until watch() or forget().
+  void let_wait(int socket);
+  /// There is much to read: what comes next does not wait.
+  void hurry() { rests_until_ = 0; }
 
   /// Those that are ready, after so many seconds at most. What it gives is there until the next
   /// wait; a socket that has been closed since may be among it.
@@ -36,12 +45,23 @@ class TAUT_API Poller {
   void wake() const;
 
  private:
-  void hear_wake() const;
+  static constexpr size_t kAtOnce = 128;
 
+  void close_all() const;
+  void hear_wake() const;
+  bool is_patient(int socket) const;
+  void end_patience(int socket);
+  size_t gather(int set, int milliseconds, size_t ready);
+
+  const double rest_;
   int set_ = -1;
+  int patient_set_ = -1;
   int wake_ = -1;
-  std::array<epoll_event, 128> events_ = {};
-  std::array<Ready, 128> ready_ = {};
+  std::vector<bool> patient_;  // by socket
+  int patients_ = 0;
+  double rests_until_ = 0;  // nobody looks at the patient ones before
+  std::array<epoll_event, kAtOnce> events_ = {};
+  std::array<Ready, kAtOnce> ready_ = {};
 };
 
 }  // namespace taut::ai

@@ -11,18 +11,13 @@ namespace taut::ai {
 namespace {
 
 /// Cancels when the reader has dropped its last copy: nobody will ever take what comes.
-class QueueSource final : public ChatStream::Source {
- public:
-  explicit QueueSource(std::shared_ptr<StreamQueue> queue) : queue_(std::move(queue)) {}
-  ~QueueSource() override { queue_->cancel(); }
+struct Reader {
+  const std::shared_ptr<StreamQueue> queue;
 
-  std::optional<StreamEvent> next() override { return queue_->next(); }
-  Pending<std::optional<StreamEvent>> next_event() override { return queue_->next_event(); }
-  ChatResponse response() const override { return queue_->response(); }
-  void cancel() override { queue_->cancel(); }
-
- private:
-  std::shared_ptr<StreamQueue> queue_;
+  explicit Reader(std::shared_ptr<StreamQueue> read) : queue(std::move(read)) {}
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() { queue->cancel(); }
 };
 
 std::exception_ptr cancelled_stream(const ChatResponse& response) {
@@ -46,7 +41,8 @@ void ChatStream::cancel() const { source_->cancel(); }
 StreamQueue::StreamQueue(int64_t capacity) : capacity_(capacity < 1 ? 1 : capacity) {}
 
 ChatStream StreamQueue::stream(std::shared_ptr<StreamQueue> queue) {
-  return ChatStream(std::make_shared<QueueSource>(std::move(queue)));
+  const auto reader = std::make_shared<Reader>(std::move(queue));
+  return ChatStream(std::shared_ptr<ChatStream::Source>(reader, reader->queue.get()));
 }
 
 void StreamQueue::push(std::vector<StreamEvent>&& events) {
@@ -54,9 +50,16 @@ void StreamQueue::push(std::vector<StreamEvent>&& events) {
   {
     const std::lock_guard lock(mutex_);
     if (is_closed_ || events.empty()) return;
-    for (StreamEvent& event : events) events_.push_back(std::move(event));
+    for (StreamEvent& event : events) {
+      if (waiting_ && size() == 0) {
+        waiting_->prepare(std::in_place, std::move(event));
+        has_prepared_ = true;
+      } else {
+        events_.push(std::move(event));
+      }
+    }
     count_events();
-    if (sleepers_ > 0) changed_.notify_all();
+    wake_sleepers();
     is_here = is_blocked_;
     begins = begins_delivery();
   }
@@ -66,7 +69,7 @@ void StreamQueue::push(std::vector<StreamEvent>&& events) {
 bool StreamQueue::is_full() {
   if (waiting_events_.load(std::memory_order_relaxed) < capacity_) return false;
   const std::lock_guard lock(mutex_);
-  was_full_ = !is_closed_ && static_cast<int64_t>(events_.size()) >= capacity_;
+  was_full_ = !is_closed_ && size() >= capacity_;
   return was_full_;
 }
 
@@ -82,7 +85,10 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error, bool dr
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(is_closed_, true)) return false;
-    if (drops_events) events_.clear();
+    if (drops_events) {
+      events_.clear();
+      has_prepared_ = false;
+    }
     count_events();
     if (on_close_) on_close_(error);
     response_ = std::move(response);
@@ -91,7 +97,7 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error, bool dr
     std::swap(on_room, on_room_);
     std::swap(on_cancel, on_cancel_);
     std::swap(on_close, on_close_);
-    changed_.notify_all();
+    wake_sleepers();
     is_here = is_here || is_blocked_;
     begins = begins_delivery() || (is_here && waiting_);
   }
@@ -100,19 +106,25 @@ bool StreamQueue::close(ChatResponse response, std::exception_ptr error, bool dr
 }
 
 /// Called with the lock held.
+void StreamQueue::wake_sleepers() const {
+  if (sleepers_ > 0) changed_->notify_all();
+}
+
+/// Called with the lock held.
 void StreamQueue::wait_with(const Promise<Event>& promise) {
-  if (!canceller_) {
+  if (!hooks_) {
     const auto when_alive = [this](void (StreamQueue::*act)()) {
       return [queue = weak_from_this(), act] {
         if (const auto alive = queue.lock()) (*alive.*act)();
       };
     };
-    canceller_ = when_alive(&StreamQueue::cancel);
-    waiter_ = when_alive(&StreamQueue::reader_blocks);
     delivery_ = when_alive(&StreamQueue::deliver);
+    hooks_ = Ref<detail::CompletionHooks>::adopt(new detail::CompletionHooks());
+    hooks_->cancel = when_alive(&StreamQueue::cancel);
+    hooks_->wait = when_alive(&StreamQueue::reader_blocks);
+    hooks_->runner = runner_;
   }
-  promise.on_cancel(canceller_);
-  promise.on_wait(waiter_);
+  promise.use(hooks_);
   waiting_ = promise;
 }
 
@@ -137,26 +149,30 @@ void StreamQueue::start_delivery(bool is_here) {
 /// Tells who waits, as long as there is something to tell. What they do may take long, and may wait
 /// for events that come after: another delivery can be started meanwhile.
 void StreamQueue::deliver() {
+  std::optional<Promise<Event>> told;  // whose callbacks have run when it is asked for again
   for (;;) {
-    std::optional<Promise<Event>> waiting;
-    std::optional<Outcome<Event>> outcome;
+    const std::optional<Promise<Event>> last = std::exchange(told, std::nullopt);
     Callback<void()> on_room;
+    bool runs_elsewhere = false;
     {
       const std::lock_guard lock(mutex_);
+      if (last && told_ == last) told_.reset();
       is_delivering_ = false;
-      bool has_room = false;
-      if (waiting_) take(outcome, has_room);
-      if (!outcome) return;
+      if (!waiting_ || !prepare()) return;
+      on_room = made_room();
       waiting_->claim();  // nobody else sets it: who cancels waits for this one
       told_ = waiting_;
-      std::swap(waiting, waiting_);
-      is_blocked_ = false;
-      if (has_room) on_room = on_room_;
+      std::swap(told, waiting_);
+      runs_elsewhere = std::exchange(is_blocked_, false);
     }
     if (on_room) on_room();
-    waiting->fulfil(std::move(*outcome));
+    told->fulfil();
+    if (runs_elsewhere) told.reset();
   }
 }
+
+/// Whether there is something for who waits, which then is in its place. Called with the lock held.
+bool StreamQueue::prepare() { return std::exchange(has_prepared_, false) || take(*waiting_); }
 
 /// The threads of the runner may all be waiting: from now on the writer tells who waits. Callbacks
 /// of the same event are none of its business.
@@ -164,52 +180,65 @@ void StreamQueue::reader_blocks() {
   {
     const std::lock_guard lock(mutex_);
     is_blocked_ = waiting_.has_value();
-    if (is_blocked_ && runner_) waiting_->on_thread_of(runner_);
+    if (is_blocked_) waiting_->use_runner();
   }
   deliver();
 }
 
-/// What a reader gets now, if anything. Called with the lock held.
-void StreamQueue::take(std::optional<Outcome<Event>>& outcome, bool& has_room) {
-  if (events_.empty()) {
-    if (!is_closed_) return;
-    error_ ? outcome.emplace(error_) : outcome.emplace(Event());
-    return;
+/// Prepares what a reader gets now, if anything. Called with the lock held.
+bool StreamQueue::take(const Promise<Event>& promise) {
+  if (!events_.empty()) {
+    promise.prepare(std::in_place, std::move(events_.front()));
+    events_.drop();
+  } else if (!is_closed_) {
+    return false;
+  } else if (error_) {
+    promise.prepare(error_);
+  } else {
+    promise.prepare(std::in_place);
   }
-  outcome.emplace(Event(std::move(events_.front())));
-  events_.pop_front();
+  return true;
+}
+
+/// An event has been taken: who is to be told of the room, if anybody. Called with the lock held.
+Callback<void()> StreamQueue::made_room() {
   count_events();
-  if (was_full_ && static_cast<int64_t>(events_.size()) <= capacity_ / 2) {
-    was_full_ = false;
-    has_room = true;
-  }
+  if (!was_full_ || size() > capacity_ / 2) return nullptr;
+  was_full_ = false;
+  return on_room_;
 }
 
 std::optional<StreamEvent> StreamQueue::next() {
-  std::optional<Outcome<Event>> outcome;
+  Event event;
   Callback<void()> on_room;
   {
     std::unique_lock lock(mutex_);
-    bool has_room = false;
-    take(outcome, has_room);
-    TAUT_CHECK(outcome || !Executor::runs_here(), ValueError,
-               "stream: next() would wait in a callback of a client with callback_threads = 0; "
-               "expected next_event()");
-    ++sleepers_;
-    changed_.wait(lock, [&] {
-      if (!outcome) take(outcome, has_room);
-      return outcome.has_value();
-    });
-    --sleepers_;
-    if (has_room) on_room = on_room_;
+    if (events_.empty() && !is_closed_) sleep(lock);
+    if (events_.empty() && error_) std::rethrow_exception(error_);
+    if (!events_.empty()) {
+      event = std::move(events_.front());
+      events_.drop();
+      on_room = made_room();
+    }
   }
   if (on_room) on_room();
-  return std::move(*outcome).value();
+  return event;
+}
+
+/// Until there is something for next().
+void StreamQueue::sleep(std::unique_lock<SmallMutex>& lock) {
+  TAUT_CHECK(!Executor::runs_here(), ValueError,
+             "stream: next() would wait in a callback of a client with callback_threads = 0; "
+             "expected next_event()");
+  if (!changed_) changed_ = std::make_unique<std::condition_variable_any>();
+  ++sleepers_;
+  changed_->wait(lock, [this] { return !events_.empty() || is_closed_; });
+  --sleepers_;
 }
 
 Pending<std::optional<StreamEvent>> StreamQueue::next_event() {
   const Promise<Event> promise;
-  std::optional<Outcome<Event>> outcome;
+  bool is_there = false;
   Callback<void()> on_room;
   {
     const std::lock_guard lock(mutex_);
@@ -217,13 +246,16 @@ Pending<std::optional<StreamEvent>> StreamQueue::next_event() {
       throw ValueError(
           "next_event: an event is waited for already; got a second wait; expected one at a time");
     }
-    bool has_room = false;
-    take(outcome, has_room);
-    if (has_room) on_room = on_room_;
-    if (!outcome) wait_with(promise);
+    is_there = take(promise);
+    if (is_there) {
+      promise.claim();
+      on_room = made_room();
+    } else {
+      wait_with(promise);
+    }
   }
   if (on_room) on_room();
-  if (outcome) promise.set(std::move(*outcome));
+  if (is_there) promise.fulfil();
   return promise.pending();
 }
 
@@ -231,7 +263,7 @@ ChatResponse StreamQueue::response() const {
   Callback<ChatResponse()> snapshot;
   {
     const std::lock_guard lock(mutex_);
-    if (is_closed_ || !snapshot_) return response_;
+    if (is_closed_ || !snapshot_) return *response_;
     snapshot = snapshot_;
   }
   return snapshot();

@@ -5,34 +5,38 @@
 //   ChatStream stream = StreamQueue::stream(queue);
 //   queue->push(std::move(events));
 //   queue->close(response, nullptr);
-// Who waits for an event is told of it by the runner, which takes it out of the queue: the writer
-// touches nothing but the queue.
+// Who waits for an event finds it where they wait, and is told of it by the runner, not by the
+// writer.
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
+#include "src/ai/event_fifo.h"
 #include "taut/ai/backend.h"
+#include "taut/base/small_mutex.h"
 
 namespace taut::ai {
 
-/// What a ChatStream takes its events from. Destroying it cancels.
+/// What a ChatStream takes its events from.
 class TAUT_API ChatStream::Source {
  public:
-  virtual ~Source() = default;
-  virtual std::optional<StreamEvent> next() { return next_event().get(); }
+  virtual std::optional<StreamEvent> next() = 0;
   virtual Pending<std::optional<StreamEvent>> next_event() = 0;
   virtual ChatResponse response() const = 0;
   virtual void cancel() = 0;
+
+ protected:
+  ~Source() = default;
 };
 
-class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
+class TAUT_API StreamQueue final : public ChatStream::Source,
+                                   public std::enable_shared_from_this<StreamQueue> {
  public:
   /// `capacity`: events that wait in it before is_full().
   explicit StreamQueue(int64_t capacity);
@@ -63,49 +67,55 @@ class TAUT_API StreamQueue : public std::enable_shared_from_this<StreamQueue> {
   bool close(ChatResponse response, std::exception_ptr error);
 
   // ---- The reader's side
-  std::optional<StreamEvent> next();
-  Pending<std::optional<StreamEvent>> next_event();
-  ChatResponse response() const;
+  std::optional<StreamEvent> next() override;
+  Pending<std::optional<StreamEvent>> next_event() override;
+  ChatResponse response() const override;
   /// Ends it with ErrorKind::cancelled, unless it has been closed; what waits in it is dropped.
   /// When it returns, nothing begins any more that waited for an event.
-  void cancel();
+  void cancel() override;
 
  private:
   using Event = std::optional<StreamEvent>;
 
   bool close(ChatResponse response, std::exception_ptr error, bool drops_events);
+  void wake_sleepers() const;
   void wait_with(const Promise<Event>& promise);
   bool begins_delivery();
   void start_delivery(bool is_here);
   void deliver();
+  bool prepare();
   void reader_blocks();
-  void take(std::optional<Outcome<Event>>& outcome, bool& has_room);
-  void count_events() {
-    waiting_events_.store(static_cast<int64_t>(events_.size()), std::memory_order_relaxed);
-  }
+  bool take(const Promise<Event>& promise);
+  void sleep(std::unique_lock<SmallMutex>& lock);
+  int64_t size() const { return static_cast<int64_t>(events_.size()) + (has_prepared_ ? 1 : 0); }
+  void count_events() { waiting_events_.store(size(), std::memory_order_relaxed); }
+  Callback<void()> made_room();
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  const int64_t capacity_;
-  std::deque<StreamEvent> events_;
-  std::atomic<int64_t> waiting_events_{0};  // how many they are
-  std::optional<Promise<Event>> waiting_;   // next_event()'s
-  std::optional<Promise<Event>> told_;      // the last that was taken to be given its event
-  int sleepers_ = 0;
+  // What each event needs stands together, in few lines of the cache.
+  mutable SmallMutex mutex_;
   bool is_delivering_ = false;  // somebody will look whether waiting_ can be told
   bool is_blocked_ = false;     // a thread waits for waiting_, perhaps one of the runner's
+  bool has_prepared_ = false;   // waiting_ holds the oldest event already
   bool was_full_ = false;
   bool is_closed_ = false;
-  ChatResponse response_;
+  const int64_t capacity_;
+  EventFifo events_;
+  std::atomic<int64_t> waiting_events_{0};  // how many they are
+  std::optional<Promise<Event>> waiting_;   // next_event()'s
+  std::optional<Promise<Event>> told_;      // the last that is being given its event
+  Callback<void(Callback<void()>)> runner_;
+  // Made when next_event() is called first.
+  Callback<void()> delivery_;           // what the runner runs
+  Ref<detail::CompletionHooks> hooks_;  // of what next_event() gives
+
+  int sleepers_ = 0;
+  std::unique_ptr<std::condition_variable_any> changed_;  // of the threads in next()
+  Boxed<ChatResponse> response_;
   std::exception_ptr error_;
   Callback<ChatResponse()> snapshot_;
   Callback<void()> on_room_;
   Callback<void()> on_cancel_;
   Callback<void(const std::exception_ptr&)> on_close_;
-  Callback<void(Callback<void()>)> runner_;
-  // Of what next_event() gives; made when it is called first.
-  Callback<void()> canceller_, waiter_;
-  Callback<void()> delivery_;  // what the runner runs
 };
 
 /// A complete answer as the events that a stream of it would have sent.

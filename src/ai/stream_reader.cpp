@@ -1,5 +1,6 @@
 #include "src/ai/stream_reader.h"
 
+#include <mutex>
 #include <utility>
 
 #include "taut/base/check.h"
@@ -63,7 +64,7 @@ ChatResponse StreamReader::SoFar::response() const {
   const std::lock_guard lock(mutex_);
   ChatResponse response;
   if (is_whole_) {
-    response = whole_;
+    response = *whole_;
   } else if (assembler_ != nullptr) {
     response = assembler_->response();
   } else {
@@ -122,6 +123,15 @@ Flow StreamReader::read_events(std::string_view bytes) {
     raise(ErrorKind::malformed_response,
           concat("the stream is too large; got more than ", most_bytes_, " bytes"));
   }
+  // One for all streams of a thread: its memory stays in the cache.
+  thread_local std::vector<StreamEvent> spare;
+  understood_.swap(spare);
+  const Flow flow = understand(bytes);
+  understood_.swap(spare);
+  return flow;
+}
+
+Flow StreamReader::understand(std::string_view bytes) {
   std::exception_ptr error;
   try {
     parser_->add(bytes, *this);

@@ -2,7 +2,6 @@
 // Reads an answer that arrives as server-sent events, and passes on what it means while it comes.
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "src/ai/protocol.h"
 #include "src/ai/sse.h"
 #include "src/ai/stream_queue.h"
+#include "taut/base/small_mutex.h"
 
 namespace taut::ai {
 
@@ -28,11 +28,11 @@ class StreamReader final : public AnswerReader, private SseListener {
     ChatResponse response() const;
 
    private:
-    mutable std::mutex mutex_;
+    mutable SmallMutex mutex_;
+    bool is_whole_ = false;
     std::unique_ptr<StreamAssembler> assembler_;
     std::string provider_, model_;
-    ChatResponse whole_;  // where the answer did not come in pieces
-    bool is_whole_ = false;
+    Boxed<ChatResponse> whole_;  // where the answer did not come in pieces
   };
   struct Settings {
     const ProtocolHandler& handler;
@@ -60,6 +60,7 @@ class StreamReader final : public AnswerReader, private SseListener {
   enum class Form : uint8_t { events, json, other };
 
   Flow read_events(std::string_view bytes);
+  Flow understand(std::string_view bytes);
   void on_event(const SseEvent& event) override;
   bool pass_on();
   [[noreturn]] void refuse_type() const;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kMostDrained = 65536;  // bytes
 constexpr double kDrainTime = 0.25;      // seconds
+constexpr int64_t kMuch = 4096;          // bytes at once: more than words
 
 [[noreturn]] void malformed(std::string message) {
   throw ProviderError({.kind = ErrorKind::malformed_response, .message = std::move(message)});
@@ -294,28 +295,41 @@ size_t Transfer::read_body(std::string_view bytes) {
     return CURL_WRITEFUNC_PAUSE;
   }
   bytes_received_ += static_cast<int64_t>(bytes.size());
+  if (last_bytes_ != settings_.now)
+    received_before_ = bytes_received_ - static_cast<int64_t>(bytes.size());
   last_bytes_ = settings_.now;
-  if (flow == Flow::progress) last_progress_ = last_bytes_;
+  if (flow == Flow::progress) {
+    last_progress_ = last_bytes_;
+    if (!is_flowing_) flow_on();
+  }
+  if (bytes_received_ - received_before_ >= kMuch) settings_.poller.hurry();
   if (flow == Flow::enough) start_draining();
   return bytes.size();
+}
+
+/// The answer has begun: nobody is kept waiting by who reads the rest of it a moment later.
+void Transfer::flow_on() {
+  is_flowing_ = true;
+  if (request_.is_stream && has_own_socket()) settings_.poller.let_wait(socket_);
 }
 
 /// libcurl 8.5.0 reads on where it is told that there is something to read, and throws all that it
 /// holds back away when it meets the end. So it is not told.
 void Transfer::pause() {
   is_paused_ = was_paused_ = true;
+  is_flowing_ = false;
   settings_.timers.cancel(timer_);
   if (has_own_socket()) settings_.poller.forget(socket_);
 }
 
-void Transfer::resume() {
-  if (!is_paused_) return;
+int Transfer::resume() {
+  if (!is_paused_) return CURLE_OK;
   is_paused_ = false;
   if (has_own_socket()) settings_.poller.watch(socket_, true, false);
   last_bytes_ = last_progress_ = settings_.time.now();
   watch_silence();
   // The bytes that were not taken are given again within this call, and may end the transfer.
-  curl_easy_pause(easy_, CURLPAUSE_CONT);
+  return curl_easy_pause(easy_, CURLPAUSE_CONT);
 }
 
 void Transfer::start_draining() {

@@ -92,8 +92,8 @@ class Transfer {
   std::shared_ptr<TransferListener> take_listener() { return std::move(listener_); }
   /// Where libcurl waits for it; -1 where it does not.
   void set_socket(int socket) { socket_ = socket; }
-  /// After Flow::pause.
-  void resume();
+  /// After Flow::pause. What libcurl's code says of it; an error is told nowhere else.
+  [[nodiscard]] int resume();
   bool is_paused() const { return is_paused_; }
   bool was_paused() const { return was_paused_; }  // at any time
 
@@ -113,6 +113,7 @@ class Transfer {
   void read_header_line(std::string_view line);
   void end_head();
   size_t read_body(std::string_view bytes);
+  void flow_on();
   void pause();
   bool has_own_socket() const { return socket_ >= 0 && !is_multiplexed_; }
   size_t drain(size_t bytes);
@@ -126,9 +127,11 @@ class Transfer {
   // What each piece of a body needs stands together, in one line of the cache.
   std::shared_ptr<TransferListener> listener_;
   int64_t bytes_received_ = 0;
-  double last_bytes_ = 0;     // when they came
-  double last_progress_ = 0;  // when they carried something
+  int64_t received_before_ = 0;  // until the transport woke last
+  double last_bytes_ = 0;        // when they came
+  double last_progress_ = 0;     // when they carried something
   bool is_draining_ = false;
+  bool is_flowing_ = false;    // what comes of it next may be read a moment later
   bool is_requested_ = false;  // there is a connection, and the request is on its way
   bool has_head_ = false;
   bool is_paused_ = false;

@@ -213,7 +213,9 @@ void Transport::stop(TransferId id) {
 
 void Transport::resume(TransferId id) {
   const auto found = state_->transfers.find(id);
-  if (found != state_->transfers.end() && found->second.easy) found->second.transfer->resume();
+  if (found == state_->transfers.end() || !found->second.easy) return;
+  const Transfer& transfer = *found->second.transfer;
+  if (const int code = found->second.transfer->resume()) state_->end(id, transfer.result(code));
 }
 
 // ---- The thread ---------------------------------------------------------------------------------

@@ -397,6 +397,27 @@ TEST_F(FaultTest, TheServerWaitsForASlowReader) {
   EXPECT_EQ(static_cast<int64_t>(listen_to(stream).text.size()), (kEvents - 1) * 10'000);
 }
 
+/// libcurl gives what it has held back while it is told to go on, and says what comes of it nowhere
+/// else.
+TEST_F(FaultTest, AFaultInWhatWasHeldBack) {
+  ClientOptions options = patient();
+  options.buffered_events = 1;
+  options.limits.line = 1000;
+  server_.answer(
+      Script{send(http_open(200, "transfer-encoding: chunked\r\n") + chunk(events({"one"})) +
+                  chunk(events({"two"})) + chunk(events({std::string(5000, 'x')}))),
+             hold()});
+  const Provider plain = provider(options);
+  const ChatStream stream = plain.stream(plain_request());
+  EXPECT_FALSE(Promise<int>().pending().wait_for(0.1)) << "until it is full";
+  const double begin = TimeSource().now();
+  const Heard heard = listen_to(stream);
+  EXPECT_LT(TimeSource().now() - begin, 10) << "long before it would count as silent";
+  EXPECT_EQ(heard.text, "onetwo");
+  ASSERT_TRUE(heard.error);
+  EXPECT_EQ(heard.error->kind, ErrorKind::malformed_response);
+}
+
 TEST_F(FaultTest, WhatWaitsForAReaderIsBounded) {
   ClientOptions options = strict();
   options.buffered_events = 16;

@@ -6,12 +6,16 @@
 
 #include <atomic>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "src/ai/executor.h"
+#include "taut/base/small_mutex.h"
+#include "tests/ai/task.h"
 
 namespace taut::ai::test {
 namespace {
@@ -108,6 +112,64 @@ TEST(Pending, ACallbackMayCancelWhatCalledIt) {
   promise.pending().then([&](const Outcome<int>&) { ++told; });
   promise.set(1);
   EXPECT_EQ(told, 2);
+}
+
+TEST(Pending, ACallbackThatIsNeverToldIsLetGoOf) {
+  const auto held = std::make_shared<int>(1);
+  {
+    const Promise<int> promise;
+    promise.pending().then([held](const Outcome<int>&) { ADD_FAILURE(); });
+    promise.pending().then([held](const Outcome<int>&) { ADD_FAILURE(); });
+    EXPECT_GT(held.use_count(), 2);
+  }
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(Pending, LetsGoOfItsHooksWhenItIsDone) {
+  const auto held = std::make_shared<int>(1);
+  const Promise<int> promise;
+  promise.on_cancel([held] {});
+  promise.on_thread_of([held](const Callback<void()>& task) { task(); });
+  EXPECT_GT(held.use_count(), 2);
+  promise.set(1);
+  EXPECT_EQ(held.use_count(), 1);
+  promise.on_cancel([held] {});
+  EXPECT_EQ(held.use_count(), 1) << "nobody would call it";
+}
+
+TEST(Pending, ACoroutineGetsWhatOthersGetToo) {
+  const Promise<std::string> promise;
+  const Pending<std::string> kept = promise.pending();
+  std::vector<std::string> got;
+  const auto wait = [&got](Pending<std::string> pending) -> Task {
+    got.push_back(co_await pending);
+  };
+  wait(promise.pending());
+  wait(promise.pending());
+  EXPECT_TRUE(got.empty());
+  promise.set(std::string(100, 'x'));
+  wait(promise.pending());
+  ASSERT_EQ(got.size(), 3u);
+  for (const std::string& text : got) EXPECT_EQ(text, std::string(100, 'x'));
+  EXPECT_EQ(kept.get(), std::string(100, 'x'));
+}
+
+TEST(SmallMutex, LetsInOneAtATime) {
+  constexpr int kThreads = 4, kTimes = 20'000;
+  SmallMutex mutex;
+  int count = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (int k = 0; k < kTimes; ++k) {
+        const std::lock_guard lock(mutex);
+        ++count;
+        if (k % 64 == 0) std::this_thread::yield();  // while others wait for it
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(count, kThreads * kTimes);
 }
 
 TEST(Executor, RunsInOrderAndToTheEnd) {

@@ -90,5 +90,90 @@ TEST(Poller, IsWoken) {
   other.join();
 }
 
+TEST(Poller, LetsPatientSocketsWaitForOthers) {
+  Poller poller(0.5);
+  const Pair first, second, prompt;
+  poller.watch(prompt.ends[0], true, false);
+  for (const Pair* patient : {&first, &second}) {
+    poller.watch(patient->ends[0], true, false);
+    poller.let_wait(patient->ends[0]);
+    poller.let_wait(patient->ends[0]);
+  }
+  EXPECT_TRUE(poller.wait(0).empty());
+  // The first that comes is told at once.
+  first.send();
+  auto ready = poller.wait(kLong);
+  ASSERT_EQ(ready.size(), 1u);
+  EXPECT_EQ(ready[0].socket, first.ends[0]);
+  EXPECT_TRUE(ready[0].can_read);
+  EXPECT_FALSE(ready[0].has_failed);
+  // What comes then waits, but not for long, and holds nobody up.
+  second.send();
+  EXPECT_TRUE(poller.wait(0).empty());
+  prompt.send();
+  ready = poller.wait(kLong);
+  ASSERT_FALSE(ready.empty());
+  EXPECT_EQ(ready[0].socket, prompt.ends[0]);
+  poller.forget(prompt.ends[0]);
+  ready = poller.wait(kLong);
+  EXPECT_EQ(ready.size(), 2u) << "both, since nobody has read from the first";
+  poller.hurry();
+  EXPECT_EQ(poller.wait(0).size(), 2u) << "there is more to read than words";
+}
+
+TEST(Poller, EndsThePatienceOfASocket) {
+  Poller poller;
+  const Pair pair;
+  poller.watch(pair.ends[0], true, false);
+  poller.let_wait(pair.ends[0]);
+  // The last word on a socket counts.
+  poller.watch(pair.ends[0], false, true);
+  auto ready = poller.wait(kLong);
+  ASSERT_EQ(ready.size(), 1u);
+  EXPECT_TRUE(ready[0].can_write);
+  poller.let_wait(pair.ends[0]);
+  pair.send();
+  ready = poller.wait(kLong);
+  ASSERT_EQ(ready.size(), 1u);
+  EXPECT_TRUE(ready[0].can_read);
+  EXPECT_FALSE(ready[0].can_write);
+  poller.forget(pair.ends[0]);
+  poller.forget(pair.ends[0]);
+  poller.let_wait(-1);
+  EXPECT_TRUE(poller.wait(0.01).empty());
+}
+
+TEST(Poller, IsWokenFromTheWaitForPatientSockets) {
+  Poller poller;
+  const Pair pair;
+  poller.watch(pair.ends[0], true, false);
+  poller.let_wait(pair.ends[0]);
+  std::thread other([&] { poller.wake(); });
+  EXPECT_TRUE(poller.wait(kLong).empty());
+  other.join();
+  shutdown(pair.ends[1], SHUT_RDWR);
+  const auto ready = poller.wait(kLong);
+  ASSERT_EQ(ready.size(), 1u);
+  EXPECT_TRUE(ready[0].has_failed);
+}
+
+TEST(Poller, TellsOfAllPatientSockets) {
+  Poller poller;
+  std::vector<std::unique_ptr<Pair>> pairs;
+  for (int i = 0; i < 200; ++i) {
+    pairs.push_back(std::make_unique<Pair>());
+    poller.watch(pairs.back()->ends[0], true, false);
+    poller.let_wait(pairs.back()->ends[0]);
+    pairs.back()->send();
+  }
+  std::set<int> told;
+  while (told.size() < pairs.size()) {
+    for (const Poller::Ready& one : poller.wait(kLong)) {
+      EXPECT_TRUE(told.insert(one.socket).second);
+      poller.forget(one.socket);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace taut::ai::testing

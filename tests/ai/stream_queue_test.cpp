@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include "src/ai/executor.h"
 #include "taut/ai/error.h"
@@ -48,6 +49,70 @@ TEST(StreamQueueTest, ACancelDropsWhatWasNotTaken) {
   stream.cancel();
   queue->push({piece("c")});
   EXPECT_THROW(stream.next(), ProviderError);
+}
+
+/// An event for who waits is with them before their callback runs.
+TEST(StreamQueueTest, ACancelDropsWhatIsOnItsWay) {
+  auto queue = std::make_shared<StreamQueue>(16);
+  std::vector<Callback<void()>> held;
+  queue->set_runner([&](Callback<void()> task) { held.push_back(std::move(task)); });
+  const ChatStream stream = StreamQueue::stream(queue);
+  const Pending<std::optional<StreamEvent>> first = stream.next_event();
+  queue->push({piece("a"), piece("b")});
+  EXPECT_FALSE(first.is_done());
+  stream.cancel();
+  EXPECT_THROW(first.get(), ProviderError);
+  for (const Callback<void()>& task : held) task();
+  EXPECT_THROW(stream.next(), ProviderError);
+}
+
+TEST(StreamQueueTest, WhatIsOnItsWayComesBeforeTheEnd) {
+  auto queue = std::make_shared<StreamQueue>(16);
+  std::vector<Callback<void()>> held;
+  queue->set_runner([&](Callback<void()> task) { held.push_back(std::move(task)); });
+  const ChatStream stream = StreamQueue::stream(queue);
+  const Pending<std::optional<StreamEvent>> first = stream.next_event();
+  queue->push({piece("a"), piece("b")});
+  queue->close(testing::answer("ab"), nullptr);
+  ASSERT_EQ(held.size(), 1u);
+  held[0]();
+  EXPECT_EQ(first.get()->text, "a");
+  EXPECT_EQ(stream.next_event().get()->text, "b");
+  EXPECT_FALSE(stream.next_event().get());
+}
+
+TEST(StreamQueueTest, WhatIsOnItsWayTakesRoom) {
+  auto queue = std::make_shared<StreamQueue>(1);
+  std::vector<Callback<void()>> held;
+  int told = 0;
+  queue->set_runner([&](Callback<void()> task) { held.push_back(std::move(task)); });
+  queue->set_on_room([&] { ++told; });
+  const ChatStream stream = StreamQueue::stream(queue);
+  const Pending<std::optional<StreamEvent>> first = stream.next_event();
+  EXPECT_FALSE(queue->is_full());
+  queue->push({piece("a")});
+  EXPECT_TRUE(queue->is_full());
+  ASSERT_EQ(held.size(), 1u);
+  held[0]();
+  EXPECT_EQ(told, 1);
+  EXPECT_FALSE(queue->is_full());
+  EXPECT_EQ(first.get()->text, "a");
+}
+
+TEST(StreamQueueTest, EventsKeepTheirOrder) {
+  EventFifo fifo;
+  int in = 0, out = 0;
+  for (int round = 0; round < 200; ++round) {
+    for (int i = 0; i < round % 7; ++i) fifo.push(piece(std::to_string(in++)));
+    for (int i = 0; i < round % 5 && !fifo.empty(); ++i) {
+      EXPECT_EQ(fifo.front().text, std::to_string(out++));
+      fifo.drop();
+    }
+    EXPECT_EQ(fifo.size(), static_cast<size_t>(in - out));
+  }
+  EXPECT_GT(fifo.size(), 100u);
+  fifo.clear();
+  EXPECT_TRUE(fifo.empty());
 }
 
 /// The writer may have taken who waits, and be about to tell them.

@@ -5,6 +5,7 @@
 //   call.then([](Outcome<ChatResponse> outcome) { ... });        // be told,
 //   ChatResponse response = co_await provider.chat(request);     // or go on when it is there
 
+#include <atomic>
 #include <coroutine>
 #include <exception>
 #include <memory>
@@ -13,6 +14,8 @@
 
 #include "taut/base/callback.h"
 #include "taut/base/macros.h"
+#include "taut/base/ref.h"
+#include "taut/base/small_mutex.h"
 
 namespace taut::ai {
 
@@ -23,6 +26,10 @@ class Outcome {
   Outcome(const T& value) : value_(value) {}
   Outcome(T&& value) : value_(std::move(value)) {}
   Outcome(std::exception_ptr error) : error_(std::move(error)) {}
+  /// Makes the result in its place.
+  template <class... Args>
+  explicit Outcome(std::in_place_t, Args&&... args)
+      : value_(std::in_place, std::forward<Args>(args)...) {}
 
   bool has_value() const { return value_.has_value(); }
   const std::exception_ptr& error() const { return error_; }
@@ -43,45 +50,137 @@ class Outcome {
 
 namespace detail {
 
-/// Whether something is done, and who wants to know: the part of a Pending that has no type.
-class TAUT_API Completion {
+class Completion;
+
+/// Who goes on when something is done: a link in the list of those that wait for it.
+class TAUT_API Waiter {
  public:
-  Completion();
-  Completion(const Completion&) = delete;
-  Completion& operator=(const Completion&) = delete;
-  ~Completion();
+  Waiter() = default;
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  /// Called once at most. It may end the waiter.
+  virtual void run(Completion& done) = 0;
+  /// Called instead, where it never will be done.
+  virtual void drop() noexcept = 0;
+
+ protected:
+  ~Waiter() = default;
+
+ private:
+  friend class Completion;
+  Waiter* next_ = nullptr;
+};
+
+/// What a Completion calls. Several may share them.
+struct CompletionHooks final : RefCounted {
+  Callback<void()> cancel;                  // what cancel() calls, once at most
+  Callback<void()> wait;                    // what a thread calls before it waits
+  Callback<void(Callback<void()>)> runner;  // who runs what waits
+
+  void destroy() noexcept { delete this; }
+};
+
+/// Whether something is done, and who wants to know: the part of a Pending that has no type. Hooks
+/// are called as long as it is not done; they may make it done.
+class TAUT_API Completion : public RefCounted {
+ public:
+  virtual void destroy() noexcept = 0;
 
   bool is_done() const;
-  void wait() const;
-  bool wait_for(double seconds) const;
-  /// `next` runs once: when it is done, on the thread that does it, or at once where it is. What it
-  /// throws ends the program, as what a thread throws.
-  void on_done(Callback<void()> next);
+  void wait();
+  bool wait_for(double seconds);
+  /// The waiter runs once: when it is done, on the thread that does it. False where it is done: it
+  /// does not run. What it throws ends the program, as what a thread throws.
+  bool add(Waiter& waiter);
   /// True for the first who asks, and for nobody after: who may make it done, and has to.
-  bool claim();
+  bool claim() { return !is_claimed_.exchange(true); }
   void set_done();
 
-  /// Who runs what waits, instead of the thread that makes it done. Set before anybody else sees
-  /// it.
-  void set_runner(Callback<void(Callback<void()>)> runner);
-  /// What cancel() calls, once at most; nothing after it is done.
+  /// Takes the place of all hooks.
+  void set_hooks(Ref<CompletionHooks> hooks);
   void set_canceller(Callback<void()> cancel);
-  /// What a thread calls before it waits, as long as it is not done: it may make it done. Set
-  /// before anybody else sees it.
-  void set_waiter(Callback<void()> wait);
+  /// From now on the runner of the hooks runs what waits, not the thread that makes it done.
+  void use_runner();
+  /// The same, with this runner. Set before anybody else sees it.
+  void set_runner(Callback<void(Callback<void()>)> runner);
   /// When it returns, no callback begins that has not begun: one that another thread is running is
   /// waited for. May be called from inside a callback.
   void cancel();
 
+ protected:
+  Completion();
+  ~Completion();
+
  private:
-  struct State;
-  std::shared_ptr<State> state_;
+  struct Running;
+  struct Bell;
+
+  void announce_wait();
+  Bell& bell();
+  void ring() const;
+  CompletionHooks& own_hooks();
+  void run_waiting() noexcept;
+  bool runs_elsewhere() const;
+
+  SmallMutex mutex_;  // of all that is not atomic
+  std::atomic<bool> is_claimed_{false};
+  std::atomic<bool> is_done_{false};  // written with the lock held
+  bool was_cancelled_ = false;
+  bool uses_runner_ = false;
+  Waiter* first_ = nullptr;
+  Waiter* last_ = nullptr;
+  Running* running_ = nullptr;
+  Ref<CompletionHooks> hooks_;
+  std::unique_ptr<Bell> bell_;  // of the threads that sleep until something changes
 };
 
 template <class T>
-struct PendingState {
-  Completion completion;
-  std::optional<Outcome<T>> outcome;  // written before the completion is done
+struct PendingState final : Completion {
+  std::optional<Outcome<T>> outcome;  // written before it is done
+
+  void destroy() noexcept override { delete this; }
+};
+
+/// Calls a function, and is gone.
+template <class T>
+class Caller final : public Waiter {
+ public:
+  explicit Caller(Callback<void(Outcome<T>)> next) : next_(std::move(next)) {}
+
+  void run(Completion& done) override {
+    const std::unique_ptr<Caller> self(this);
+    next_(*static_cast<PendingState<T>&>(done).outcome);
+  }
+  void drop() noexcept override { delete this; }
+
+ private:
+  Callback<void(Outcome<T>)> next_;
+};
+
+/// Goes on with a coroutine, in whose frame it stands.
+template <class T>
+class Awaiter final : public Waiter {
+ public:
+  explicit Awaiter(Ref<PendingState<T>> state) : state_(std::move(state)) {}
+
+  bool await_ready() const { return state_->is_done(); }
+  /// Where it is done by now the coroutine goes on at once.
+  bool await_suspend(std::coroutine_handle<> waiting) {
+    waiting_ = waiting;
+    return state_->add(*this);
+  }
+  T await_resume() const {
+    // Nobody else will ask for it.
+    if (state_->use_count() == 1) return std::move(*state_->outcome).value();
+    return state_->outcome->value();
+  }
+
+  void run(Completion&) override { waiting_.resume(); }
+  void drop() noexcept override {}
+
+ private:
+  Ref<PendingState<T>> state_;
+  std::coroutine_handle<> waiting_;
 };
 
 }  // namespace detail
@@ -91,45 +190,42 @@ template <class T>
 class Pending {
  public:
   Pending() = default;
-  explicit Pending(std::shared_ptr<detail::PendingState<T>> state) : state_(std::move(state)) {}
+  explicit Pending(Ref<detail::PendingState<T>> state) : state_(std::move(state)) {}
 
-  bool is_done() const { return state_->completion.is_done(); }
+  bool is_done() const { return state_->is_done(); }
   /// Whether it is done within so many seconds.
-  bool wait_for(double seconds) const { return state_->completion.wait_for(seconds); }
+  bool wait_for(double seconds) const { return state_->wait_for(seconds); }
   /// Waits; gives a copy of the result or throws the error.
   T get() const {
-    state_->completion.wait();
+    state_->wait();
     return state_->outcome->value();
   }
   /// The call ends with ErrorKind::cancelled, unless it is done by then. When this returns, no
   /// callback begins that has not begun; one that runs on another thread has ended.
-  void cancel() const { state_->completion.cancel(); }
+  void cancel() const { state_->cancel(); }
   /// Told once, on a thread of the client, or on this one where the call is done.
   void then(Callback<void(Outcome<T>)> next) const {
-    state_->completion.on_done([state = state_, next] { next(*state->outcome); });
+    if (!state_->is_done()) {
+      auto caller = std::make_unique<detail::Caller<T>>(next);
+      if (state_->add(*caller)) {
+        static_cast<void>(caller.release());
+        return;
+      }
+    }
+    next(*state_->outcome);
   }
 
-  auto operator co_await() const {
-    struct Awaiter {
-      std::shared_ptr<detail::PendingState<T>> state;
-      bool await_ready() const { return state->completion.is_done(); }
-      void await_suspend(std::coroutine_handle<> waiting) const {
-        state->completion.on_done([waiting] { waiting.resume(); });
-      }
-      T await_resume() const { return state->outcome->value(); }
-    };
-    return Awaiter{state_};
-  }
+  auto operator co_await() const { return detail::Awaiter<T>(state_); }
 
  private:
-  std::shared_ptr<detail::PendingState<T>> state_;
+  Ref<detail::PendingState<T>> state_;
 };
 
 /// The other end of a Pending: the first outcome that is set is the one that counts.
 template <class T>
 class Promise {
  public:
-  Promise() : state_(std::make_shared<detail::PendingState<T>>()) {}
+  Promise() : state_(Ref<detail::PendingState<T>>::adopt(new detail::PendingState<T>())) {}
   Pending<T> pending() const { return Pending<T>(state_); }
   /// Whether this outcome was the first.
   bool set(Outcome<T> outcome) const {
@@ -139,23 +235,32 @@ class Promise {
   }
   /// set() in two steps: the caller of claim() has to fulfil it where that is true, and who cancels
   /// waits for it.
-  bool claim() const { return state_->completion.claim(); }
+  bool claim() const { return state_->claim(); }
   void fulfil(Outcome<T>&& outcome) const {
-    state_->outcome.emplace(std::move(outcome));
-    state_->completion.set_done();
+    prepare(std::move(outcome));
+    fulfil();
   }
-  bool is_done() const { return state_->completion.is_done(); }
+  /// What the outcome that fulfil() will give is made of, unless another is prepared. By one thread
+  /// at a time.
+  template <class... Args>
+  void prepare(Args&&... args) const {
+    state_->outcome.emplace(std::forward<Args>(args)...);
+  }
+  void fulfil() const { state_->set_done(); }
+  bool is_done() const { return state_->is_done(); }
   void on_thread_of(Callback<void(Callback<void()>)> runner) const {
-    state_->completion.set_runner(std::move(runner));
+    state_->set_runner(std::move(runner));
   }
-  void on_cancel(Callback<void()> cancel) const {
-    state_->completion.set_canceller(std::move(cancel));
-  }
-  /// Told when a thread is about to wait for the outcome.
-  void on_wait(Callback<void()> wait) const { state_->completion.set_waiter(std::move(wait)); }
+  void on_cancel(Callback<void()> cancel) const { state_->set_canceller(std::move(cancel)); }
+  /// These instead of what on_cancel() and on_thread_of() have set.
+  void use(Ref<detail::CompletionHooks> hooks) const { state_->set_hooks(std::move(hooks)); }
+  /// What waits is run by the runner of use().
+  void use_runner() const { state_->use_runner(); }
+
+  friend bool operator==(const Promise& a, const Promise& b) { return a.state_ == b.state_; }
 
  private:
-  std::shared_ptr<detail::PendingState<T>> state_;
+  Ref<detail::PendingState<T>> state_;
 };
 
 }  // namespace taut::ai
