@@ -14,7 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # clang does not know these flags of g++, and what g++ warns of is not asked for twice.
-GCC_ONLY = re.compile(r"^(-fpch-preprocess|-Winvalid-pch|-fno-trapping-math|-Wno-maybe-uninitialized)$")
+GCC_ONLY = re.compile(
+    r"^(-fpch-preprocess|-Winvalid-pch|-fno-trapping-math|-fno-reorder-blocks-and-partition|-Wno-maybe-uninitialized)$"
+)
 
 
 def clang_database(build):

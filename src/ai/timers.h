@@ -15,7 +15,7 @@ struct TimerId {
   uint64_t number = 0;  // 0: none
 
   explicit operator bool() const { return number != 0; }
-  auto operator<=>(const TimerId&) const = default;
+  auto operator<=>(const TimerId&) const = default;  // NOLINT(modernize-use-nullptr): none there
 };
 
 class Timers {
