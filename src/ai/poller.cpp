@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "src/ai/steady_time.h"
 #include "taut/base/check.h"
@@ -57,7 +58,7 @@ void Poller::close_all() const {
 // ---- What is waited for -------------------------------------------------------------------------
 
 void Poller::watch(int socket, bool reads, bool writes) {
-  end_patience(socket);
+  note(socket, writes ? Watch::writes : reads ? Watch::reads : Watch::none);
   epoll_event event = {};
   event.events = (reads ? EPOLLIN : 0u) | (writes ? EPOLLOUT : 0u);
   event.data.fd = socket;
@@ -66,36 +67,37 @@ void Poller::watch(int socket, bool reads, bool writes) {
 }
 
 void Poller::forget(int socket) {
-  if (is_patient(socket)) {
-    end_patience(socket);
-  } else {
-    epoll_ctl(set_, EPOLL_CTL_DEL, socket, nullptr);
-  }
+  if (watch_of(socket) != Watch::patient) epoll_ctl(set_, EPOLL_CTL_DEL, socket, nullptr);
+  note(socket, Watch::none);
 }
 
 void Poller::let_wait(int socket) {
-  if (socket < 0 || is_patient(socket)) return;
+  if (watch_of(socket) != Watch::reads) return;
   epoll_event event = {};
   event.events = EPOLLIN;
   event.data.fd = socket;
   if (epoll_ctl(patient_set_, EPOLL_CTL_ADD, socket, &event) != 0) return;  // it stays as it is
   epoll_ctl(set_, EPOLL_CTL_DEL, socket, nullptr);
-  const auto place = static_cast<size_t>(socket);
-  if (place >= patient_.size()) patient_.resize(place + 1);
-  patient_[place] = true;
-  ++patients_;
+  note(socket, Watch::patient);
 }
 
-bool Poller::is_patient(int socket) const {
+Poller::Watch Poller::watch_of(int socket) const {
   const auto place = static_cast<size_t>(socket);
-  return place < patient_.size() && patient_[place];
+  return place < watches_.size() ? watches_[place] : Watch::none;
 }
 
-void Poller::end_patience(int socket) {
-  if (!is_patient(socket)) return;
-  epoll_ctl(patient_set_, EPOLL_CTL_DEL, socket, nullptr);
-  patient_[static_cast<size_t>(socket)] = false;
-  --patients_;
+/// A socket that is patient no more is taken out of their set.
+void Poller::note(int socket, Watch watch) {
+  if (socket < 0) return;
+  const auto place = static_cast<size_t>(socket);
+  if (place >= watches_.size()) watches_.resize(place + 1, Watch::none);
+  const Watch before = std::exchange(watches_[place], watch);
+  if (before == watch) return;
+  if (before == Watch::patient) {
+    epoll_ctl(patient_set_, EPOLL_CTL_DEL, socket, nullptr);
+    --patients_;
+  }
+  if (watch == Watch::patient) ++patients_;
 }
 
 // ---- Waiting ------------------------------------------------------------------------------------

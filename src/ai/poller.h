@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -33,7 +34,8 @@ class TAUT_API Poller {
   void forget(int socket);
   /// It is waited for something to read, which may itself wait a moment for more of its kind: to
   /// wake a thread costs more than to read a piece of a stream. What comes after a rest is told at
-  /// once, and then nobody looks at these sockets for the next. Until watch() or forget().
+  /// once, and then nobody looks at these sockets for the next. Until watch() or forget(); nothing
+  /// changes for a socket that is not waited for, or not for something to read alone.
   void let_wait(int socket);
   /// There is much to read: what comes next does not wait.
   void hurry() { rests_until_ = 0; }
@@ -49,15 +51,17 @@ class TAUT_API Poller {
 
   void close_all() const;
   void hear_wake() const;
-  bool is_patient(int socket) const;
-  void end_patience(int socket);
+  enum class Watch : uint8_t { none, reads, writes, patient };  // writes: perhaps reads, too
+
+  Watch watch_of(int socket) const;
+  void note(int socket, Watch watch);
   size_t gather(int set, int milliseconds, size_t ready);
 
   const double rest_;
   int set_ = -1;
   int patient_set_ = -1;
   int wake_ = -1;
-  std::vector<bool> patient_;  // by socket
+  std::vector<Watch> watches_;  // by socket
   int patients_ = 0;
   double rests_until_ = 0;  // nobody looks at the patient ones before
   std::array<epoll_event, kAtOnce> events_ = {};

@@ -131,6 +131,12 @@ TEST(Poller, EndsThePatienceOfASocket) {
   auto ready = poller.wait(kLong);
   ASSERT_EQ(ready.size(), 1u);
   EXPECT_TRUE(ready[0].can_write);
+  // One that is to be written to does not become patient.
+  poller.let_wait(pair.ends[0]);
+  ready = poller.wait(kLong);
+  ASSERT_EQ(ready.size(), 1u);
+  EXPECT_TRUE(ready[0].can_write);
+  poller.watch(pair.ends[0], true, false);
   poller.let_wait(pair.ends[0]);
   pair.send();
   ready = poller.wait(kLong);
@@ -139,8 +145,9 @@ TEST(Poller, EndsThePatienceOfASocket) {
   EXPECT_FALSE(ready[0].can_write);
   poller.forget(pair.ends[0]);
   poller.forget(pair.ends[0]);
+  poller.let_wait(pair.ends[0]);
   poller.let_wait(-1);
-  EXPECT_TRUE(poller.wait(0.01).empty());
+  EXPECT_TRUE(poller.wait(0.01).empty()) << "nor one that is not waited for";
 }
 
 TEST(Poller, IsWokenFromTheWaitForPatientSockets) {

@@ -96,7 +96,7 @@ class TAUT_API Completion : public RefCounted {
   bool claim() { return !is_claimed_.exchange(true); }
   void set_done();
 
-  /// Takes the place of all hooks.
+  /// Takes the place of all hooks, which others may share: none is set by itself afterwards.
   void set_hooks(Ref<CompletionHooks> hooks);
   void set_canceller(Callback<void()> cancel);
   /// From now on the runner of the hooks runs what waits, not the thread that makes it done.
@@ -252,7 +252,7 @@ class Promise {
     state_->set_runner(std::move(runner));
   }
   void on_cancel(Callback<void()> cancel) const { state_->set_canceller(std::move(cancel)); }
-  /// These instead of what on_cancel() and on_thread_of() have set.
+  /// These instead of what on_cancel() and on_thread_of() have set; neither is called after it.
   void use(Ref<detail::CompletionHooks> hooks) const { state_->set_hooks(std::move(hooks)); }
   /// What waits is run by the runner of use().
   void use_runner() const { state_->use_runner(); }
