@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "src/ai/steady_time.h"
@@ -86,11 +87,18 @@ Poller::Watch Poller::watch_of(int socket) const {
   return place < watches_.size() ? watches_[place] : Watch::none;
 }
 
-/// A socket that is patient no more is taken out of their set.
+/// A socket that is patient no more is taken out of their set. Where there is no memory for a note
+/// the socket never becomes patient: libcurl calls this, and nothing is thrown through it.
 void Poller::note(int socket, Watch watch) {
   if (socket < 0) return;
   const auto place = static_cast<size_t>(socket);
-  if (place >= watches_.size()) watches_.resize(place + 1, Watch::none);
+  if (place >= watches_.size()) {
+    try {
+      watches_.resize(place + 1, Watch::none);
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+  }
   const Watch before = std::exchange(watches_[place], watch);
   if (before == watch) return;
   if (before == Watch::patient) {

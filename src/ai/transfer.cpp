@@ -295,8 +295,9 @@ size_t Transfer::read_body(std::string_view bytes) {
     return CURL_WRITEFUNC_PAUSE;
   }
   bytes_received_ += static_cast<int64_t>(bytes.size());
-  if (last_bytes_ != settings_.now)
+  if (last_bytes_ != settings_.now) {
     received_before_ = bytes_received_ - static_cast<int64_t>(bytes.size());
+  }
   last_bytes_ = settings_.now;
   if (flow == Flow::progress) {
     last_progress_ = last_bytes_;

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "src/ai/executor.h"
@@ -51,52 +53,56 @@ TEST(StreamQueueTest, ACancelDropsWhatWasNotTaken) {
   EXPECT_THROW(stream.next(), ProviderError);
 }
 
+/// A queue whose runner keeps what it is given, and somebody who waits for its first event.
+struct HeldQueue {
+  explicit HeldQueue(int64_t capacity) : queue(std::make_shared<StreamQueue>(capacity)) {
+    queue->set_runner([this](Callback<void()> task) { held.push_back(std::move(task)); });
+    first = stream.next_event();
+  }
+  void run_held() {
+    for (const Callback<void()>& task : std::exchange(held, {})) task();
+  }
+
+  std::vector<Callback<void()>> held;
+  const std::shared_ptr<StreamQueue> queue;
+  const ChatStream stream = StreamQueue::stream(queue);
+  Pending<std::optional<StreamEvent>> first;
+};
+
 /// An event for who waits is with them before their callback runs.
 TEST(StreamQueueTest, ACancelDropsWhatIsOnItsWay) {
-  auto queue = std::make_shared<StreamQueue>(16);
-  std::vector<Callback<void()>> held;
-  queue->set_runner([&](Callback<void()> task) { held.push_back(std::move(task)); });
-  const ChatStream stream = StreamQueue::stream(queue);
-  const Pending<std::optional<StreamEvent>> first = stream.next_event();
-  queue->push({piece("a"), piece("b")});
-  EXPECT_FALSE(first.is_done());
-  stream.cancel();
-  EXPECT_THROW(first.get(), ProviderError);
-  for (const Callback<void()>& task : held) task();
-  EXPECT_THROW(stream.next(), ProviderError);
+  HeldQueue waiting(16);
+  waiting.queue->push({piece("a"), piece("b")});
+  EXPECT_FALSE(waiting.first.is_done());
+  waiting.stream.cancel();
+  EXPECT_THROW(waiting.first.get(), ProviderError);
+  waiting.run_held();
+  EXPECT_THROW(waiting.stream.next(), ProviderError);
 }
 
 TEST(StreamQueueTest, WhatIsOnItsWayComesBeforeTheEnd) {
-  auto queue = std::make_shared<StreamQueue>(16);
-  std::vector<Callback<void()>> held;
-  queue->set_runner([&](Callback<void()> task) { held.push_back(std::move(task)); });
-  const ChatStream stream = StreamQueue::stream(queue);
-  const Pending<std::optional<StreamEvent>> first = stream.next_event();
-  queue->push({piece("a"), piece("b")});
-  queue->close(testing::answer("ab"), nullptr);
-  ASSERT_EQ(held.size(), 1u);
-  held[0]();
-  EXPECT_EQ(first.get()->text, "a");
-  EXPECT_EQ(stream.next_event().get()->text, "b");
-  EXPECT_FALSE(stream.next_event().get());
+  HeldQueue waiting(16);
+  waiting.queue->push({piece("a"), piece("b")});
+  waiting.queue->close(testing::answer("ab"), nullptr);
+  EXPECT_EQ(waiting.held.size(), 1u);
+  waiting.run_held();
+  EXPECT_EQ(waiting.first.get()->text, "a");
+  EXPECT_EQ(waiting.stream.next_event().get()->text, "b");
+  EXPECT_FALSE(waiting.stream.next_event().get());
 }
 
 TEST(StreamQueueTest, WhatIsOnItsWayTakesRoom) {
-  auto queue = std::make_shared<StreamQueue>(1);
-  std::vector<Callback<void()>> held;
+  HeldQueue waiting(1);
   int told = 0;
-  queue->set_runner([&](Callback<void()> task) { held.push_back(std::move(task)); });
-  queue->set_on_room([&] { ++told; });
-  const ChatStream stream = StreamQueue::stream(queue);
-  const Pending<std::optional<StreamEvent>> first = stream.next_event();
-  EXPECT_FALSE(queue->is_full());
-  queue->push({piece("a")});
-  EXPECT_TRUE(queue->is_full());
-  ASSERT_EQ(held.size(), 1u);
-  held[0]();
+  waiting.queue->set_on_room([&] { ++told; });
+  EXPECT_FALSE(waiting.queue->is_full());
+  waiting.queue->push({piece("a")});
+  EXPECT_TRUE(waiting.queue->is_full());
+  EXPECT_EQ(told, 0);
+  waiting.run_held();
   EXPECT_EQ(told, 1);
-  EXPECT_FALSE(queue->is_full());
-  EXPECT_EQ(first.get()->text, "a");
+  EXPECT_FALSE(waiting.queue->is_full());
+  EXPECT_EQ(waiting.first.get()->text, "a");
 }
 
 TEST(StreamQueueTest, EventsKeepTheirOrder) {
