@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -190,6 +191,12 @@ std::string body_of(const char* model, const char* rest) {
 int main(int count, char** arguments) {
   const int turns = count > 1 ? std::max(std::atoi(arguments[1]), 1) : 5;
   const std::string only = count > 2 ? arguments[2] : "";
+  const auto is_named = [&only](const StreamShape& shape) { return only == shape.model; };
+  if (!only.empty() && std::none_of(std::begin(kShapes), std::end(kShapes), is_named)) {
+    std::fprintf(stderr, "no such shape; got %s; expected together, spread or bursts\n",
+                 only.c_str());
+    return 2;
+  }
   StreamServer server;
   const pid_t child = fork();
   if (child == 0) server.serve();
@@ -218,7 +225,7 @@ int main(int count, char** arguments) {
              {"libcurl, epoll", [&] { with_epoll.run(body, kRequests, kAtOnce); }}});
   }
   for (const StreamShape& shape : kShapes) {
-    if (!only.empty() && only != shape.model) continue;
+    if (!only.empty() && !is_named(shape)) continue;
     const std::string stream_body = body_of(shape.model, R"(,"stream":true)");
     compare(("events of 256 streams: " + std::string(shape.meaning)).c_str(),
             double{kStreams} * kEvents, turns,
