@@ -29,7 +29,7 @@ struct VectorReducer {
   static constexpr int kPlanes = 1;
   static constexpr int64_t kTileCols = 2048;
   static constexpr int64_t kBlockRows = 256;
-  static constexpr int64_t kAhead = 2048 / sizeof(T);
+  static constexpr int64_t kAhead = 4096 / sizeof(T);
   using D = hn::ScalableTag<Acc>;
   using V = hn::Vec<D>;
 
@@ -76,36 +76,43 @@ struct VectorReducer {
     if (n < step) return strided_row(x, n, 1);
     const V none = hn::Set(d, Op::template identity<Acc>());
     V a0 = none, a1 = none, a2 = none, a3 = none, a4 = none, a5 = none, a6 = none, a7 = none;
-    auto is_nan = hn::Ne(none, none);
-    const auto add = [&](V& into, V value) HWY_ATTR {
-      if constexpr (kWatchesNan) is_nan = hn::Or(is_nan, hn::IsNaN(value));
+    // A sum is NaN where an element is (or infinities of both signs are), and costs less than to ask
+    // each element.
+    V even = hn::Zero(d), odd = even;
+    const auto add = [&](V& into, V& watch, V value) HWY_ATTR {
+      if constexpr (kWatchesNan) watch = hn::Add(watch, value);
       into = fold_watched(d, into, Op::map(d, value));
     };
-    const auto take = [&](V& into, const T* from) HWY_ATTR { add(into, load_as(d, from)); };
+    const auto take = [&](V& into, V& watch, const T* from) HWY_ATTR {
+      add(into, watch, load_as(d, from));
+    };
     int64_t i = 0;
     for (; i + 8 * step <= n; i += 8 * step) {
       // A long row comes in leaves, between which the hardware would stop to look ahead.
       for (int64_t k = 0; k < 8; ++k) fetch_into_second_cache(x + i + k * step + kAhead);
-      take(a0, x + i);
-      take(a1, x + i + step);
-      take(a2, x + i + 2 * step);
-      take(a3, x + i + 3 * step);
-      take(a4, x + i + 4 * step);
-      take(a5, x + i + 5 * step);
-      take(a6, x + i + 6 * step);
-      take(a7, x + i + 7 * step);
+      take(a0, even, x + i);
+      take(a1, odd, x + i + step);
+      take(a2, even, x + i + 2 * step);
+      take(a3, odd, x + i + 3 * step);
+      take(a4, even, x + i + 4 * step);
+      take(a5, odd, x + i + 5 * step);
+      take(a6, even, x + i + 6 * step);
+      take(a7, odd, x + i + 7 * step);
     }
     for (; i + 2 * step <= n; i += 2 * step) {
-      take(a0, x + i);
-      take(a1, x + i + step);
+      take(a0, even, x + i);
+      take(a1, odd, x + i + step);
     }
     if (i + step <= n) {
-      take(a2, x + i);
+      take(a2, even, x + i);
       i += step;
     }
-    if (i < n) add(a3, load_first(d, x + i, n - i, Op::template fill<Acc>()));
-    if (kWatchesNan && HWY_UNLIKELY(!hn::AllFalse(d, is_nan))) {
-      return std::numeric_limits<Acc>::quiet_NaN();
+    if (i < n) add(a3, odd, load_first(d, x + i, n - i, Op::template fill<Acc>()));
+    if constexpr (kWatchesNan) {
+      const auto is_suspect = hn::IsNaN(hn::Add(even, odd));
+      if (HWY_UNLIKELY(!hn::AllFalse(d, is_suspect)) && has_nan(x, n)) {
+        return std::numeric_limits<Acc>::quiet_NaN();
+      }
     }
     a0 = fold_watched(d, fold_watched(d, a0, a1), fold_watched(d, a2, a3));
     a4 = fold_watched(d, fold_watched(d, a4, a5), fold_watched(d, a6, a7));
@@ -113,6 +120,17 @@ struct VectorReducer {
   }
 
   static constexpr bool kWatchesNan = requires(D d, V v) { Op::fold_numbers(d, v, v); };
+
+  // At least one vector long.
+  static HWY_NOINLINE bool has_nan(const T* x, int64_t n) {
+    const D d;
+    const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+    auto is_nan = hn::IsNaN(load_as(d, x + n - step));
+    for (int64_t i = 0; i + step <= n; i += step) {
+      is_nan = hn::Or(is_nan, hn::IsNaN(load_as(d, x + i)));
+    }
+    return !hn::AllFalse(d, is_nan);
+  }
 
   // Where no element is NaN, or the caller looks for NaN itself.
   static HWY_INLINE V fold_watched(D d, V a, V b) {

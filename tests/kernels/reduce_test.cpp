@@ -411,14 +411,17 @@ TEST_F(ReduceTest, SpecialValues) {
 
 TEST_F(ReduceTest, ExtremaOfSeveralSpecialValues) {
   for (DType dtype : kFloats) {
-    for (int64_t n : {64, 129, 300, 5000}) {
+    for (int64_t n : {64, 129, 256, 300, 5000}) {
       for (const auto& [one, other] : {std::pair(kInfinity, -kInfinity), std::pair(kNaN, kInfinity),
                                        std::pair(-kInfinity, kNaN), std::pair(3e38, -3e38)}) {
         View view(dtype, Dims{3, n}, {0, 1}, {1, 1}, 0b10u);
         view.buffer.fill(rng_);
         for (int64_t row = 0; row < 3; ++row) {
-          view.buffer.set(row * n + static_cast<int64_t>(rng_() % static_cast<uint64_t>(n)), one);
-          view.buffer.set(row * n + static_cast<int64_t>(rng_() % static_cast<uint64_t>(n)), other);
+          const auto place = static_cast<int64_t>(rng_() % static_cast<uint64_t>(n));
+          const auto random = static_cast<int64_t>(rng_() % static_cast<uint64_t>(n));
+          view.buffer.set(row * n + place, one);
+          // In the last row in the same lane of the registers, however wide they are.
+          view.buffer.set(row * n + (row == 2 ? (place + 128) % n : random), other);
         }
         ValueBuffer out(dtype, 3);
         ReduceArgs args;
