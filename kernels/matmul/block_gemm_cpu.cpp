@@ -33,31 +33,35 @@ namespace {
 // Register tiles of kTileRows x 2 vectors: 28 accumulators of AVX-512's 32 registers, 12 of 16.
 // Tiles of at most kWideRows rows are 4 vectors wide: they read b less often and in longer runs.
 // With registers enough they also do for any rows of a result of just that width: a is read only
-// once.
+// once. Tiles of tall registers read so little for what they compute that b may come from L2: their
+// blocks are deeper, and each part of c is read and written less often.
 #if HWY_TARGET <= HWY_AVX3
 constexpr int kTileRows = 14;
 constexpr int kWideRows = 6;
 constexpr bool kPacksWide = true;
+constexpr int64_t kDepthBytes = 4096;
+constexpr int64_t kRows = kTileRows * 10;
 #else
 constexpr int kTileRows = 6;
 constexpr int kWideRows = 2;
 constexpr bool kPacksWide = false;
+constexpr int64_t kDepthBytes = 2048;
+constexpr int64_t kRows = kTileRows * 16;
 #endif
 constexpr int kTileVectors = 2;
 constexpr int kWideVectors = 4;
 
-// Block sizes in elements: a tile of packed b (kDepth x two vectors) stays in L1, a block of a
-// (kRows x kDepth) in L2, a panel of b (kDepth x kColumns) in L2 or L3.
+// Block sizes in elements: a tile of packed b (kDepth x two vectors) stays in L1 or L2, a block of
+// a (kRows x kDepth) in L2, a panel of b (kDepth x kColumns) in L2 or L3.
 template <class T>
-constexpr int64_t kDepth = static_cast<int64_t>(2048 / sizeof(T));
-constexpr int64_t kRows = kTileRows * 16;
+constexpr int64_t kDepth = kDepthBytes / static_cast<int64_t>(sizeof(T));
 constexpr int64_t kColumns = 2048;
 // Rows of a turned product that are made at once.
 constexpr int64_t kTurnedRows = 1024;
 // Rows of a that are at most this far apart may be read in place: farther ones, which are often a
 // power of two, crowd the same cache sets.
 template <class T>
-constexpr int64_t kCompactStride = kDepth<T> + 16;
+constexpr int64_t kCompactStride = static_cast<int64_t>(2048 / sizeof(T)) + 16;
 // A tile looks so many steps of k ahead into its operands, and fetches its part of c so many steps
 // before it is due: a fetch at the start would be pushed out by the operands.
 constexpr int64_t kAheadOfA = 16;

@@ -76,16 +76,15 @@ struct VectorReducer {
     if (n < step) return strided_row(x, n, 1);
     const V none = hn::Set(d, Op::template identity<Acc>());
     V a0 = none, a1 = none, a2 = none, a3 = none, a4 = none, a5 = none, a6 = none, a7 = none;
-    // A sum is NaN where an element is (or infinities of both signs are), and costs less than to ask
-    // each element.
+    // A sum is NaN where an element is (or infinities of both signs are), and costs less than to
+    // ask each element.
     V even = hn::Zero(d), odd = even;
     const auto add = [&](V& into, V& watch, V value) HWY_ATTR {
       if constexpr (kWatchesNan) watch = hn::Add(watch, value);
       into = fold_watched(d, into, Op::map(d, value));
     };
-    const auto take = [&](V& into, V& watch, const T* from) HWY_ATTR {
-      add(into, watch, load_as(d, from));
-    };
+    const auto take = [&](V& into, V& watch, const T* from)
+                          HWY_ATTR { add(into, watch, load_as(d, from)); };
     int64_t i = 0;
     for (; i + 8 * step <= n; i += 8 * step) {
       // A long row comes in leaves, between which the hardware would stop to look ahead.

@@ -191,7 +191,8 @@ TEST_F(MatmulTest, LayoutDoesNotChangeABit) {
   };
   const Shape shapes[] = {{64, 256, 784}, {64, 128, 256}, {33, 2100, 600}, {16, 1030, 70},
                           {5, 40, 50},    {40, 64, 513},  {128, 64, 300},  {256, 784, 64},
-                          {100, 300, 40}, {64, 65, 1100}, {7, 2049, 31},   {33, 1044, 600}};
+                          {100, 300, 40}, {64, 65, 1100}, {7, 2049, 31},   {33, 1044, 600},
+                          {40, 130, 2300}};
   for (const Shape& shape : shapes) {
     for (const DType dtype : {kFloat32, kFloat64}) {
       // Twice the same numbers, by rows and by columns.
