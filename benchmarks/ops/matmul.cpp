@@ -12,8 +12,8 @@ namespace {
 
 using taut::Tensor;
 
-// The threads of OpenBLAS's own pool watch for work for 2^26 cycles: 32 ms at 2.1 GHz.
-constexpr std::chrono::milliseconds kPause(50);
+// The threads of OpenBLAS's own pool watch for work for 2^28 cycles: 128 ms at 2.1 GHz.
+constexpr std::chrono::milliseconds kPause(150);
 
 void square(benchmark::State& state) {
   const int64_t n = state.range(0);
