@@ -3,6 +3,7 @@
 // and both loops of bare libcurl take turns; medians count, and the ratios are those of one turn.
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -189,7 +190,12 @@ std::string body_of(const char* model, const char* rest) {
 
 /// The first argument: how many turns each takes. The second: the only shape of streams to run.
 int main(int count, char** arguments) {
-  const int turns = count > 1 ? std::max(std::atoi(arguments[1]), 1) : 5;
+  const int turns = count > 1 ? std::atoi(arguments[1]) : 5;
+  if (turns < 1) {
+    std::fprintf(stderr, "usage: ai_overhead [turns, at least 1] [shape of streams]; got %s\n",
+                 arguments[1]);
+    return 2;
+  }
   const std::string only = count > 2 ? arguments[2] : "";
   const auto is_named = [&only](const StreamShape& shape) { return only == shape.model; };
   if (!only.empty() && std::none_of(std::begin(kShapes), std::end(kShapes), is_named)) {
@@ -199,7 +205,10 @@ int main(int count, char** arguments) {
   }
   StreamServer server;
   const pid_t child = fork();
-  if (child == 0) server.serve();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // it never ends by itself
+    server.serve();
+  }
   const std::string url = "http://127.0.0.1:" + std::to_string(server.port()) + "/v1";
   const std::string target = url + "/chat/completions";
 
