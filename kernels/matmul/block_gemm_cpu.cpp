@@ -40,21 +40,25 @@ constexpr int kTileRows = 14;
 constexpr int kWideRows = 6;
 constexpr bool kPacksWide = true;
 constexpr int64_t kDepthBytes = 4096;
-constexpr int64_t kRows = kTileRows * 10;
+constexpr int64_t kDeepRows = kTileRows * 10;
 #else
 constexpr int kTileRows = 6;
 constexpr int kWideRows = 2;
 constexpr bool kPacksWide = false;
 constexpr int64_t kDepthBytes = 2048;
-constexpr int64_t kRows = kTileRows * 16;
+constexpr int64_t kDeepRows = kTileRows * 16;
 #endif
 constexpr int kTileVectors = 2;
 constexpr int kWideVectors = 4;
 
 // Block sizes in elements: a tile of packed b (kDepth x two vectors) stays in L1 or L2, a block of
-// a (kRows x kDepth) in L2, a panel of b (kDepth x kColumns) in L2 or L3.
+// a (kDeepRows x kDepth, or more rows that are shorter) in L2, a panel of b (kDepth x kColumns) in
+// L2 or L3.
 template <class T>
 constexpr int64_t kDepth = kDepthBytes / static_cast<int64_t>(sizeof(T));
+template <class T>
+constexpr int64_t kBlockOfA = kDeepRows * kDepth<T>;
+constexpr int64_t kMostRows = kTileRows * 16;
 constexpr int64_t kColumns = 2048;
 // Rows of a turned product that are made at once.
 constexpr int64_t kTurnedRows = 1024;
@@ -74,6 +78,12 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 template <class T>
 int64_t depth_block(int64_t k) {
   return divide_up(k, divide_up(k, kDepth<T>));
+}
+
+// How many rows of this depth a block of a has: whole tiles.
+template <class T>
+int64_t rows_of_block(int64_t depth) {
+  return std::min(kMostRows, kBlockOfA<T> / (kTileRows * depth) * kTileRows);
 }
 
 template <class T>
@@ -245,7 +255,7 @@ TileFn<T> tile_function(int rows, int vectors) {
 
 template <class T>
 T* block_of_a() {
-  return thread_memory_of<T>(ThreadMemory::gemm_rows, kRows * kDepth<T>);
+  return thread_memory_of<T>(ThreadMemory::gemm_rows, kBlockOfA<T>);
 }
 template <class T>
 T* panel_of_b() {
@@ -288,8 +298,7 @@ class Product {
 
   void run_turned() {
     T* turned = block_of_a<T>();  // its user reads a in place
-    static_assert(kWideColumns <= 2 * kTileColumns &&
-                  kWideColumns * kTurnedRows <= kRows * kDepth<T>);
+    static_assert(kWideColumns <= 2 * kTileColumns && kWideColumns * kTurnedRows <= kBlockOfA<T>);
     for (int64_t column = 0; column < p_.n; column += kTurnedRows) {
       BlockGemm<T> part;
       part.m = std::min(kTurnedRows, p_.n - column);
@@ -327,7 +336,7 @@ class Product {
     const int64_t tile_columns = wide ? kWideColumns : kTileColumns;
     tile_rows_ = wide ? kWideRows : kTileRows;
     if (!in_place) b = pack_panel(b, columns, depth, tile_columns);
-    const int64_t blocks = divide_up(p_.m, kRows);
+    const int64_t blocks = divide_up(p_.m, rows_of_block<T>(depth));
     const int64_t block_rows = divide_up(divide_up(p_.m, blocks), tile_rows_) * tile_rows_;
     for (int64_t row = 0; row < p_.m; row += block_rows) {
       const int64_t rows = std::min(block_rows, p_.m - row);
@@ -415,8 +424,9 @@ class Product {
     if (reads_a_in_place()) return left;
     T* packed = block_of_a<T>();
     if (p_.a_row_stride == 1) {
-      pack(left.a, p_.a_col_stride, int64_t{1}, depth, rows, packed, kRows);
-      left.a_col_stride = kRows;
+      const int64_t stride = rows_of_block<T>(depth);
+      pack(left.a, p_.a_col_stride, int64_t{1}, depth, rows, packed, stride);
+      left.a_col_stride = stride;
       left.a_tile_stride = height;
     } else {
       for (int64_t r = 0; r < rows; r += height) {
