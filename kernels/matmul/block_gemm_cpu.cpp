@@ -5,7 +5,7 @@
 // Each element of c is one chain of fused multiply-adds over k, cut into blocks of depth_block(k)
 // that are added to c in order. Neither the register tile that an element falls into, nor packing,
 // nor the number of rows and columns changes that chain, so that callers may cut c among threads as
-// they like and get the same bits.
+// they like and get the same bits. Machines whose registers differ cut k differently.
 
 #include <algorithm>
 #include <cmath>
