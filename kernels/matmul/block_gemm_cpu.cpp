@@ -33,20 +33,23 @@ namespace {
 // Register tiles of kTileRows x 2 vectors: 28 accumulators of AVX-512's 32 registers, 12 of 16.
 // Tiles of at most kWideRows rows are 4 vectors wide: they read b less often and in longer runs.
 // With registers enough they also do for any rows of a result of just that width: a is read only
-// once. Tiles of tall registers read so little for what they compute that b may come from L2: their
-// blocks are deeper, and each part of c is read and written less often.
+// once. Tall tiles read so little for what they compute that b may come from L2: their blocks are
+// deeper, and each part of c is read and written less often. Of an a that lies by columns they use
+// most of the lines that they touch, so that it need not be packed.
 #if HWY_TARGET <= HWY_AVX3
 constexpr int kTileRows = 14;
 constexpr int kWideRows = 6;
 constexpr bool kPacksWide = true;
 constexpr int64_t kDepthBytes = 4096;
 constexpr int64_t kDeepRows = kTileRows * 10;
+constexpr bool kWalksColumns = true;
 #else
 constexpr int kTileRows = 6;
 constexpr int kWideRows = 2;
 constexpr bool kPacksWide = false;
 constexpr int64_t kDepthBytes = 2048;
 constexpr int64_t kDeepRows = kTileRows * 16;
+constexpr bool kWalksColumns = false;
 #endif
 constexpr int kTileVectors = 2;
 constexpr int kWideVectors = 4;
@@ -60,17 +63,28 @@ template <class T>
 constexpr int64_t kBlockOfA = kDeepRows * kDepth<T>;
 constexpr int64_t kMostRows = kTileRows * 16;
 constexpr int64_t kColumns = 2048;
-// Rows of a turned product that are made at once.
+// Rows of a turned product that are made at once, and the most columns that it may have.
 constexpr int64_t kTurnedRows = 1024;
-// Rows of a that are at most this far apart may be read in place: farther ones, which are often a
-// power of two, crowd the same cache sets.
-template <class T>
-constexpr int64_t kCompactStride = static_cast<int64_t>(2048 / sizeof(T)) + 16;
-// A tile looks so many steps of k ahead into its operands, and fetches its part of c so many steps
-// before it is due: a fetch at the start would be pushed out by the operands.
+constexpr int64_t kTurnedColumns = 128;
+// Tiles of rows up to which packing b costs more than reading it where it lies, and tiles of
+// columns up to which packing a does.
+constexpr int64_t kRowsInPlace = 20;
+constexpr int64_t kColumnsInPlace = 32;
+constexpr int64_t kColumnsOfCrowdedRows = 8;
+// A tile looks so many steps of k ahead into its operands, and fetches its part of c, a row every
+// few steps, so many steps before it is due: at the start the operands would push it out, and all
+// at once it would take every line buffer and hold them up.
 constexpr int64_t kAheadOfA = 16;
 constexpr int64_t kAheadOfB = 32;
-constexpr int64_t kStepsBeforeC = 64;
+constexpr int64_t kStepsBeforeC = 48;
+constexpr int64_t kStepsPerRowOfC = 2;
+
+// Whether stretches of memory so many elements apart crowd the sets of the first cache: the stride
+// is a multiple of so many of its lines of 64 bytes, of which 64 fill each set once.
+template <class T>
+constexpr bool crowds(int64_t stride, int64_t lines) {
+  return stride % (lines * 64 / static_cast<int64_t>(sizeof(T))) == 0;
+}
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -146,7 +160,11 @@ HWY_INLINE void accumulate(const Tile<T>& tile, int64_t steps, const T*& a, cons
       right[v] = Ragged && v == V - 1 ? load_first(d, b + v * kLanes, tile.last)
                                       : hn::LoadU(d, b + v * kLanes);
     }
-    if (HasUnitRows) hwy::Prefetch(a + kAheadOfA * tile.a_col_stride);
+    if (HasUnitRows) {
+      const T* ahead = a + kAheadOfA * tile.a_col_stride;
+      hwy::Prefetch(ahead);
+      hwy::Prefetch(ahead + R - 1);  // which may lie on the next line
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vec left = hn::Set(d, a[r * row]);
@@ -173,19 +191,19 @@ void run_tile(const Tile<T>& tile) {
   }
   const T* a = tile.a;
   const T* b = tile.b;
-  int64_t steps = std::max<int64_t>(0, tile.k - kStepsBeforeC);
-  for (const bool comes_to_end : {false, true}) {
+  int64_t rest = tile.k;
+  int64_t steps = std::max<int64_t>(0, rest - kStepsBeforeC);
+  for (int row = 0;; ++row) {
     if (tile.a_row_stride == 1) {
       accumulate<T, R, V, Ragged, true>(tile, steps, a, b, sum);
     } else {
       accumulate<T, R, V, Ragged, false>(tile, steps, a, b, sum);
     }
-    if (comes_to_end) break;
-    steps = tile.k - steps;
-    for (int r = 0; r < R; ++r) {
-      hwy::Prefetch(tile.c + r * tile.c_row_stride);
-      hwy::Prefetch(tile.c + r * tile.c_row_stride + (V - 1) * kLanes);
-    }
+    if (row == R) break;
+    hwy::Prefetch(tile.c + row * tile.c_row_stride);
+    hwy::Prefetch(tile.c + row * tile.c_row_stride + (V - 1) * kLanes);
+    rest -= steps;
+    steps = row + 1 == R ? rest : std::min(kStepsPerRowOfC, rest);
   }
   if (tile.alpha != T(1)) {
     const Vec alpha = hn::Set(d, tile.alpha);
@@ -289,24 +307,36 @@ class Product {
     }
   }
 
-  // Few rows with the columns of b side by side (x @ weight^T): the turned product reads b in place
-  // and copies a and c, which are smaller.
+  // The turned product reads b in place, on the left, and copies a and c, which are smaller.
   bool is_better_turned() const {
-    return p_.b_row_stride == 1 && p_.b_col_stride != 1 && p_.beta == T(0) &&
-           p_.m <= kWideColumns && 4 * p_.m * (p_.k + p_.n) <= 3 * p_.n * p_.k;
+    return p_.beta == T(0) && (is_better_turned_by_rows() || is_better_turned_by_columns());
+  }
+
+  // Few rows with the columns of b side by side: x @ weight^T.
+  bool is_better_turned_by_rows() const {
+    return p_.b_row_stride == 1 && p_.b_col_stride != 1 && p_.m <= kWideColumns &&
+           4 * p_.m * (p_.k + p_.n) <= 3 * p_.n * p_.k;
+  }
+
+  // A long sum over the rows of both, grad^T @ x, with an x that cannot be read in place as it is.
+  bool is_better_turned_by_columns() const {
+    return p_.a_row_stride == 1 && p_.b_col_stride == 1 && can_walk_columns(p_.b_row_stride) &&
+           p_.m % kTileColumns == 0 && p_.m <= kTurnedColumns && p_.m < p_.n && p_.k >= 4 * p_.m &&
+           !use_b_in_place();
   }
 
   void run_turned() {
     T* turned = block_of_a<T>();  // its user reads a in place
-    static_assert(kWideColumns <= 2 * kTileColumns && kWideColumns * kTurnedRows <= kBlockOfA<T>);
-    for (int64_t column = 0; column < p_.n; column += kTurnedRows) {
+    static_assert(kWideColumns <= 2 * kTileColumns && kTurnedColumns * kTileRows <= kBlockOfA<T>);
+    const int64_t most = std::min(kTurnedRows, kBlockOfA<T> / (kTileRows * p_.m) * kTileRows);
+    for (int64_t column = 0; column < p_.n; column += most) {
       BlockGemm<T> part;
-      part.m = std::min(kTurnedRows, p_.n - column);
+      part.m = std::min(most, p_.n - column);
       part.n = p_.m;
       part.k = p_.k;
       part.a = p_.b + column * p_.b_col_stride;
       part.a_row_stride = p_.b_col_stride;
-      part.a_col_stride = 1;
+      part.a_col_stride = p_.b_row_stride;
       part.b = p_.a;
       part.b_row_stride = p_.a_col_stride;
       part.b_col_stride = p_.a_row_stride;
@@ -383,13 +413,14 @@ class Product {
   static int64_t padded(int64_t width) { return divide_up(width, kLanes) * kLanes; }
 
   // Packing b moves k * n elements for the sake of m * k * n products. A few rows of it lie well
-  // for the first cache as they are, unless they crowd the same sets.
+  // for the first cache as they are, and so does all of it for a few rows of a, unless its rows
+  // crowd the same sets.
   bool use_b_in_place() const {
     if (p_.b_col_stride != 1) return false;
     constexpr int64_t kFewRows = 64;
-    constexpr int64_t kCrowding = static_cast<int64_t>(512 / sizeof(T));
     return p_.m <= 3 * kTileRows || p_.k * p_.n <= 16 * 1024 ||
-           (p_.k <= kFewRows && p_.b_row_stride % kCrowding != 0);
+           (p_.k <= kFewRows && !crowds<T>(p_.b_row_stride, 8)) ||
+           (p_.m <= kRowsInPlace * kTileRows && !crowds<T>(p_.b_row_stride, 32));
   }
 
   const T* pack_panel(const T* b, int64_t columns, int64_t depth, int64_t tile_columns) {
@@ -410,9 +441,8 @@ class Product {
   // one or two of them.
   int64_t tile_height(int64_t rows) const { return divide_up(rows, divide_up(rows, tile_rows_)); }
 
-  // The block of a, in place where that is compact or read only a few times. Otherwise with the
-  // rows of a tile side by side: as they are where a lies by columns, else in panels of a tile
-  // each.
+  // The block of a, in place where that is read only a few times. Otherwise with the rows of a tile
+  // side by side: as they are where a lies by columns, else in panels of a tile each.
   Tile<T> left_block(int64_t row, int64_t rows, int64_t level, int64_t depth) {
     const int64_t height = tile_height(rows);
     Tile<T> left{};
@@ -441,9 +471,16 @@ class Product {
     return left;
   }
 
+  // Whether a tile may walk over columns that lie so far apart.
+  static bool can_walk_columns(int64_t stride) { return kWalksColumns && !crowds<T>(stride, 64); }
+
   bool reads_a_in_place() const {
     if (p_.n <= 2 * kTileColumns) return true;
-    return p_.n <= 8 * kTileColumns && p_.a_col_stride == 1 && p_.a_row_stride <= kCompactStride<T>;
+    if (p_.n > kColumnsInPlace * kTileColumns) return false;
+    if (p_.a_col_stride == 1) {
+      return p_.n <= kColumnsOfCrowdedRows * kTileColumns || !crowds<T>(p_.a_row_stride, 64);
+    }
+    return p_.a_row_stride == 1 && can_walk_columns(p_.a_col_stride);
   }
 
   void column_of_tiles(Tile<T> tile, int64_t rows, int64_t width) {
