@@ -67,7 +67,7 @@ constexpr int64_t kColumns = 2048;
 constexpr int64_t kTurnedRows = 1024;
 constexpr int64_t kTurnedColumns = 128;
 // Tiles of rows up to which packing b costs more than reading it where it lies, and tiles of
-// columns up to which packing a does.
+// columns up to which packing a does, fewer where rows of a crowd the first cache.
 constexpr int64_t kRowsInPlace = 20;
 constexpr int64_t kColumnsInPlace = 32;
 constexpr int64_t kColumnsOfCrowdedRows = 8;
@@ -287,6 +287,7 @@ class Product {
   explicit Product(const BlockGemm<T>& product) : p_(product) {}
 
   void run() {
+    if (p_.m == 0 || p_.n == 0) return;
     if (p_.k == 0) return scale();
     if (is_better_turned()) return run_turned();
     run_blocks();
