@@ -69,9 +69,9 @@ WeightedAttention composed_attention(const AttentionCall& call) {
   Tensor scores = matmul(query * call.scale, keys.transpose(-2, -1));
   constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
   if (call.is_causal) {
-    // Added, as in PyTorch: the gradient of a sum passes as it is.
-    const Dims size{query.size(-2), keys.size(-2)};
-    scores = scores + triu(full(size, kMinusInfinity, scores.options()), 1);
+    const Tensor visible =
+        tril(ones({query.size(-2), keys.size(-2)}, TensorOptions(kBool).device(query.device())));
+    scores = masked_fill(scores, logical_not(visible), kMinusInfinity);
   } else if (attn_mask.defined() && attn_mask.dtype() == kBool) {
     scores = masked_fill(scores, logical_not(attn_mask), kMinusInfinity);
   } else if (attn_mask.defined()) {
