@@ -109,6 +109,17 @@ def test_attention():
         F.scaled_dot_product_attention(q, k, v[..., :3, :])
 
 
+def test_a_causal_mask_hides_a_nan_of_a_later_key():
+    """What has not come yet, such as unwritten rows of a cache, must not reach the queries before it."""
+    q, k, v = (taut.rand(1, 2, 4, 8, requires_grad=True) for _ in range(3))
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True)[:, :, :3]
+    last_is_nan = k.detach().clone()
+    last_is_nan[:, :, 3] = float("nan")
+    out = F.scaled_dot_product_attention(q, last_is_nan, v, is_causal=True)
+    assert taut.equal(out[:, :, :3], expected)
+    assert taut.isnan(out[:, :, 3]).all()
+
+
 @pytest.mark.parametrize("is_bool", [True, False])
 def test_attention_of_rows_without_keys(is_bool):
     q, k, v = (taut.randn(2, n, 4, requires_grad=True) for n in (3, 5, 5))
