@@ -54,6 +54,22 @@ void convert_half(void* target, const void* source, int64_t n) {
   convert_loop<From, To>(out + i, in + i, n - i);
 }
 
+// From bytes to float32, a register at a time.
+template <class Byte>
+void widen_bytes(void* target, const void* source, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> integers;
+  const hn::Rebind<Byte, decltype(d)> bytes;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  float* out = static_cast<float*>(target);
+  const Byte* in = static_cast<const Byte*>(source);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    hn::StoreU(hn::ConvertTo(d, hn::PromoteTo(integers, hn::LoadU(bytes, in + i))), d, out + i);
+  }
+  convert_loop<Byte, float>(out + i, in + i, n - i);
+}
+
 struct ConvertTable {
   ConvertFn rows[kDTypeCount][kDTypeCount];
 };
@@ -77,6 +93,9 @@ ConvertFn find_row(DType from, DType to) {
     constexpr int kSingle = static_cast<int>(DType::float32);
     constexpr int kHalf = static_cast<int>(DType::float16);
     constexpr int kBrain = static_cast<int>(DType::bfloat16);
+    result.rows[static_cast<int>(DType::bool_)][kSingle] = &widen_bytes<uint8_t>;
+    result.rows[static_cast<int>(DType::uint8)][kSingle] = &widen_bytes<uint8_t>;
+    result.rows[static_cast<int>(DType::int8)][kSingle] = &widen_bytes<int8_t>;
     result.rows[kHalf][kSingle] = &convert_half<Float16, float>;
     result.rows[kBrain][kSingle] = &convert_half<BFloat16, float>;
     result.rows[kSingle][kHalf] = &convert_half<float, Float16>;

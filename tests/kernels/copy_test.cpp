@@ -168,5 +168,36 @@ TEST_F(CopyKernel, ConvertsHalvesAsTheirScalarsDo) {
   }
 }
 
+TEST_F(CopyKernel, ConvertsEveryByteToFloat) {
+  std::vector<uint8_t> bytes(256);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i);
+  for (const DType dtype : {kUInt8, kInt8}) {
+    for (int64_t begin = 0; begin < 256; begin += 13) {  // every length of a last, partial register
+      const int64_t n = 256 - begin;
+      std::vector<float> result(static_cast<size_t>(n) + 1, -1000.0f);
+      convert(bytes.data() + begin, dtype, result.data(), kFloat32, n);
+      for (int64_t i = 0; i < n; ++i) {
+        const uint8_t byte = bytes[static_cast<size_t>(begin + i)];
+        const float expected = dtype == kInt8 ? static_cast<float>(static_cast<int8_t>(byte))
+                                              : static_cast<float>(byte);
+        ASSERT_EQ(result[static_cast<size_t>(i)], expected) << name(dtype) << " byte " << +byte;
+      }
+      ASSERT_EQ(result.back(), -1000.0f) << name(dtype) << ", written beyond " << n;
+    }
+  }
+}
+
+// A mask of 0 and 1 in no period of a register's.
+TEST_F(CopyKernel, ConvertsMasksToFloat) {
+  for (int64_t n = 0; n < 100; ++n) {
+    std::vector<uint8_t> mask(static_cast<size_t>(n));
+    for (size_t i = 0; i < mask.size(); ++i) mask[i] = i * i % 7 < 3 ? 1 : 0;
+    std::vector<float> result(mask.size() + 1, -1.0f);
+    convert(mask.data(), kBool, result.data(), kFloat32, n);
+    for (size_t i = 0; i < mask.size(); ++i) ASSERT_EQ(result[i], mask[i] != 0 ? 1.0f : 0.0f);
+    ASSERT_EQ(result.back(), -1.0f) << "written beyond " << n;
+  }
+}
+
 }  // namespace
 }  // namespace taut::kernels
