@@ -245,7 +245,7 @@ void add_functor(RowTable& table, Pointwise op) {
   constexpr bool kBool = F::domain == Domain::arithmetic || F::domain == Domain::integral ||
                          F::domain == Domain::compare;
   if constexpr (kFloats) add_forward<F>(functor, Computing{});
-  if constexpr (F::domain == Domain::floating && F::vectorized) {
+  if constexpr (kFloats && F::domain != Domain::compare && F::vectorized) {
     functor.streamed[static_cast<int>(DType::float32)] = &streamed_row<F, float>;
   }
   if constexpr (kIntegers) add_forward<F>(functor, Integral{});
