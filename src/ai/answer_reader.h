@@ -41,6 +41,8 @@ class AnswerReader {
   /// Whether the caller has seen something: then nothing is tried again.
   virtual bool has_delivered() const { return false; }
   virtual std::optional<double> tokens_used() const { return std::nullopt; }
+  /// What on_bytes() will need: see Note [Fetching chains].
+  virtual void fetch(int /*depth*/) const {}
 
   /// The end of the call, one of the two.
   virtual void deliver(CallReport report) = 0;

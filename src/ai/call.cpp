@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "src/ai/fetch.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
@@ -117,6 +118,10 @@ Flow Call::on_bytes(std::string_view bytes) {
     finish_attempt();
   }
   return flow;
+}
+
+void Call::fetch(int depth) const {
+  depth == 0 ? fetch_memory(this, &answer_.headers) : reader_->fetch(depth - 1);
 }
 
 void Call::on_end(const TransferResult& result) {

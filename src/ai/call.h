@@ -46,6 +46,7 @@ class Call final : public TransferListener, public std::enable_shared_from_this<
   void on_head(int status, std::vector<Header> headers) override;
   Flow on_bytes(std::string_view bytes) override;
   void on_end(const TransferResult& result) override;
+  void fetch(int depth) const override;
 
  private:
   void stand_in_line();

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/ai/fetch.h"
 #include "src/ai/refusal.h"
 #include "taut/base/check.h"
 
@@ -66,6 +67,11 @@ bool JsonAssembler::ends_here() {
   if (is_cut_ || !may_end()) return false;
   complete();
   return true;
+}
+
+void JsonAssembler::fetch(int depth) const {
+  if (depth == 0) fetch_memory(&is_complete_, this + 1);
+  builder_.fetch(depth);
 }
 
 void JsonAssembler::add_done(std::vector<StreamEvent>&) {}

@@ -20,6 +20,7 @@ class JsonAssembler : public StreamAssembler {
   bool is_complete() const final { return is_complete_; }
   bool ends_here() final;
   const ChatResponse& response() const final { return builder_.response(); }
+  void fetch(int depth) const override;
 
  protected:
   /// One event, an object, that reports no error.

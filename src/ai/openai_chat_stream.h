@@ -13,6 +13,11 @@ class OpenAiChatAssembler final : public JsonAssembler {
   explicit OpenAiChatAssembler(const ProviderConfig& config)
       : JsonAssembler(config), choices_(config_, builder_) {}
 
+  void fetch(int depth) const override {
+    JsonAssembler::fetch(depth);
+    choices_.fetch(depth);
+  }
+
  protected:
   void add_json(const Json& json, std::vector<StreamEvent>& events) override;
   void add_done(std::vector<StreamEvent>& events) override;

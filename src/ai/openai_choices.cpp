@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/ai/fetch.h"
 #include "src/ai/finish_reason.h"
 #include "src/ai/logprobs.h"
 
@@ -62,6 +63,11 @@ void ChoiceReader::add(const Json& json, bool is_whole, std::vector<StreamEvent>
   if (!usage.is_object()) return;
   usage_.add(usage);
   builder_.set_usage(usage_of_chat(usage_, vendor_), events);
+}
+
+void ChoiceReader::fetch(int depth) const {
+  if (depth == 0) fetch_memory(this, &usage_);
+  if (depth == 1 && !choices_.empty()) fetch_memory(&choices_.back(), &choices_.back() + 1);
 }
 
 void ChoiceReader::add_choice(const Json& json, int64_t place, bool is_whole,

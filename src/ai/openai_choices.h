@@ -20,6 +20,8 @@ class ChoiceReader {
 
   /// A chunk of a stream, or an answer, whose choices have messages instead of deltas.
   void add(const Json& json, bool is_whole, std::vector<StreamEvent>& events);
+  /// What that needs: see Note [Fetching chains].
+  void fetch(int depth) const;
 
  private:
   struct Choice {

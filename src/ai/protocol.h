@@ -32,6 +32,8 @@ class StreamAssembler {
   virtual bool ends_here() = 0;
   /// The answer as far as it has come. Its usage is partial until the end.
   virtual const ChatResponse& response() const = 0;
+  /// What add() will need: see Note [Fetching chains].
+  virtual void fetch(int /*depth*/) const {}
 };
 
 /// A request that is ready to be sent, and what was left out of it.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/ai/fetch.h"
 #include "src/ai/refusal.h"
 #include "taut/base/check.h"
 
@@ -209,6 +210,24 @@ bool ResponseBuilder::all_finished() const {
     if (!progress.is_finished) return false;
   }
   return !progress_.empty();
+}
+
+void ResponseBuilder::fetch(int depth) const {
+  if (depth == 0) fetch_memory(this, this + 1);
+  if (depth == 0 || response_.candidates.empty()) return;
+  const Candidate& candidate = response_.candidates.back();
+  if (depth == 1) {
+    fetch_memory(&candidate, &candidate + 1);
+    return;
+  }
+  if (candidate.parts.empty()) return;
+  const Part& part = candidate.parts.back();
+  if (depth == 2) {
+    fetch_memory(&part, &part + 1);
+  } else if (const auto* text = std::get_if<TextPart>(&part); text != nullptr && depth == 3) {
+    const char* const end = text->text.data() + text->text.size();
+    fetch_memory(end, end + 1);
+  }
 }
 
 StreamEvent& ResponseBuilder::emit(StreamEvent::Kind kind, int candidate,

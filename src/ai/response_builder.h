@@ -60,6 +60,8 @@ class ResponseBuilder {
   bool all_finished() const;
   /// Whether something was told that a reader may have used.
   bool has_output() const { return has_output_; }
+  /// What more of the last part needs: see Note [Fetching chains].
+  void fetch(int depth) const;
 
  private:
   struct Progress {

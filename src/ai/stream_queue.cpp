@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/ai/executor.h"
+#include "src/ai/fetch.h"
 #include "taut/ai/error.h"
 #include "taut/base/check.h"
 
@@ -71,6 +72,13 @@ bool StreamQueue::is_full() {
   const std::lock_guard lock(mutex_);
   was_full_ = !is_closed_ && size() >= capacity_;
   return was_full_;
+}
+
+void StreamQueue::fetch(int depth) const {
+  if (depth == 0) fetch_memory(this, &sleepers_ + 1);
+  if (depth != 1) return;
+  const std::lock_guard lock(mutex_);
+  if (waiting_) waiting_->fetch();
 }
 
 bool StreamQueue::close(ChatResponse response, std::exception_ptr error) {

@@ -62,6 +62,8 @@ class TAUT_API StreamQueue final : public ChatStream::Source,
   /// Takes the events, but not the memory of the vector. Nothing after close() or cancel().
   void push(std::vector<StreamEvent>&& events);
   bool is_full();  // whether the writer should wait for on_room
+  /// What these need: see Note [Fetching chains].
+  void fetch(int depth) const;
   /// The end: what is in the queue is still read, and then nothing, or `error` where it is set.
   /// Whether it was not closed before.
   bool close(ChatResponse response, std::exception_ptr error);

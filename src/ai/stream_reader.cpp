@@ -3,6 +3,7 @@
 #include <mutex>
 #include <utility>
 
+#include "src/ai/fetch.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
@@ -73,6 +74,14 @@ ChatResponse StreamReader::SoFar::response() const {
   response.provider = provider_;
   if (response.model.empty()) response.model = model_;
   return response;
+}
+
+void StreamReader::SoFar::fetch(int depth) const {
+  if (depth == 0) {
+    fetch_memory(this, &provider_);
+  } else if (assembler_ != nullptr) {
+    assembler_->fetch(depth - 1);
+  }
 }
 
 // ---- The reader ---------------------------------------------------------------------------------
@@ -185,6 +194,15 @@ void StreamReader::finish(HttpAnswer& answer) {
 std::optional<double> StreamReader::tokens_used() const {
   const std::optional<int64_t> total = so_far_->response().usage.total;
   return total ? std::optional<double>(static_cast<double>(*total)) : std::nullopt;
+}
+
+void StreamReader::fetch(int depth) const {
+  if (depth == 0) {
+    fetch_memory(this, &settings_);
+  } else {
+    queue_->fetch(depth - 1);
+    so_far_->fetch(depth - 1);
+  }
 }
 
 void StreamReader::deliver(CallReport report) {

@@ -26,6 +26,8 @@ class StreamReader final : public AnswerReader, private SseListener {
     bool ends_here();
     void set(ChatResponse response);
     ChatResponse response() const;
+    /// By the thread that adds events: see Note [Fetching chains].
+    void fetch(int depth) const;
 
    private:
     mutable SmallMutex mutex_;
@@ -53,6 +55,7 @@ class StreamReader final : public AnswerReader, private SseListener {
   void finish(HttpAnswer& answer) override;
   bool has_delivered() const override { return has_delivered_; }
   std::optional<double> tokens_used() const override;
+  void fetch(int depth) const override;
   void deliver(CallReport report) override;
   void fail(std::exception_ptr error) override;
 

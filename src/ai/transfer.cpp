@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "src/ai/fetch.h"
 #include "src/ai/time_source.h"
 #include "taut/base/check.h"
 
@@ -306,6 +307,14 @@ size_t Transfer::read_body(std::string_view bytes) {
   if (bytes_received_ - received_before_ >= kMuch) settings_.poller.hurry();
   if (flow == Flow::enough) start_draining();
   return bytes.size();
+}
+
+void Transfer::fetch(int depth) const {
+  if (depth == 0) {
+    fetch_memory(this, &id_);
+  } else if (listener_ != nullptr) {
+    listener_->fetch(depth - 1);
+  }
 }
 
 /// The answer has begun: nobody is kept waiting by who reads the rest of it a moment later.

@@ -60,6 +60,8 @@ class TransferListener {
   virtual Flow on_bytes(std::string_view bytes) = 0;
   /// The last that is told.
   virtual void on_end(const TransferResult& result) = 0;
+  /// What on_bytes() will need: see Note [Fetching chains].
+  virtual void fetch(int /*depth*/) const {}
 };
 
 /// Owns nothing of libcurl's: the transport lends it a handle.
@@ -92,6 +94,7 @@ class Transfer {
   std::shared_ptr<TransferListener> take_listener() { return std::move(listener_); }
   /// Where libcurl waits for it; -1 where it does not.
   void set_socket(int socket) { socket_ = socket; }
+  int socket() const { return socket_; }
   /// After Flow::pause. What libcurl's code says of it; an error is told nowhere else.
   [[nodiscard]] int resume();
   bool is_paused() const { return is_paused_; }
@@ -100,6 +103,8 @@ class Transfer {
   /// What libcurl's code says of it.
   TransferResult result(int code) const;
   int64_t bytes_received() const { return bytes_received_; }
+  /// What the next piece of the body will need: see Note [Fetching chains].
+  void fetch(int depth) const;
 
  private:
   static int on_request_ready(void* self, char*, char*, int, int);

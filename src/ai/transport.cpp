@@ -63,6 +63,10 @@ long local_port(CURL* easy) {
 }
 
 constexpr size_t kIdleHandles = 64;
+// See Note [Fetching chains]: so many at once as the first cache has room for, and how many
+// pointers lie between a transfer and the end of the text.
+constexpr size_t kChainsAtOnce = 32;
+constexpr int kLongestChain = 8;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -95,7 +99,11 @@ struct Transport::State {
   void serve();
   void end_all();
   void run_tasks();
+  void put_at_socket(Transfer& transfer, int socket);
+  void take_from_socket(const Transfer& transfer);
+  const Transfer* at_socket(int socket) const;
   void act(std::span<const Poller::Ready> ready);
+  void fetch_chains(std::span<const Poller::Ready> ready) const;
   void read_finished();
   void sweep();
   void begin_waiting();
@@ -127,6 +135,7 @@ struct Transport::State {
   HostLimits limits;
   std::vector<Easy> idle;
   std::unordered_map<TransferId, Entry> transfers;
+  std::vector<const Transfer*> at_sockets;  // by socket; the last of those that share it
   // What must not be done while libcurl calls: handles to add and to take away.
   std::vector<TransferId> to_begin, doomed;
   std::vector<std::shared_ptr<TransferListener>> released;
@@ -267,10 +276,23 @@ double Transport::State::wait_time() const {
   return std::fmax(seconds, 0);
 }
 
+/// See Note [Fetching chains].
+void Transport::State::fetch_chains(std::span<const Poller::Ready> ready) const {
+  for (int depth = 0; depth < kLongestChain; ++depth) {
+    for (const Poller::Ready& socket : ready) {
+      if (const Transfer* const transfer = at_socket(socket.socket)) transfer->fetch(depth);
+    }
+  }
+}
+
 /// Lets libcurl go on where it can.
 void Transport::State::act(std::span<const Poller::Ready> ready) {
   int running = 0;
-  for (const Poller::Ready& socket : ready) {
+  for (size_t i = 0; i < ready.size(); ++i) {
+    if (i % kChainsAtOnce == 0) {
+      fetch_chains(ready.subspan(i, std::min(kChainsAtOnce, ready.size() - i)));
+    }
+    const Poller::Ready& socket = ready[i];
     const int what = (socket.can_read ? CURL_CSELECT_IN : 0) |
                      (socket.can_write ? CURL_CSELECT_OUT : 0) |
                      (socket.has_failed ? CURL_CSELECT_ERR : 0);
@@ -281,17 +303,42 @@ void Transport::State::act(std::span<const Poller::Ready> ready) {
   curl_multi_socket_action(multi.get(), CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
+/// Where there is no memory for it nothing is fetched ahead: libcurl calls this, and nothing is
+/// thrown through it.
+void Transport::State::put_at_socket(Transfer& transfer, int socket) {
+  take_from_socket(transfer);
+  transfer.set_socket(socket);
+  if (socket < 0) return;
+  const auto place = static_cast<size_t>(socket);
+  try {
+    if (place >= at_sockets.size()) at_sockets.resize(place + 1);
+    at_sockets[place] = &transfer;
+  } catch (const std::bad_alloc&) {
+  }
+}
+
+void Transport::State::take_from_socket(const Transfer& transfer) {
+  if (at_socket(transfer.socket()) != &transfer) return;
+  at_sockets[static_cast<size_t>(transfer.socket())] = nullptr;
+}
+
+/// Null where none is known.
+const Transfer* Transport::State::at_socket(int socket) const {
+  const auto place = static_cast<size_t>(socket);
+  return socket >= 0 && place < at_sockets.size() ? at_sockets[place] : nullptr;
+}
+
 /// What libcurl waits for at a socket has changed. Where it cannot be waited for, the transfer
 /// falls silent, and its time-outs end it.
 int Transport::State::on_socket(CURL* easy, curl_socket_t socket, int what, void* self, void*) {
-  Poller& poller = static_cast<State*>(self)->poller;
+  State& state = *static_cast<State*>(self);
   void* transfer = nullptr;
   if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer) == CURLE_OK && transfer != nullptr) {
-    static_cast<Transfer*>(transfer)->set_socket(what == CURL_POLL_REMOVE ? -1 : socket);
+    state.put_at_socket(*static_cast<Transfer*>(transfer), what == CURL_POLL_REMOVE ? -1 : socket);
   }
   const bool reads = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
   const bool writes = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
-  reads || writes ? poller.watch(socket, reads, writes) : poller.forget(socket);
+  reads || writes ? state.poller.watch(socket, reads, writes) : state.poller.forget(socket);
   return 0;
 }
 
@@ -390,6 +437,7 @@ void Transport::State::remove(TransferId id) {
   }
   drop_what_is_held_back(entry);
   leave_connection(entry);
+  take_from_socket(*entry.transfer);
   count(entry.easy.get(), *entry.transfer);
   limits.leave(origin);
   if (!entry.is_done || entry.transfer->was_paused() || idle.size() >= kIdleHandles) return;
