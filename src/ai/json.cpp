@@ -25,8 +25,9 @@ const Json* Json::find(std::string_view name) const {
   if (!is_object()) return found;
   const Json* const end = next();
   for (const Json* place = this + 1; place != end; place = place[1].next()) {
-    if (place->size_ != name.size()) continue;
-    if (std::memcmp(place->string_, name.data(), name.size()) == 0) found = place + 1;
+    if (place->size_ == name.size() && std::memcmp(place->string_, name.data(), name.size()) == 0) {
+      found = place + 1;
+    }
   }
   return found;
 }
