@@ -102,7 +102,7 @@ struct Readers {
   }
   void wait() const {
     done.pending().get();
-    if (bytes != int64_t{kStreams} * kEvents * 5) std::abort();
+    if (bytes != int64_t{kStreams} * taut::bench::stream_bytes()) std::abort();
   }
 };
 

@@ -12,8 +12,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <string>
 #include <string_view>
@@ -37,6 +39,21 @@ inline constexpr StreamShape kShapes[] = {
     {"bursts", "eight events in one write every 80 ms, spread", 8, true},
 };
 inline constexpr int kEvents = 200;  // of a stream
+
+/// What the events of a stream say, in turn, as JSON has it; and how many bytes that is without
+/// escapes.
+struct Word {
+  std::string_view text;
+  int bytes;
+};
+inline constexpr Word kWords[] = {{" The", 4}, {" tensor", 7},       {"'s", 2},    {" values", 7},
+                                  {",", 1},    {R"( caf\u00e9)", 6}, {R"(\n)", 1}, {" word", 5}};
+/// Of all that a stream says.
+constexpr int64_t stream_bytes() {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < kEvents; ++i) bytes += kWords[i % std::size(kWords)].bytes;
+  return bytes;
+}
 
 class StreamServer {
  public:
@@ -94,14 +111,21 @@ class StreamServer {
       R"({"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,)"
       R"("message":{"role":"assistant","content":"Hello, and welcome."},"finish_reason":"stop"}],)"
       R"("usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14}})";
-  static constexpr std::string_view kEvent =
-      R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[)"
-      R"({"index":0,"delta":{"content":" word"},"finish_reason":null}]})"
-      "\n\n";
-  static constexpr std::string_view kLastEvents =
-      R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[)"
-      R"({"index":0,"delta":{},"finish_reason":"stop"}]})"
-      "\n\ndata: [DONE]\n\n";
+  /// An event of a peer's stream, whose first choice goes on so.
+  static std::string event_of(const Peer& peer, std::string_view choice) {
+    std::string event = R"(data: {"id":"chatcmpl-)" + std::to_string(peer.number);
+    event += R"(","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,)";
+    event += choice;
+    event += "}]}\n\n";
+    return event;
+  }
+  static std::string next_event(const Peer& peer) {
+    const auto place = static_cast<size_t>(kEvents - peer.events_left) % std::size(kWords);
+    std::string choice = R"("delta":{"content":")";
+    choice += kWords[place].text;
+    choice += R"("},"finish_reason":null)";
+    return event_of(peer, choice);
+  }
 
   static std::string chunk(std::string_view text) {
     char size[16];
@@ -174,12 +198,13 @@ class StreamServer {
   }
   void write(int socket, Peer& peer) {
     std::string text;
-    for (int i = 0; i < peer.shape->events_at_once; ++i) text += kEvent;
+    for (int i = 0; i < peer.shape->events_at_once; ++i, --peer.events_left) {
+      text += next_event(peer);
+    }
     say(socket, chunk(text));
-    peer.events_left -= peer.shape->events_at_once;
     if (peer.events_left > 0) return;
-    peer.events_left = 0;
-    say(socket, chunk(kLastEvents) + "0\r\n\r\n");
+    const std::string last = event_of(peer, R"("delta":{},"finish_reason":"stop")");
+    say(socket, chunk(last + "data: [DONE]\n\n") + "0\r\n\r\n");
   }
 
   int listener_;

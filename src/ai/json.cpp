@@ -20,13 +20,13 @@ void reuse(std::vector<T>& memory) {
 
 }  // namespace
 
-const Json* Json::find(std::string_view name) const {
+const Json* Json::find_member(std::string_view name) const {
   const Json* found = nullptr;
-  if (!is_object()) return found;
   const Json* const end = next();
   for (const Json* place = this + 1; place != end; place = place[1].next()) {
     if (place->size_ == name.size() && std::memcmp(place->string_, name.data(), name.size()) == 0) {
       found = place + 1;
+      if (!may_repeat_) break;
     }
   }
   return found;
@@ -51,12 +51,6 @@ std::optional<JsonDocument> parse_json(std::string_view text, const SizeLimits& 
   JsonDocument document;
   if (!document.parse(text, limits)) return std::nullopt;
   return document;
-}
-
-template <>
-std::optional<std::string_view> as<std::string_view>(const Json& json) {
-  if (!json.is_string()) return std::nullopt;
-  return json.string();
 }
 
 template <>
@@ -89,18 +83,6 @@ std::optional<int64_t> as<int64_t>(const Json& json) {
   // 2^63 itself is the first double that does not fit.
   if (!(std::fabs(value) < 0x1p63) || std::trunc(value) != value) return std::nullopt;
   return static_cast<int64_t>(value);
-}
-
-const Json& member(const Json& json, std::string_view key) {
-  static const Json null;
-  const Json* found = json.find(key);
-  return found == nullptr ? null : *found;
-}
-
-const Json& elements(const Json& json, std::string_view key) {
-  static const JsonDocument none = *parse_json("[]");
-  const Json& value = member(json, key);
-  return value.is_array() ? value : none.root();
 }
 
 }  // namespace taut::ai

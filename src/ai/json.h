@@ -76,29 +76,57 @@ class Json {
   Iterator begin() const { return Iterator(is_array() ? this + 1 : next()); }
   Iterator end() const { return Iterator(next()); }
 
+  /// An array of none.
+  static constexpr Json no_elements() {
+    Json json;
+    json.kind_ = Kind::array;
+    json.within_ = {};
+    return json;
+  }
+
   /// Pairs of name and value in the order of the text, those that come twice included.
   JsonMembers members() const;
   /// The last member of that name, or null where there is none.
-  const Json* find(std::string_view name) const;
+  TAUT_ALWAYS_INLINE const Json* find(std::string_view name) const {
+    const bool may_have = is_object() && (within_.marks & mark_of(name)) != 0;
+    return may_have ? find_member(name) : nullptr;
+  }
   bool contains(std::string_view name) const { return find(name) != nullptr; }
 
  private:
   friend class JsonMembers;
   friend class JsonParser;
+  friend class JsonScalars;
+
+  /// Of a container.
+  struct Within {
+    uint32_t extent;  // how many values it holds, at all depths, the names of members too
+    uint32_t marks;   // of the names of an object's members
+  };
+  /// One bit, by which most names that an object lacks are told from those that it has (Bloom,
+  /// 1970).
+  static constexpr uint32_t mark_of(std::string_view name) {
+    if (name.empty()) return 1;
+    const auto first = static_cast<uint32_t>(static_cast<unsigned char>(name.front()));
+    const auto last = static_cast<uint32_t>(static_cast<unsigned char>(name.back()));
+    return uint32_t{1} << ((first + 3 * last + 5 * static_cast<uint32_t>(name.size())) % 32);
+  }
+  TAUT_API const Json* find_member(std::string_view name) const;
 
   bool is_container() const { return kind_ >= Kind::array; }
   /// What comes behind it and all that it holds.
-  const Json* next() const { return this + 1 + (is_container() ? extent_ : 0); }
+  const Json* next() const { return this + 1 + (is_container() ? within_.extent : 0); }
 
   Kind kind_ = Kind::null;
-  uint32_t size_ = 0;  // bytes of a string, elements of an array, members of an object
+  bool may_repeat_ = false;  // an object: two of its members may have the same name
+  uint32_t size_ = 0;        // bytes of a string, elements of an array, members of an object
   union {
     bool boolean_;
     int64_t integer_ = 0;
     uint64_t large_integer_;
     double real_;
     const char* string_;
-    size_t extent_;  // how many values a container holds, at all depths, the names of members too
+    Within within_;
   };
 };
 
@@ -164,7 +192,10 @@ std::optional<JsonDocument> parse_json(Text&& text, const SizeLimits& limits = {
 template <class T>
 std::optional<T> as(const Json& json);
 template <>
-TAUT_API std::optional<std::string_view> as<std::string_view>(const Json& json);
+inline std::optional<std::string_view> as<std::string_view>(const Json& json) {
+  if (!json.is_string()) return std::nullopt;
+  return json.string();
+}
 template <>
 TAUT_API std::optional<std::string> as<std::string>(const Json& json);
 template <>
@@ -175,13 +206,21 @@ template <>
 TAUT_API std::optional<int64_t> as<int64_t>(const Json& json);
 
 /// The member of an object; null where there is none, or where it is no object.
-TAUT_API const Json& member(const Json& json, std::string_view key);
+TAUT_ALWAYS_INLINE const Json& member(const Json& json, std::string_view key) {
+  static constexpr Json null;
+  const Json* found = json.find(key);
+  return found == nullptr ? null : *found;
+}
 /// The elements of an array that is a member; none where there is no such array.
-TAUT_API const Json& elements(const Json& json, std::string_view key);
+TAUT_ALWAYS_INLINE const Json& elements(const Json& json, std::string_view key) {
+  static constexpr Json none = Json::no_elements();
+  const Json* found = json.find(key);
+  return found != nullptr && found->is_array() ? *found : none;
+}
 
 /// The value at the end of a path of members, if it is of that type.
 template <class T, class... Keys>
-std::optional<T> get(const Json& json, std::string_view key, Keys... more) {
+TAUT_ALWAYS_INLINE std::optional<T> get(const Json& json, std::string_view key, Keys... more) {
   const Json& value = member(json, key);
   if constexpr (sizeof...(more) == 0) {
     return as<T>(value);
@@ -192,13 +231,13 @@ std::optional<T> get(const Json& json, std::string_view key, Keys... more) {
 
 /// The string at the end of a path, or an empty one.
 template <class... Keys>
-std::string text_of(const Json& json, Keys... keys) {
+TAUT_ALWAYS_INLINE std::string text_of(const Json& json, Keys... keys) {
   return std::string(get<std::string_view>(json, keys...).value_or(std::string_view()));
 }
 
 /// The same, to be looked at while the document is there.
 template <class... Keys>
-std::string_view view_of(const Json& json, Keys... keys) {
+TAUT_ALWAYS_INLINE std::string_view view_of(const Json& json, Keys... keys) {
   return get<std::string_view>(json, keys...).value_or(std::string_view());
 }
 

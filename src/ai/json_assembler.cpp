@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/ai/fetch.h"
+#include "src/ai/json_series.h"
 #include "src/ai/refusal.h"
 #include "taut/base/check.h"
 
@@ -34,9 +35,8 @@ void JsonAssembler::add(const SseEvent& event, std::vector<StreamEvent>& events)
     return;
   }
   // One for all streams of a thread: its memory stays in the cache.
-  thread_local JsonDocument document;
-  document.parse(data);
-  const Json& json = document.root();
+  thread_local JsonSeries series;
+  const Json& json = series.parse(data);
   // A report of an error may come as an array of one.
   const bool is_list = json.is_array() && json.size() == 1 && json.front().is_object();
   if (json.is_object() || is_list) {

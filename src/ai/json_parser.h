@@ -1,20 +1,29 @@
 #pragma once
 // Reads one JSON text as RFC 8259 has it, nothing more lenient, into the array of a document. It
-// calls itself for nothing: a deep text takes no stack. Used by JsonDocument alone.
+// calls itself for nothing: a deep text takes no stack. Used by JsonDocument and JsonSeries alone.
 
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
 #include "src/ai/json.h"
+#include "src/ai/json_scalars.h"
 
 namespace taut::ai {
 
+/// Where a string or a number stands that is a value, with its quotes.
+struct JsonPlace {
+  uint32_t begin = 0, end = 0;  // in the text
+  uint32_t value = 0;           // in the array
+};
+
 class JsonParser {
  public:
-  /// The array and the room for strings are empty, and hold the values when run() has succeeded.
+  /// The array and the room for strings are empty, and hold the values when run() has succeeded;
+  /// then `places`, where it is not null, are those of the text, in its order. The text has at most
+  /// UINT32_MAX bytes.
   JsonParser(std::string_view text, int depth, std::vector<Json>& values,
-             std::vector<char>& unescaped);
+             std::vector<char>& unescaped, std::vector<JsonPlace>* places = nullptr);
   /// Whether the text is one value that nests no deeper.
   bool run();
 
@@ -24,38 +33,22 @@ class JsonParser {
 
   bool read_next();
   bool read_value();
-  bool read_word(std::string_view word, Json::Kind kind, bool value);
+  bool read_scalar();
   bool read_name();
   bool read_separator();
   bool open(Json::Kind kind);
   bool close();
   void end_value();
-
-  bool read_number();
-  bool read_integer(const char* begin);
-  bool read_real(const char* begin);
-  bool skip_digits();
-
-  bool read_string();
-  const char* skip_plain(const char* at) const;
-  bool unescape(const char* begin);
-  bool read_escape();
-  bool read_unit(uint32_t& unit);
-  bool read_unicode();
-
-  void skip_space();
-  bool take(char expected);
   Json& append(Json::Kind kind);
 
-  const char* at_;
-  const char* const end_;
+  JsonScalars scalars_;
+  const char* const begin_;
   const int most_deep_;
   std::vector<Json>& values_;
-  std::vector<char>& unescaped_;
+  std::vector<JsonPlace>* const places_;
 
-  static constexpr size_t kNone = SIZE_MAX;
-  size_t inside_ =
-      kNone;  // the innermost container that is open; the next one stands in its extent
+  static constexpr uint32_t kNone = UINT32_MAX;
+  uint32_t inside_ = kNone;  // the innermost container that is open; its extent is the next one's
   int depth_ = 0;
   Expected expected_ = Expected::value;
 };

@@ -19,9 +19,9 @@ std::string content_of(const Json& message) {
   return text;
 }
 
-std::string reasoning_of(const Json& message) {
+std::string_view reasoning_of(const Json& message) {
   const std::string_view text = view_of(message, "reasoning_content");
-  return text.empty() ? text_of(message, "reasoning") : std::string(text);
+  return text.empty() ? view_of(message, "reasoning") : text;
 }
 
 /// [{"title", "url", "date", "snippet"}] of Perplexity.
@@ -85,13 +85,22 @@ void ChoiceReader::add_choice(const Json& json, int64_t place, bool is_whole,
 void ChoiceReader::add_message(const Json& message, const Json& logprobs, int candidate,
                                bool is_whole, std::vector<StreamEvent>& events) {
   Choice& choice = choices_[static_cast<size_t>(candidate)];
-  builder_.add_reasoning(candidate, reasoning_of(message), events);
+  const std::string_view reasoning = reasoning_of(message);
+  if (!reasoning.empty()) builder_.add_reasoning(candidate, std::string(reasoning), events);
   add_text(content_of(message), logprobs_of_openai(member(logprobs, "content")), candidate, events);
-  const std::string refusal = text_of(message, "refusal");
-  choice.is_refused = choice.is_refused || !refusal.empty();
-  builder_.add_refusal(candidate, refusal, logprobs_of_openai(member(logprobs, "refusal")), events);
+  add_refusal(message, logprobs, candidate, events);
   choice.calls.add(elements(message, "tool_calls"), is_whole, candidate, builder_, events);
   add_annotations(message, events);
+}
+
+void ChoiceReader::add_refusal(const Json& message, const Json& logprobs, int candidate,
+                               std::vector<StreamEvent>& events) {
+  const std::string_view text = view_of(message, "refusal");
+  const Json& tokens = member(logprobs, "refusal");
+  if (text.empty() && !tokens.is_array()) return;
+  Choice& choice = choices_[static_cast<size_t>(candidate)];
+  choice.is_refused = choice.is_refused || !text.empty();
+  builder_.add_refusal(candidate, std::string(text), logprobs_of_openai(tokens), events);
 }
 
 /// Perplexity's models think aloud before they answer.

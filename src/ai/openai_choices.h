@@ -34,6 +34,8 @@ class ChoiceReader {
                    std::vector<StreamEvent>& events);
   void add_text(std::string text, std::vector<TokenLogprob> logprobs, int candidate,
                 std::vector<StreamEvent>& events);
+  void add_refusal(const Json& message, const Json& logprobs, int candidate,
+                   std::vector<StreamEvent>& events);
   void add_annotations(const Json& message, std::vector<StreamEvent>& events);
   void add_sources(const Json& json, std::vector<StreamEvent>& events);
   void finish(int candidate, const std::string& word, std::vector<StreamEvent>& events);

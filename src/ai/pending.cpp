@@ -35,8 +35,6 @@ Completion::~Completion() {
   }
 }
 
-bool Completion::is_done() const { return is_done_.load(std::memory_order_acquire); }
-
 // ---- Sleeping -----------------------------------------------------------------------------------
 
 /// Tells who may want to know that this thread is about to wait. What makes it done may not be left

@@ -256,14 +256,13 @@ Pending<std::optional<StreamEvent>> StreamQueue::next_event() {
     }
     is_there = take(promise);
     if (is_there) {
-      promise.claim();
       on_room = made_room();
     } else {
       wait_with(promise);
     }
   }
+  if (is_there) promise.fulfil_unseen();
   if (on_room) on_room();
-  if (is_there) promise.fulfil();
   return promise.pending();
 }
 

@@ -45,7 +45,6 @@ void StreamReader::SoFar::restart(std::unique_ptr<StreamAssembler> assembler) {
 }
 
 bool StreamReader::SoFar::add(const SseEvent& event, std::vector<StreamEvent>& events) {
-  const std::lock_guard lock(mutex_);
   assembler_->add(event, events);
   return assembler_->is_complete();
 }
@@ -143,6 +142,7 @@ Flow StreamReader::read_events(std::string_view bytes) {
 Flow StreamReader::understand(std::string_view bytes) {
   std::exception_ptr error;
   try {
+    const auto lock = so_far_->lock();
     parser_->add(bytes, *this);
   } catch (...) {
     error = std::current_exception();  // what came before the wrong line still counts
@@ -180,6 +180,7 @@ void StreamReader::finish(HttpAnswer& answer) {
   if (is_complete_) return;
   std::exception_ptr error;
   try {
+    const auto lock = so_far_->lock();
     parser_->finish(*this);
   } catch (...) {
     error = std::current_exception();

@@ -2,6 +2,7 @@
 // Reads an answer that arrives as server-sent events, and passes on what it means while it comes.
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,7 +22,10 @@ class StreamReader final : public AnswerReader, private SseListener {
    public:
     explicit SoFar(std::string provider, std::string model);
     void restart(std::unique_ptr<StreamAssembler> assembler);
-    /// Appends what the event means. Whether the protocol's end has come.
+    /// Held while events are added: once for all that come together.
+    std::unique_lock<SmallMutex> lock() { return std::unique_lock(mutex_); }
+    /// Appends what the event means. Whether the protocol's end has come. Called with the lock
+    /// held.
     bool add(const SseEvent& event, std::vector<StreamEvent>& events);
     bool ends_here();
     void set(ChatResponse response);

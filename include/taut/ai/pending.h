@@ -86,7 +86,7 @@ class TAUT_API Completion : public RefCounted {
  public:
   virtual void destroy() noexcept = 0;
 
-  bool is_done() const;
+  bool is_done() const { return is_done_.load(std::memory_order_acquire); }
   void wait();
   bool wait_for(double seconds);
   /// The waiter runs once: when it is done, on the thread that does it. False where it is done: it
@@ -95,6 +95,11 @@ class TAUT_API Completion : public RefCounted {
   /// True for the first who asks, and for nobody after: who may make it done, and has to.
   bool claim() { return !is_claimed_.exchange(true); }
   void set_done();
+  /// claim() and set_done() before anybody else sees it: nothing waits.
+  void begin_done() {
+    is_claimed_.store(true, std::memory_order_relaxed);
+    is_done_.store(true, std::memory_order_relaxed);
+  }
 
   /// Takes the place of all hooks, which others may share: none is set by itself afterwards.
   void set_hooks(Ref<CompletionHooks> hooks);
@@ -247,6 +252,8 @@ class Promise {
     state_->outcome.emplace(std::forward<Args>(args)...);
   }
   void fulfil() const { state_->set_done(); }
+  /// claim() and fulfil() of one that nobody else has seen.
+  void fulfil_unseen() const { state_->begin_done(); }
   /// Begins to bring into the cache what prepare() and fulfil() need.
   void fetch() const {
     constexpr size_t kLine = 64;

@@ -14,6 +14,13 @@
 #define TAUT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define TAUT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+// For small functions of constants, which only then are worked out while compiling.
+#if defined(_MSC_VER)
+#define TAUT_ALWAYS_INLINE __forceinline
+#else
+#define TAUT_ALWAYS_INLINE inline __attribute__((always_inline))
+#endif
+
 // For the thread-local variables that every op reads: found at a fixed place in the thread's block
 // instead of by a call. The block of a library loaded late is small, so these are pointers and
 // flags.
