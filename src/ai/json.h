@@ -104,12 +104,12 @@ class Json {
     uint32_t marks;   // of the names of an object's members
   };
   /// One bit, by which most names that an object lacks are told from those that it has (Bloom,
-  /// 1970).
+  /// 1970). The factors keep the names apart that are looked for in the events of the protocols.
   static constexpr uint32_t mark_of(std::string_view name) {
     if (name.empty()) return 1;
     const auto first = static_cast<uint32_t>(static_cast<unsigned char>(name.front()));
     const auto last = static_cast<uint32_t>(static_cast<unsigned char>(name.back()));
-    return uint32_t{1} << ((first + 3 * last + 5 * static_cast<uint32_t>(name.size())) % 32);
+    return uint32_t{1} << ((5 * first + 7 * last + 11 * static_cast<uint32_t>(name.size())) % 32);
   }
   TAUT_API const Json* find_member(std::string_view name) const;
 
