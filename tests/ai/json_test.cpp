@@ -167,6 +167,25 @@ TEST(AiJson, LastOfTwoMembersWins) {
   EXPECT_EQ(to_text(document.root()), R"({"a":2,"b":4})");
 }
 
+TEST(AiJson, FindsMembersAmongMany) {
+  std::string text = "{";
+  for (char name = 'A'; name <= 'z'; name += 2) {  // letters and signs, none that needs an escape
+    text += (text.size() > 1 ? ",\"" : "\"") + std::string(1, name) + "\":" + std::to_string(name);
+  }
+  text += R"(,"":0,"\u0041":1})";  // "A" comes a second time
+  const JsonDocument document = *parse_json(text);
+  for (int name = 'A'; name <= 'z'; ++name) {
+    const std::string key(1, static_cast<char>(name));
+    const bool is_there = (name - 'A') % 2 == 0;
+    ASSERT_EQ(document.root().contains(key), is_there) << key;
+    if (is_there) {
+      EXPECT_EQ(get<int64_t>(document.root(), key), name == 'A' ? 1 : name);
+    }
+    EXPECT_FALSE(document.root().contains(key + key)) << key;
+  }
+  EXPECT_EQ(get<int64_t>(document.root(), ""), 0);
+}
+
 TEST(AiJson, GoesOverWhatContainersHold) {
   const JsonDocument document =
       *parse_json(R"({"a":[1,[2,[3]],{"x":[4,5]},6],"b":[],"c":{},"a b":7})");
