@@ -44,13 +44,24 @@ class BareLibcurl {
     total_ = total;
     begun_ = running_ = at_once;
     for (int i = 0; i < at_once; ++i) begin(body);
-    while (running_ > 0) loop_ == Loop::poll ? perform() : act_on_sockets();
+    while (running_ > 0) turn();
+  }
+  /// So many requests, of whose answers one piece comes and no end: returns when all have come, and
+  /// leaves them open for as long as the process runs.
+  void hold(const std::string& body, int count) {
+    total_ = begun_ = running_ = count;
+    pieces_ = 0;
+    for (int i = 0; i < count; ++i) begin(body);
+    while (pieces_ < count) turn();
   }
 
  private:
   static constexpr double kNever = std::numeric_limits<double>::infinity();
 
-  static size_t discard(char*, size_t size, size_t count, void*) { return size * count; }
+  static size_t discard(char*, size_t size, size_t count, void* self) {
+    ++static_cast<BareLibcurl*>(self)->pieces_;
+    return size * count;
+  }
 
   static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* is_known) {
     const auto& loop = *static_cast<BareLibcurl*>(self);
@@ -78,10 +89,13 @@ class BareLibcurl {
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.c_str());
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &discard);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);  // as programs with threads have to
     curl_multi_add_handle(multi_, easy);
   }
+
+  void turn() { loop_ == Loop::poll ? perform() : act_on_sockets(); }
 
   void perform() {
     int still = 0;
@@ -128,6 +142,7 @@ class BareLibcurl {
   CURLM* const multi_ = curl_multi_init();
   curl_slist* headers_ = nullptr;
   int total_ = 0, begun_ = 0, running_ = 0;
+  int64_t pieces_ = 0;  // of all answers
   int poller_ = -1;
   double due_ = kNever;
 };

@@ -1,11 +1,10 @@
 // The client's part of benchmarks/ai/sdk.py, in C++: asks the server of tests/ai_load, and prints
 // what it took as JSON.
-//   ai_load URL answers|events|held COUNT AT_ONCE
+//   ai_load URL answers|events|held|held-by-libcurl COUNT AT_ONCE
 
 #include <sys/resource.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "bare_libcurl.h"
 #include "taut/ai/client.h"
 #include "tests/ai/task.h"
 
@@ -27,10 +27,8 @@ using taut::ai::Promise;
 using taut::ai::Provider;
 using taut::ai::ProviderConfig;
 using taut::ai::test::Task;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+using taut::bench::BareLibcurl;
+using taut::bench::now;
 
 double cpu_seconds() {
   rusage usage = {};
@@ -88,15 +86,36 @@ int64_t run(Task (*task)(Work&), const Provider& provider, const ChatRequest& re
   return work.pieces;
 }
 
+/// What one turn of this program tells, as JSON.
+void tell(int64_t pieces, double begin, double cpu) {
+  std::printf(R"({"pieces": %lld, "seconds": %.6f, "cpu": %.6f, "memory": %lld, "own": %lld})"
+              "\n",
+              static_cast<long long>(pieces), now() - begin, cpu_seconds() - cpu, memory("VmHWM"),
+              memory("RssAnon"));
+}
+
+/// What no client on libcurl can do with less: it throws away what comes.
+void hold_with_libcurl(const std::string& url, int count) {
+  const double begin = now(), cpu = cpu_seconds();
+  BareLibcurl libcurl(url + "/chat/completions", BareLibcurl::Loop::epoll);
+  libcurl.hold(R"({"model":"held","messages":[{"role":"user","content":"Hello"}],"stream":true})",
+               count);
+  tell(count, begin, cpu);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   if (count != 5) {
-    std::fprintf(stderr, "usage: ai_load URL answers|events|held COUNT AT_ONCE\n");
+    std::fprintf(stderr, "usage: ai_load URL answers|events|held|held-by-libcurl COUNT AT_ONCE\n");
     return 2;
   }
   const std::string kind = arguments[2];
   const int total = std::atoi(arguments[3]), at_once = std::atoi(arguments[4]);
+  if (kind == "held-by-libcurl") {
+    hold_with_libcurl(arguments[1], total);
+    return 0;
+  }
   ClientOptions options;
   options.max_connections = options.max_connections_per_host = at_once;
   Client client(options);
@@ -119,9 +138,6 @@ int main(int count, char** arguments) {
     for (int i = 0; i < total; ++i) held.push_back(provider.stream(request));
     for (const ChatStream& stream : held) pieces += stream.next() ? 1 : 0;
   }
-  std::printf(R"({"pieces": %lld, "seconds": %.6f, "cpu": %.6f, "memory": %lld, "own": %lld})"
-              "\n",
-              static_cast<long long>(pieces), now() - begin, cpu_seconds() - cpu, memory("VmHWM"),
-              memory("RssAnon"));
+  tell(pieces, begin, cpu);
   return 0;
 }

@@ -16,6 +16,7 @@ import time
 # The rest is imported where it is needed: what a client does without is no memory of its process.
 
 USER = [{"role": "user", "content": "Hello"}]
+LIBCURL = "bare libcurl"  # what every client on libcurl takes at least
 HELD = 256  # streams that are open at the same time, for the memory
 
 
@@ -202,7 +203,9 @@ def in_a_process(build, name, url, kind, count, at_once):
     import subprocess
 
     numbers = [kind, str(count), str(at_once)]
-    if name == "C++":
+    if name == LIBCURL:
+        command = [f"{build}/benchmarks/ai_load", url, "held-by-libcurl", *numbers[1:]]
+    elif name == "C++":
         command = [f"{build}/benchmarks/ai_load", url, *numbers]
     else:
         command = [sys.executable, __file__, "--measure", name, url, *numbers]
@@ -262,7 +265,8 @@ def main():
             rows, busiest = compare(options.build, server, kind, counts, options.at_once, options.turns)
             tell_speed(what, rows, busiest)
             tell_memory(f"of that, {options.at_once} at once", rows)
-        rows, _ = compare(options.build, server, "held", dict.fromkeys(names, HELD), HELD, options.turns)
+        holding = dict.fromkeys([*names, LIBCURL], HELD)
+        rows, _ = compare(options.build, server, "held", holding, HELD, options.turns)
         tell_memory(f"with {HELD} streams open", rows)
     finally:
         server.close()
