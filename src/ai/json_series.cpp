@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace taut::ai {
 
@@ -32,12 +33,12 @@ size_t common_prefix(const char* a, const char* b, size_t size) {
 bool JsonSeries::Pattern::learn(std::string_view text, int depth) {
   forget();
   text_ = text;
-  const bool is_sound = JsonParser(text_, depth, values_, unescaped_, &places_).run();
-  if (!is_sound) forget();
-  return is_sound;
+  is_known_ = JsonParser(text_, depth, values_, unescaped_, &places_).run();
+  return is_known_;
 }
 
 void JsonSeries::Pattern::forget() {
+  is_known_ = false;
   text_.clear();
   values_.clear();
   places_.clear();
@@ -47,7 +48,7 @@ void JsonSeries::Pattern::forget() {
 
 /// See Note [Texts like one before].
 bool JsonSeries::Pattern::match(std::string_view text) {
-  if (values_.empty()) return false;
+  if (!is_known_) return false;
   undo_changes();
   JsonScalars scalars(text.data(), text.data() + text.size(), changed_unescaped_);
   size_t known = 0;  // bytes of the text that is kept, up to where both have been compared
@@ -88,28 +89,39 @@ void JsonSeries::Pattern::undo_changes() {
 
 const Json& JsonSeries::parse(std::string_view text) {
   static constexpr Json null;
-  if (text.size() > kMostKept) {
-    large_.parse(text, limits_);
-    return large_.root();
-  }
   if (static_cast<int64_t>(text.size()) > limits_.json) return null;
+  if (text.size() > kMostKept) return parse_large(text);
+  let_go_of_large();
   ++calls_;
-  if (match(patterns_[newest_], text)) return patterns_[newest_].root();
-  Pattern* oldest = &patterns_[0];
-  for (Pattern& pattern : patterns_) {
-    if (match(pattern, text)) return pattern.root();
-    if (pattern.met < oldest->met) oldest = &pattern;
-  }
+  if (const Json* known = match(text)) return *known;
+  const auto met = [](const Pattern& a, const Pattern& b) { return a.met < b.met; };
+  const auto oldest = std::min_element(patterns_.begin(), patterns_.end(), met);
   oldest->met = calls_;
-  newest_ = static_cast<size_t>(oldest - patterns_.data());
+  newest_ = static_cast<size_t>(oldest - patterns_.begin());
   return oldest->learn(text, limits_.depth) ? oldest->root() : null;
 }
 
-bool JsonSeries::match(Pattern& pattern, std::string_view text) {
-  if (!pattern.match(text)) return false;
-  pattern.met = calls_;
-  newest_ = static_cast<size_t>(&pattern - patterns_.data());
-  return true;
+/// The newest first, then those behind it in the array, around its end.
+const Json* JsonSeries::match(std::string_view text) {
+  for (size_t i = 0; i < patterns_.size(); ++i) {
+    const size_t place = (newest_ + i) % patterns_.size();
+    if (!patterns_[place].match(text)) continue;
+    patterns_[place].met = calls_;
+    newest_ = place;
+    return &patterns_[place].root();
+  }
+  return nullptr;
+}
+
+const Json& JsonSeries::parse_large(std::string_view text) {
+  has_large_ = true;
+  large_.parse(text, limits_);
+  return large_.root();
+}
+
+/// The memory of a large text is not kept for longer than until the next text.
+void JsonSeries::let_go_of_large() {
+  if (std::exchange(has_large_, false)) large_ = {};
 }
 
 }  // namespace taut::ai

@@ -48,6 +48,7 @@ class TAUT_API JsonSeries {
     bool read_changed(const JsonPlace& place, JsonScalars& scalars);
     void undo_changes();
 
+    bool is_known_ = false;  // what follows is whole
     std::string text_;
     std::vector<Json> values_;
     std::vector<JsonPlace> places_;
@@ -58,13 +59,16 @@ class TAUT_API JsonSeries {
     std::vector<char> changed_unescaped_;
   };
 
-  bool match(Pattern& pattern, std::string_view text);
+  const Json* match(std::string_view text);
+  const Json& parse_large(std::string_view text);
+  void let_go_of_large();
 
   const SizeLimits limits_;
   std::array<Pattern, 4> patterns_;
   size_t newest_ = 0;
   uint64_t calls_ = 0;
   JsonDocument large_;  // a text that is not kept
+  bool has_large_ = false;
 };
 
 }  // namespace taut::ai
