@@ -17,6 +17,8 @@ namespace {
 constexpr int64_t kMostDrained = 65536;  // bytes
 constexpr double kDrainTime = 0.25;      // seconds
 constexpr int64_t kMuch = 4096;          // bytes at once: more than words
+// CURLE_TOO_LARGE, which the headers have since 8.6; a library that is newer than they says it, too.
+constexpr int kTooLarge = 100;
 
 [[noreturn]] void malformed(std::string message) {
   throw ProviderError({.kind = ErrorKind::malformed_response, .message = std::move(message)});
@@ -413,7 +415,8 @@ ErrorKind Transfer::kind_of(int code, std::string& message) const {
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_FILESIZE_EXCEEDED:
     case CURLE_WRITE_ERROR: return ErrorKind::malformed_response;
-    case CURLE_OUT_OF_MEMORY:  // what 7.88 says of a header that is too long
+    case kTooLarge:            // a header that is too long
+    case CURLE_OUT_OF_MEMORY:  // what 7.88 says of it
       return header_bytes_ > 0 || is_requested_ ? ErrorKind::malformed_response
                                                 : ErrorKind::connection;
     case CURLE_RECV_ERROR:

@@ -89,7 +89,7 @@ TEST(Connecting, ConnectionsThatEndWithinTls) {
 TEST(Connecting, TlsWherePlainHttpIsSpoken) {
   if (!has_openssl()) GTEST_SKIP() << "openssl(1) is not there";
   const Certificates certificates;
-  certificates.make("good", "IP:127.0.0.1", 2);
+  certificates.make("good", "IP:127.0.0.1");
   const TlsServer server(certificates, "good");
   Client client({.max_retries = 0, .timeouts = {.first_byte = 5, .whole_answer = 5}},
                 plain_parts());

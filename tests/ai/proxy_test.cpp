@@ -149,7 +149,7 @@ std::string models(const std::string& url, const ClientOptions& options) {
 TEST(Proxy, ATunnelThroughItHidesTheKey) {
   if (!has_openssl()) GTEST_SKIP() << "openssl(1) is not there";
   const Certificates certificates;
-  certificates.make("good", "IP:127.0.0.1", 2);
+  certificates.make("good", "IP:127.0.0.1");
   const TlsServer server(certificates, "good");
   FakeServer proxy;
   proxy.forbid(marker_key());

@@ -23,18 +23,34 @@ Certificates::Certificates() {
   folder_ = pattern;
   run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key "
       "-out ca.pem -subj /CN=authority -days 2");
+  std::ofstream(folder_ / "issued");
+  std::ofstream(folder_ / "ca.cnf") << "[ca]\ndefault_ca = authority\n"
+                                       "[authority]\ncertificate = ca.pem\nprivate_key = ca.key\n"
+                                       "database = issued\nnew_certs_dir = .\nrand_serial = yes\n"
+                                       "default_md = sha256\nunique_subject = no\n"
+                                       "policy = names\n[names]\ncommonName = supplied\n";
   std::ofstream(folder_ / "models")
       << "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\nanswer: one\n";
 }
 
 Certificates::~Certificates() { std::filesystem::remove_all(folder_); }
 
-void Certificates::make(const std::string& name, const std::string& subject, int days) const {
+void Certificates::make(const std::string& name, const std::string& subject) const {
+  sign(name, subject, "-days 2");
+}
+
+void Certificates::make_expired(const std::string& name, const std::string& subject) const {
+  sign(name, subject, "-startdate 20200101000000Z -enddate 20200102000000Z");
+}
+
+/// By openssl-ca: of all that sign, it alone takes dates in every version.
+void Certificates::sign(const std::string& name, const std::string& subject,
+                        const std::string& validity) const {
   std::ofstream(folder_ / (name + ".ext")) << "subjectAltName=" << subject << "\n";
   run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout " + name +
       ".key -out " + name + ".csr -subj /CN=server");
-  run("openssl x509 -req -in " + name + ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days " +
-      std::to_string(days) + " -extfile " + name + ".ext -out " + name + ".pem");
+  run("openssl ca -batch -notext -config ca.cnf " + validity + " -extfile " + name +
+      ".ext -in " + name + ".csr -out " + name + ".pem");
 }
 
 void Certificates::make_self_signed(const std::string& name, const std::string& subject) const {
@@ -44,7 +60,8 @@ void Certificates::make_self_signed(const std::string& name, const std::string& 
 
 void Certificates::run(const std::string& command) const {
   EXPECT_EQ(std::system(("cd '" + folder_.string() + "' && " + command + " > log 2>&1").c_str()), 0)
-      << command;
+      << command << "\n"
+      << std::ifstream(folder_ / "log").rdbuf();
 }
 
 TlsServer::TlsServer(const Certificates& certificates, const std::string& name) {

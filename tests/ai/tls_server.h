@@ -18,14 +18,16 @@ class Certificates {
   Certificates& operator=(const Certificates&) = delete;
   ~Certificates();
 
-  /// `subject` as in "IP:127.0.0.1"; below 0 `days`, it is over.
-  void make(const std::string& name, const std::string& subject, int days) const;
+  /// `subject` as in "IP:127.0.0.1".
+  void make(const std::string& name, const std::string& subject) const;
+  void make_expired(const std::string& name, const std::string& subject) const;
   /// One that nobody has signed but itself.
   void make_self_signed(const std::string& name, const std::string& subject) const;
   std::string authority() const { return (folder_ / "ca.pem").string(); }
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
+  void sign(const std::string& name, const std::string& subject, const std::string& validity) const;
   void run(const std::string& command) const;
   std::filesystem::path folder_;
 };

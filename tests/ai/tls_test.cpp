@@ -15,9 +15,9 @@ class TlsTest : public ::testing::Test {
   static void SetUpTestSuite() {
     if (!has_openssl()) return;
     certificates_ = new Certificates();
-    certificates_->make("good", "IP:127.0.0.1", 2);
-    certificates_->make("other", "DNS:other.example", 2);
-    certificates_->make("old", "IP:127.0.0.1", -1);
+    certificates_->make("good", "IP:127.0.0.1");
+    certificates_->make("other", "DNS:other.example");
+    certificates_->make_expired("old", "IP:127.0.0.1");
     certificates_->make_self_signed("alone", "IP:127.0.0.1");
   }
   static void TearDownTestSuite() {
