@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "stream_server.h"
+#include "measure.h"
 
 namespace taut::bench {
 

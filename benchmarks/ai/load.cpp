@@ -2,8 +2,6 @@
 // what it took as JSON.
 //   ai_load URL answers|events|held|held-by-libcurl COUNT AT_ONCE
 
-#include <sys/resource.h>
-
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "bare_libcurl.h"
+#include "measure.h"
 #include "taut/ai/client.h"
 #include "tests/ai/task.h"
 
@@ -28,16 +27,8 @@ using taut::ai::Provider;
 using taut::ai::ProviderConfig;
 using taut::ai::test::Task;
 using taut::bench::BareLibcurl;
+using taut::bench::cpu_seconds;
 using taut::bench::now;
-
-double cpu_seconds() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 /// VmHWM: the most that was in RAM at any time; RssAnon: what is no page of a file. In bytes.
 long long memory(const std::string& what) {

@@ -4,7 +4,6 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "bare_libcurl.h"
+#include "measure.h"
 #include "stream_server.h"
 #include "taut/ai/client.h"
 #include "tests/ai/task.h"
@@ -37,6 +37,7 @@ using taut::ai::ProviderConfig;
 using taut::ai::StreamEvent;
 using taut::ai::test::Task;
 using taut::bench::BareLibcurl;
+using taut::bench::cpu_seconds;
 using taut::bench::kEvents;
 using taut::bench::kShapes;
 using taut::bench::now;
@@ -45,15 +46,6 @@ using taut::bench::StreamShape;
 
 constexpr int kRequests = 10'000, kAtOnce = 32;
 constexpr int kStreams = 256;
-
-double cpu_seconds() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());

@@ -1,6 +1,6 @@
 #pragma once
-// A server of chat completions for benchmarks: one thread, plain HTTP, answers that are always the
-// same. The model of a request says in which shape its stream comes.
+// A server of chat completions for benchmarks: one thread, plain HTTP. The model of a request says
+// in which shape its stream comes.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -21,10 +20,6 @@
 #include <string_view>
 
 namespace taut::bench {
-
-inline double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// How the events of a stream are spread over time. Each stream has one event every 10 ms.
 struct StreamShape {

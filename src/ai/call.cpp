@@ -3,8 +3,8 @@
 #include <cmath>
 #include <utility>
 
-#include "src/ai/fetch.h"
 #include "taut/base/check.h"
+#include "taut/base/fetch_memory.h"
 
 namespace taut::ai {
 

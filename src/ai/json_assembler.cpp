@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "src/ai/fetch.h"
 #include "src/ai/json_series.h"
 #include "src/ai/refusal.h"
 #include "taut/base/check.h"
+#include "taut/base/fetch_memory.h"
 
 namespace taut::ai {
 namespace {

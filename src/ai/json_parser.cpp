@@ -1,12 +1,8 @@
 #include "src/ai/json_parser.h"
 
+#include "src/ai/utf8.h"
+
 namespace taut::ai {
-
-namespace {
-
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-}  // namespace
 
 JsonParser::JsonParser(std::string_view text, int depth, std::vector<Json>& values,
                        std::vector<char>& unescaped, std::vector<JsonPlace>* places)

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "src/ai/fetch.h"
 #include "src/ai/finish_reason.h"
 #include "src/ai/logprobs.h"
+#include "taut/base/fetch_memory.h"
 
 namespace taut::ai {
 namespace {

@@ -4,13 +4,13 @@
 #include <cstring>
 #include <utility>
 
+#include "src/ai/utf8.h"
 #include "taut/ai/error.h"
 #include "taut/base/check.h"
 
 namespace taut::ai {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr size_t kMostKept = 65536;  // bytes: the memory of a larger event is let go of
 
 [[noreturn]] void refuse(std::string message) {

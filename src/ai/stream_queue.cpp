@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "src/ai/executor.h"
-#include "src/ai/fetch.h"
 #include "taut/ai/error.h"
 #include "taut/base/check.h"
+#include "taut/base/fetch_memory.h"
 
 namespace taut::ai {
 

@@ -63,8 +63,16 @@ long local_port(CURL* easy) {
 }
 
 constexpr size_t kIdleHandles = 64;
-// See Note [Fetching chains]: so many at once as the first cache has room for, and how many
-// pointers lie between a transfer and the end of the text.
+
+// Note [Fetching chains]
+// What a piece of a stream needs lies at the end of some pointers: the transfer, its call, its
+// reader, its assembler, the text so far. With hundreds of streams none of it is in the cache, and
+// to follow one chain is to wait for memory at each step. So fetch(depth) of the first object
+// begins to fetch what lies `depth` pointers further: called with 0 for all streams that have
+// something to read, then with 1 and so on, memory answers for all of them at the same time.
+//
+// So many at once as the first cache has room for, and how many pointers lie between a transfer and
+// the end of the text:
 constexpr size_t kChainsAtOnce = 32;
 constexpr int kLongestChain = 8;
 constexpr double kNever = std::numeric_limits<double>::infinity();

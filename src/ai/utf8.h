@@ -3,9 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace taut::ai {
+
+/// What may stand before a text, and is no part of it.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 /// How many bytes the character at a place takes; 0 where there is none that is well formed.
 size_t utf8_length(const char* at, const char* end);

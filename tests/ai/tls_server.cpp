@@ -49,8 +49,8 @@ void Certificates::sign(const std::string& name, const std::string& subject,
   std::ofstream(folder_ / (name + ".ext")) << "subjectAltName=" << subject << "\n";
   run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout " + name +
       ".key -out " + name + ".csr -subj /CN=server");
-  run("openssl ca -batch -notext -config ca.cnf " + validity + " -extfile " + name +
-      ".ext -in " + name + ".csr -out " + name + ".pem");
+  run("openssl ca -batch -notext -config ca.cnf " + validity + " -extfile " + name + ".ext -in " +
+      name + ".csr -out " + name + ".pem");
 }
 
 void Certificates::make_self_signed(const std::string& name, const std::string& subject) const {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "taut/base/callback.h"
+#include "taut/base/fetch_memory.h"
 #include "taut/base/macros.h"
 #include "taut/base/ref.h"
 #include "taut/base/small_mutex.h"
@@ -255,11 +256,7 @@ class Promise {
   /// claim() and fulfil() of one that nobody else has seen.
   void fulfil_unseen() const { state_->begin_done(); }
   /// Begins to bring into the cache what prepare() and fulfil() need.
-  void fetch() const {
-    constexpr size_t kLine = 64;
-    const char* const begin = reinterpret_cast<const char*>(&*state_);
-    for (size_t i = 0; i < sizeof(*state_); i += kLine) __builtin_prefetch(begin + i);
-  }
+  void fetch() const { fetch_memory(&*state_, &*state_ + 1); }
   bool is_done() const { return state_->is_done(); }
   void on_thread_of(Callback<void(Callback<void()>)> runner) const {
     state_->set_runner(std::move(runner));
