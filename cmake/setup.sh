@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a fresh Debian 12 or Ubuntu 24.04 machine ready to build Taut: the system packages that are missing, and a virtual
-# environment in build/venv for the Python parts. Says what it does; does nothing when all is there.
+# Makes a fresh Debian (12, 13) or Ubuntu (24.04) machine ready to build Taut: the system packages that are missing, and a
+# virtual environment in build/venv for the Python parts. Says what it does; does nothing when all is there.
 #
 #   cmake/setup.sh          what `make build` and `make test` need
 #   cmake/setup.sh oracle   and, in build/oracle, the vendors' libraries that judge the clients of AI providers

@@ -403,8 +403,9 @@ ErrorKind Transfer::kind_of(int code, std::string& message) const {
         concat("the proxy refused the connection; got HTTP ", static_cast<int64_t>(proxy_status));
     return proxy_status == kProxyWantsCredentials ? ErrorKind::auth : ErrorKind::connection;
   }
-  // What libcurl 7.88 says of an HTTP/2 head that is larger than it keeps.
-  if (!has_head_ && contains(message, "user callback function failed")) {
+  // An HTTP/2 head that is larger than libcurl keeps, as 7.88 tells of it, or than nghttp2 reads.
+  if (!has_head_ && (contains(message, "user callback function failed") ||
+                     contains(message, "CONTINUATION frames"))) {
     return ErrorKind::malformed_response;
   }
   switch (code) {
