@@ -20,8 +20,7 @@ constexpr int64_t kMuch = 4096;          // bytes at once: more than words
 // The least that libcurl takes, in bytes. It keeps a buffer of this size for as long as a request
 // runs (7.88 where it is encrypted, 8.7 and newer always), zeroed and wiped as a whole.
 constexpr long kUploadBuffer = 16384;
-// CURLE_TOO_LARGE, which the headers have since 8.6; a library that is newer than they says it,
-// too.
+// CURLE_TOO_LARGE of libcurl 8.6: the headers that this is compiled with may be older.
 constexpr int kTooLarge = 100;
 
 [[noreturn]] void malformed(std::string message) {
