@@ -34,10 +34,15 @@ std::exception_ptr cancelled_stream(const ChatResponse& response) {
 
 }  // namespace
 
-std::optional<StreamEvent> ChatStream::next() const { return source_->next(); }
-Pending<std::optional<StreamEvent>> ChatStream::next_event() const { return source_->next_event(); }
-ChatResponse ChatStream::response() const { return source_->response(); }
-void ChatStream::cancel() const { source_->cancel(); }
+ChatStream::Source& ChatStream::source() const {
+  TAUT_CHECK(source_ != nullptr, ValueError, "ChatStream: it is no stream; got one moved from");
+  return *source_;
+}
+
+std::optional<StreamEvent> ChatStream::next() const { return source().next(); }
+Pending<std::optional<StreamEvent>> ChatStream::next_event() const { return source().next_event(); }
+ChatResponse ChatStream::response() const { return source().response(); }
+void ChatStream::cancel() const { source().cancel(); }
 
 StreamQueue::StreamQueue(int64_t capacity) : capacity_(capacity < 1 ? 1 : capacity) {}
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include "tests/ai/fake_server.h"
 #include "tests/ai/plain_protocol.h"
@@ -58,6 +59,14 @@ TEST_F(ClientTest, AWholeAnswer) {
   EXPECT_EQ(statistics.completed, 1);
   EXPECT_EQ(statistics.active, 0);
   EXPECT_EQ(statistics.attempts, 1);
+}
+
+TEST_F(ClientTest, AProviderThatWasMovedFromIsTheSame) {
+  server_.answer(http(200, "answer: hi\n"));
+  Provider from = provider();
+  const Provider to = std::move(from);
+  EXPECT_EQ(from.name(), to.name());
+  EXPECT_EQ(from.chat(plain_request()).get().text(), "hi");
 }
 
 TEST_F(ClientTest, AStream) {

@@ -11,9 +11,11 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "src/ai/executor.h"
+#include "taut/base/error.h"
 #include "taut/base/small_mutex.h"
 #include "tests/ai/task.h"
 
@@ -56,6 +58,46 @@ TEST(Pending, WaitsLongerThanTheClockCounts) {
   std::thread later([&] { promise.set(1); });
   EXPECT_TRUE(promise.pending().wait_for(1e300));
   later.join();
+}
+
+Task await(Pending<int> pending, std::string& failure) {
+  try {
+    co_await pending;
+  } catch (const ValueError& error) {
+    failure = error.what();
+  }
+}
+
+/// Whatever is asked of it, nothing else happens.
+void expect_refusals(const Pending<int>& pending) {
+  EXPECT_FALSE(pending.valid());
+  EXPECT_THROW(pending.is_done(), ValueError);
+  EXPECT_THROW(pending.wait_for(0), ValueError);
+  EXPECT_THROW(pending.get(), ValueError);
+  EXPECT_THROW(pending.cancel(), ValueError);
+  EXPECT_THROW(pending.then([](const Outcome<int>&) { FAIL(); }), ValueError);
+  std::string failure;
+  await(pending, failure);
+  EXPECT_NE(failure.find("of no call"), std::string::npos) << failure;
+}
+
+TEST(Pending, OfNoCall) { expect_refusals(Pending<int>()); }
+
+TEST(Pending, MovedFrom) {
+  const Promise<int> promise;
+  Pending<int> from = promise.pending();
+  const Pending<int> to = std::move(from);
+  expect_refusals(from);
+  promise.set(1);
+  EXPECT_TRUE(to.valid());
+  EXPECT_EQ(to.get(), 1);
+}
+
+TEST(Pending, APromiseThatWasMovedFromIsTheSame) {
+  Promise<int> from;
+  const Promise<int> to = std::move(from);
+  EXPECT_TRUE(from.set(1));
+  EXPECT_EQ(to.pending().get(), 1);
 }
 
 TEST(Pending, CancellingAsksItsOwnerOnce) {

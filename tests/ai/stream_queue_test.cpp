@@ -53,6 +53,18 @@ TEST(StreamQueueTest, ACancelDropsWhatWasNotTaken) {
   EXPECT_THROW(stream.next(), ProviderError);
 }
 
+TEST(StreamQueueTest, AStreamThatWasMovedFrom) {
+  auto queue = std::make_shared<StreamQueue>(16);
+  ChatStream from = StreamQueue::stream(queue);
+  const ChatStream to = std::move(from);
+  EXPECT_THROW(from.next(), ValueError);
+  EXPECT_THROW(from.next_event(), ValueError);
+  EXPECT_THROW(from.response(), ValueError);
+  EXPECT_THROW(from.cancel(), ValueError);
+  queue->push({piece("a")});
+  EXPECT_EQ(to.next()->text, "a");
+}
+
 /// A queue whose runner keeps what it is given, and somebody who waits for its first event.
 struct HeldQueue {
   explicit HeldQueue(int64_t capacity) : queue(std::make_shared<StreamQueue>(capacity)) {

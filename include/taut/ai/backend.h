@@ -16,7 +16,7 @@ namespace taut::ai {
 /// An answer that arrives piece by piece.
 ///   while (std::optional<StreamEvent> event = stream.next()) ...
 /// The server waits while nobody takes what it sent. Copies are the same stream; when the last one
-/// is dropped, it is cancelled.
+/// is dropped, it is cancelled. One that was moved from throws ValueError, whatever is asked of it.
 class TAUT_API ChatStream {
  public:
   /// The next event, or nothing after the last. Waits for it. Throws what ended the stream instead.
@@ -31,6 +31,8 @@ class TAUT_API ChatStream {
   explicit ChatStream(std::shared_ptr<Source> source) : source_(std::move(source)) {}
 
  private:
+  Source& source() const;
+
   std::shared_ptr<Source> source_;
 };
 

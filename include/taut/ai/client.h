@@ -106,9 +106,12 @@ class TAUT_API Client {
 };
 
 /// One provider of a client. Copies are the same provider, and may outlive the client: calls then
-/// end with ErrorKind::cancelled.
+/// end with ErrorKind::cancelled. Moving copies, too, so that none is ever empty.
 class TAUT_API Provider : public Backend {
  public:
+  Provider(const Provider&) = default;
+  Provider& operator=(const Provider&) = default;
+
   const std::string& name() const override;
   const ProviderConfig& config() const;
 

@@ -51,6 +51,8 @@ class Outcome {
 
 namespace detail {
 
+[[noreturn]] TAUT_API void refuse_empty_pending();
+
 class Completion;
 
 /// Who goes on when something is done: a link in the list of those that wait for it.
@@ -191,47 +193,61 @@ class Awaiter final : public Waiter {
 
 }  // namespace detail
 
-/// Copies speak of the same call. Dropping all of them does not cancel it.
+/// Copies speak of the same call. Dropping all of them does not cancel it. One that is made by
+/// default, or was moved from, is of no call: all but valid() throws ValueError.
 template <class T>
 class Pending {
  public:
   Pending() = default;
   explicit Pending(Ref<detail::PendingState<T>> state) : state_(std::move(state)) {}
 
-  bool is_done() const { return state_->is_done(); }
+  /// Whether it is of a call.
+  bool valid() const { return static_cast<bool>(state_); }
+  bool is_done() const { return state().is_done(); }
   /// Whether it is done within so many seconds.
-  bool wait_for(double seconds) const { return state_->wait_for(seconds); }
+  bool wait_for(double seconds) const { return state().wait_for(seconds); }
   /// Waits; gives a copy of the result or throws the error.
   T get() const {
-    state_->wait();
-    return state_->outcome->value();
+    state().wait();
+    return state().outcome->value();
   }
   /// The call ends with ErrorKind::cancelled, unless it is done by then. When this returns, no
   /// callback begins that has not begun; one that runs on another thread has ended.
-  void cancel() const { state_->cancel(); }
+  void cancel() const { state().cancel(); }
   /// Told once, on a thread of the client, or on this one where the call is done.
   void then(Callback<void(Outcome<T>)> next) const {
-    if (!state_->is_done()) {
+    if (!state().is_done()) {
       auto caller = std::make_unique<detail::Caller<T>>(next);
-      if (state_->add(*caller)) {
+      if (state().add(*caller)) {
         static_cast<void>(caller.release());
         return;
       }
     }
-    next(*state_->outcome);
+    next(*state().outcome);
   }
 
-  auto operator co_await() const { return detail::Awaiter<T>(state_); }
+  auto operator co_await() const {
+    if (!state_) detail::refuse_empty_pending();
+    return detail::Awaiter<T>(state_);
+  }
 
  private:
+  detail::PendingState<T>& state() const {
+    if (!state_) detail::refuse_empty_pending();
+    return *state_;
+  }
+
   Ref<detail::PendingState<T>> state_;
 };
 
-/// The other end of a Pending: the first outcome that is set is the one that counts.
+/// The other end of a Pending: the first outcome that is set is the one that counts. Copies are the
+/// same promise; moving copies, too, so that none is ever empty.
 template <class T>
 class Promise {
  public:
   Promise() : state_(Ref<detail::PendingState<T>>::adopt(new detail::PendingState<T>())) {}
+  Promise(const Promise&) = default;
+  Promise& operator=(const Promise&) = default;
   Pending<T> pending() const { return Pending<T>(state_); }
   /// Whether this outcome was the first.
   bool set(Outcome<T> outcome) const {
