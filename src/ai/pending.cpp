@@ -12,9 +12,7 @@
 
 namespace taut::ai::detail {
 
-void refuse_empty_pending() {
-  throw ValueError("Pending: it is of no call; got one that was made by default or moved from");
-}
+void refuse_misuse(const char* message) { throw ValueError(message); }
 
 // Who waits stands in a list and is taken out of it one at a time, each under the lock. Whoever
 // makes the call done takes them; who cancels takes what is left, so that nothing begins

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <exception>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -91,6 +92,20 @@ TEST(Pending, MovedFrom) {
   promise.set(1);
   EXPECT_TRUE(to.valid());
   EXPECT_EQ(to.get(), 1);
+}
+
+TEST(Pending, NobodyToTell) {
+  const Promise<int> promise;
+  EXPECT_THROW(promise.pending().then({}), ValueError);
+  promise.set(1);
+  EXPECT_THROW(promise.pending().then({}), ValueError);
+}
+
+TEST(Pending, NeitherAValueNorAnError) {
+  const Promise<int> promise;
+  EXPECT_THROW(promise.set(std::exception_ptr()), ValueError);
+  EXPECT_FALSE(promise.pending().is_done());
+  EXPECT_TRUE(promise.set(1));
 }
 
 TEST(Pending, APromiseThatWasMovedFromIsTheSame) {

@@ -20,13 +20,23 @@
 
 namespace taut::ai {
 
+namespace detail {
+
+/// Throws ValueError.
+[[noreturn]] TAUT_API void refuse_misuse(const char* message);
+
+}  // namespace detail
+
 /// A result or the error that came instead.
 template <class T>
 class Outcome {
  public:
   Outcome(const T& value) : value_(value) {}
   Outcome(T&& value) : value_(std::move(value)) {}
-  Outcome(std::exception_ptr error) : error_(std::move(error)) {}
+  /// Throws ValueError where there is no error either.
+  Outcome(std::exception_ptr error) : error_(std::move(error)) {
+    if (!error_) detail::refuse_misuse("Outcome: it has no value and no error; got a null one");
+  }
   /// Makes the result in its place.
   template <class... Args>
   explicit Outcome(std::in_place_t, Args&&... args)
@@ -50,8 +60,6 @@ class Outcome {
 };
 
 namespace detail {
-
-[[noreturn]] TAUT_API void refuse_empty_pending();
 
 class Completion;
 
@@ -214,8 +222,10 @@ class Pending {
   /// The call ends with ErrorKind::cancelled, unless it is done by then. When this returns, no
   /// callback begins that has not begun; one that runs on another thread has ended.
   void cancel() const { state().cancel(); }
-  /// Told once, on a thread of the client, or on this one where the call is done.
+  /// Told once, on a thread of the client, or on this one where the call is done. Throws ValueError
+  /// where there is nobody to tell.
   void then(Callback<void(Outcome<T>)> next) const {
+    if (!next) detail::refuse_misuse("Pending: there is nobody to tell; got no function");
     if (!state().is_done()) {
       auto caller = std::make_unique<detail::Caller<T>>(next);
       if (state().add(*caller)) {
@@ -227,13 +237,15 @@ class Pending {
   }
 
   auto operator co_await() const {
-    if (!state_) detail::refuse_empty_pending();
+    static_cast<void>(state());
     return detail::Awaiter<T>(state_);
   }
 
  private:
   detail::PendingState<T>& state() const {
-    if (!state_) detail::refuse_empty_pending();
+    if (!state_) {
+      detail::refuse_misuse("Pending: it is of no call; got one made by default or moved from");
+    }
     return *state_;
   }
 
