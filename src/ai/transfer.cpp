@@ -17,8 +17,8 @@ namespace {
 constexpr int64_t kMostDrained = 65536;  // bytes
 constexpr double kDrainTime = 0.25;      // seconds
 constexpr int64_t kMuch = 4096;          // bytes at once: more than words
-// The least that libcurl takes, in bytes. It keeps a buffer of this size for as long as a request
-// runs (7.88 where it is encrypted, 8.7 and newer always), zeroed and wiped as a whole.
+// The least that libcurl takes, in bytes. Newer ones (8.14, 8.22) keep a buffer of this size for as
+// long as a request runs, zeroed and wiped as a whole.
 constexpr long kUploadBuffer = 16384;
 // CURLE_TOO_LARGE of libcurl 8.6: the headers that this is compiled with may be older.
 constexpr int kTooLarge = 100;
